@@ -1,0 +1,1 @@
+// edge.wasm: what every request needs, on shared memory. Exports only.

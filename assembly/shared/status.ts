@@ -1,0 +1,15 @@
+// Status integers that kernels return, read by asc and by tsc alike. Zero and above is a result.
+
+export const STATUS_OK = 0;
+/** No candidate left. */
+export const STATUS_NOT_FOUND = -1;
+/** An input is longer than its area. */
+export const STATUS_TOO_LONG = -2;
+/** The path holds `%00`, a control character, `\`, `#`, or a `%` without two hex digits. */
+export const STATUS_BAD_PATH = -3;
+/** An argument is outside its range; nothing was written. */
+export const STATUS_BAD_ARGUMENT = -4;
+/** The table's bytes are not a table of this version. */
+export const STATUS_BAD_TABLE = -5;
+/** The region is full. */
+export const STATUS_NO_SPACE = -6;

@@ -1,0 +1,110 @@
+// The one registry of everything that can go wrong in operation. A code is never renamed and a
+// reason number never reused; docs/reasons.md lists each of them and a test holds the two together.
+// Programmer errors are not here: they are `assert` and end the worker.
+
+/** Who is to blame, for logs and for outlier detection. */
+export type ErrorSource = 'upstream' | 'downstream' | 'internal';
+
+/** Whether a request that failed like this may be sent again. `reused-only`: only if the
+ *  connection had served a request before, for the peer may have closed it while idle. */
+export type RetryAdvice = 'yes' | 'no' | 'reused-only';
+
+export interface ErrorEntry {
+  /** The number in `x-sluice-reason`, the access log and the metrics. */
+  readonly reason: number;
+  /** The HTTP status a refused client sees; 0 where no client is concerned. */
+  readonly status: number;
+  readonly source: ErrorSource;
+  readonly retry: RetryAdvice;
+  readonly title: string;
+}
+
+function entry(
+  reason: number,
+  status: number,
+  source: ErrorSource,
+  retry: RetryAdvice,
+  title: string,
+): ErrorEntry {
+  return { reason, status, source, retry, title };
+}
+
+export const ERRORS = {
+  GW_UPSTREAM_CONNECT: entry(101, 502, 'upstream', 'yes', 'the upstream refused the connection'),
+  GW_UPSTREAM_RESET: entry(102, 502, 'upstream', 'reused-only', 'the upstream closed early'),
+  GW_UPSTREAM_BAD_RESPONSE: entry(103, 502, 'upstream', 'no', 'the upstream sent a bad response'),
+  GW_UPSTREAM_TLS: entry(104, 502, 'upstream', 'yes', 'the TLS handshake with the upstream failed'),
+  GW_UPSTREAM_DNS: entry(105, 502, 'upstream', 'yes', 'the upstream name does not resolve'),
+  GW_UPSTREAM_NO_HEALTHY: entry(112, 503, 'upstream', 'no', 'no healthy endpoint'),
+  GW_UPSTREAM_POOL_FULL: entry(116, 503, 'internal', 'no', 'the connection pool is full'),
+
+  GW_TIMEOUT_CONNECT: entry(
+    201,
+    504,
+    'upstream',
+    'yes',
+    'connecting to the upstream took too long',
+  ),
+  GW_TIMEOUT_REQUEST: entry(204, 504, 'upstream', 'no', 'the upstream took too long to answer'),
+  GW_TIMEOUT_IDLE: entry(205, 504, 'upstream', 'no', 'the exchange was idle for too long'),
+
+  GW_PROTOCOL_MALFORMED: entry(301, 400, 'downstream', 'no', 'malformed request'),
+  GW_PROTOCOL_HEADERS_TOO_LARGE: entry(302, 431, 'downstream', 'no', 'headers too large'),
+  GW_PROTOCOL_BODY_TOO_LARGE: entry(303, 413, 'downstream', 'no', 'body too large'),
+  GW_PROTOCOL_UPGRADE: entry(304, 400, 'downstream', 'no', 'the upgrade cannot be made'),
+
+  GW_INTERNAL: entry(400, 500, 'internal', 'no', 'internal error'),
+  GW_CONFIG_SYNTAX: entry(401, 0, 'internal', 'no', 'the configuration is not YAML'),
+  GW_CONFIG_UNKNOWN_KEY: entry(402, 0, 'internal', 'no', 'unknown configuration key'),
+  GW_CONFIG_BAD_VALUE: entry(403, 0, 'internal', 'no', 'bad configuration value'),
+  GW_CONFIG_MISSING: entry(404, 0, 'internal', 'no', 'a configuration key is missing'),
+  GW_CONFIG_NOT_BUILT: entry(405, 0, 'internal', 'no', 'not in this version'),
+  GW_CONFIG_CONFLICT: entry(406, 0, 'internal', 'no', 'configuration values contradict each other'),
+  GW_CONFIG_LIMIT: entry(407, 0, 'internal', 'no', 'the configuration exceeds a limit'),
+  GW_CONFIG_FILE: entry(408, 0, 'internal', 'no', 'a file the configuration names cannot be read'),
+  GW_FLAG_BAD_VALUE: entry(409, 0, 'internal', 'no', 'bad command-line value'),
+  GW_LISTEN: entry(410, 0, 'internal', 'no', 'cannot listen on the address'),
+  GW_WORKER_DIED: entry(411, 0, 'internal', 'no', 'a worker ended unexpectedly'),
+  GW_WORKER_STUCK: entry(412, 0, 'internal', 'no', 'a worker stopped answering'),
+  GW_ADMIN_REFUSED: entry(413, 403, 'downstream', 'no', 'the admin request is not allowed'),
+  GW_ADMIN_NOT_FOUND: entry(414, 404, 'downstream', 'no', 'no such admin resource'),
+
+  GW_ROUTE_NONE: entry(501, 404, 'downstream', 'no', 'no route matches'),
+
+  GW_RATE_LIMITED: entry(604, 429, 'downstream', 'no', 'rate limit exceeded'),
+  GW_OVERLOADED: entry(606, 503, 'internal', 'no', 'the gateway is overloaded'),
+  GW_DRAINING: entry(620, 503, 'internal', 'no', 'the gateway is shutting down'),
+
+  GW_CLIENT_CLOSED: entry(701, 499, 'downstream', 'no', 'the client closed the connection'),
+  GW_UPSTREAM_CLOSED: entry(702, 502, 'upstream', 'no', 'the upstream closed mid-response'),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An operating error. Check `code`, never `instanceof`: threads clone errors.
+ *  `detail` names the value and the limit, in lower case and with no full stop. */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail: string, cause?: unknown) {
+    const title = ERRORS[code].title;
+    super(
+      detail === '' ? title : `${title}: ${detail}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.code = code;
+    this.detail = detail;
+  }
+
+  get reason(): number {
+    return ERRORS[this.code].reason;
+  }
+}
+
+/** Whether a value is a GatewayError, also one cloned from another thread. */
+export function isGatewayError(value: unknown): value is GatewayError {
+  if (typeof value !== 'object' || value === null || !('code' in value)) return false;
+  return typeof value.code === 'string' && Object.hasOwn(ERRORS, value.code);
+}

@@ -1,0 +1,28 @@
+// Ground floor: no I/O, no thread, no state beyond a clock and a generator of random numbers.
+
+export type { Clock } from './clock.ts';
+export { ManualClock, systemClock } from './clock.ts';
+export type { ErrorCode, ErrorEntry, ErrorSource, RetryAdvice } from './errors.ts';
+export { ERRORS, GatewayError, isGatewayError } from './errors.ts';
+export type {
+  BodyReader,
+  Exchange,
+  ExchangeHandler,
+  WebSocketChannel,
+  WebSocketPeer,
+} from './exchange.ts';
+export { BODY_SIZE_UNKNOWN } from './exchange.ts';
+export type { HeaderList } from './headers.ts';
+export {
+  headerValue,
+  isHeaderValue,
+  isToken,
+  joinedHeaderValue,
+  removeHeader,
+  setHeader,
+} from './headers.ts';
+export * from './limits.ts';
+export type { Random } from './random.ts';
+export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
+export type { FieldCondition, RouteSpec } from './route-spec.ts';
+export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';

@@ -1,0 +1,17 @@
+// Loads the kernels that `npm run build:wasm` made.
+
+import { readFileSync } from 'node:fs';
+import {
+  createEdgeImage,
+  type EdgeImage,
+  type EdgeInstance,
+  instantiateEdge,
+} from '../../host/kernels/index.ts';
+
+export function edgeImage(): EdgeImage {
+  return createEdgeImage(new Uint8Array(readFileSync('build/edge.wasm')));
+}
+
+export function edgeInstance(image = edgeImage(), workerIndex = 0): EdgeInstance {
+  return instantiateEdge(image, workerIndex);
+}
