@@ -1,1 +1,3 @@
 // edge.wasm: what every request needs, on shared memory. Exports only.
+
+export { statsActive, statsRecord, statsRefuse } from './stats';

@@ -1,4 +1,15 @@
 // Typed faces of edge.wasm and codec.wasm. No other folder touches a WebAssembly module of ours.
 
+export {
+  STATS_ROUTE_SLOT_NONE,
+  STATS_SLOT_ABSENT,
+  STATS_SLOT_OVERFLOW,
+} from '../../assembly/shared/stats-layout.ts';
 export type { EdgeImage, EdgeInstance } from './edge-module.ts';
 export { createEdgeImage, instantiateEdge } from './edge-module.ts';
+export type { LatencyBucket } from './latency-buckets.ts';
+export { bucketIndexOf, bucketRange, histogramBuckets } from './latency-buckets.ts';
+export type { Series, SeriesKind } from './series-registry.ts';
+export { SeriesRegistry } from './series-registry.ts';
+export type { PeerStats, RouteStats, WorkerCell, WorkerStats } from './stats.ts';
+export { StatsReader, StatsWriter } from './stats.ts';
