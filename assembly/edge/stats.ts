@@ -116,31 +116,23 @@ export function statsRefuse(worker: u32, reason: i32): i32 {
   return STATUS_OK;
 }
 
-// @ts-ignore: decorator
-@inline
 function add(ptr: u32, value: u64): void {
   // In bounds: every caller adds a constant offset to a slot below its count. One worker writes a
   // shard, so a plain add loses nothing, and an aligned 8-byte store is whole for readers.
   store<u64>(ptr, load<u64>(ptr) + value);
 }
 
-// @ts-ignore: decorator
-@inline
 function clamped(value: f64, limit: f64): f64 {
   // Not a number fails the first comparison.
   return value > 0 ? (value < limit ? value : limit) : 0;
 }
 
-// @ts-ignore: decorator
-@inline
 function bucketOf(value: u32): u32 {
   if (value < 64) return value;
   const shift = 31 - clz<u32>(value) - HISTOGRAM_SUB_BUCKETS_SHIFT;
   return (shift << HISTOGRAM_SUB_BUCKETS_SHIFT) + (value >> shift);
 }
 
-// @ts-ignore: decorator
-@inline
 function statusOffset(status: i32): u32 {
   if (status >= 200 && status < 300) return ROUTE_STATUS_2XX_OFFSET;
   if (status >= 300 && status < 400) return ROUTE_STATUS_2XX_OFFSET + 8;
@@ -150,8 +142,6 @@ function statusOffset(status: i32): u32 {
   return ROUTE_STATUS_2XX_OFFSET + 24;
 }
 
-// @ts-ignore: decorator
-@inline
 function refusedOffset(reason: i32): u32 {
   const family = u32(reason) / 100;
   return ROUTE_REFUSED_OFFSET + ((family >= 1 && family <= 7 ? family : 5) - 1) * 8;
@@ -162,15 +152,11 @@ function countReason(shard: u32, reason: i32): void {
   add(shard + STATS_REASONS_OFFSET + index * 8, 1);
 }
 
-// @ts-ignore: decorator
-@inline
 function isUpstreamFault(reason: i32): bool {
   // A response may have begun with 200 before its upstream failed.
   return (reason >= 100 && reason < 300) || reason == 702;
 }
 
-// @ts-ignore: decorator
-@inline
 function countPeer(
   peer: u32,
   status: i32,
