@@ -11,6 +11,8 @@ export type SeriesKind = 'route' | 'service' | 'endpoint';
 export interface Series {
   readonly name: string;
   readonly slot: number;
+  /** Counts for many: those that found no slot, or requests that no route matched. */
+  readonly isShared: boolean;
 }
 
 const OVERFLOW_NAME = '(overflow)';
@@ -81,18 +83,21 @@ export class SeriesRegistry {
     }
   }
 
+  /** The slot of a name that has one of its own, or of the route series `(none)`. */
   slotOf(name: string): number | undefined {
-    if (this.#kind === 'route' && name === NO_ROUTE_NAME) return layout.STATS_ROUTE_SLOT_NONE;
-    return this.#slots.get(name);
+    const own = this.#slots.get(name);
+    if (own !== undefined) return own;
+    const isNone = this.#kind === 'route' && name === NO_ROUTE_NAME;
+    return isNone ? layout.STATS_ROUTE_SLOT_NONE : undefined;
   }
 
   /** Every series that counts, the shared ones first. */
   series(): Series[] {
-    const listed: Series[] = [{ name: OVERFLOW_NAME, slot: layout.STATS_SLOT_OVERFLOW }];
+    const listed: Series[] = [share(OVERFLOW_NAME, layout.STATS_SLOT_OVERFLOW)];
     if (this.#kind === 'route') {
-      listed.push({ name: NO_ROUTE_NAME, slot: layout.STATS_ROUTE_SLOT_NONE });
+      listed.push(share(NO_ROUTE_NAME, layout.STATS_ROUTE_SLOT_NONE));
     }
-    for (const [name, slot] of this.#slots) listed.push({ name, slot });
+    for (const [name, slot] of this.#slots) listed.push({ name, slot, isShared: false });
     return listed;
   }
 
@@ -122,4 +127,8 @@ export class SeriesRegistry {
       STATS_OFFSET + layout.STATS_HISTOGRAMS_OFFSET + slot * layout.STATS_HISTOGRAM_SIZE_BYTES;
     bytes.fill(0, start, start + layout.STATS_HISTOGRAM_SIZE_BYTES);
   }
+}
+
+function share(name: string, slot: number): Series {
+  return { name, slot, isShared: true };
 }
