@@ -32,3 +32,10 @@ export const ENDPOINTS_COUNT_MAX = 16_384;
 export const PATH_PARAMETERS_COUNT_MAX = 16;
 /** Segments of a path that are matched one by one. */
 export const PATH_SEGMENTS_COUNT_MAX = 128;
+
+/** Admin: a configuration sent to be checked. 100,000 routes are some 20 MB of YAML. */
+export const ADMIN_BODY_SIZE_BYTES_MAX = 33_554_432;
+/** Admin: open connections; a scraper, a probe and some people need a handful. */
+export const ADMIN_CONNECTIONS_COUNT_MAX = 128;
+/** Admin: answers that stream at once, for each reads every counter. */
+export const ADMIN_STREAMS_COUNT_MAX = 4;
