@@ -5,3 +5,5 @@ export { formatIssue } from './issue.ts';
 export type { LoadResult } from './load.ts';
 export { loadConfig } from './load.ts';
 export type * from './model.ts';
+export { openSnapshot, Snapshot } from './snapshot.ts';
+export { encodeSnapshot } from './snapshot-writer.ts';
