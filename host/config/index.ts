@@ -1,3 +1,9 @@
 // Configuration: schema, load, validate, normalise, and the snapshot that workers read.
 
+export type { ConfigIssue } from './issue.ts';
+export { formatIssue } from './issue.ts';
+export type { LoadResult } from './load.ts';
+export { loadConfig } from './load.ts';
 export type * from './model.ts';
+export { openSnapshot, Snapshot } from './snapshot.ts';
+export { encodeSnapshot } from './snapshot-writer.ts';

@@ -1,0 +1,3 @@
+export function readBlockYaml(_text: string): { readonly value: unknown } | null {
+  return null;
+}
