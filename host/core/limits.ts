@@ -32,3 +32,9 @@ export const ENDPOINTS_COUNT_MAX = 16_384;
 export const PATH_PARAMETERS_COUNT_MAX = 16;
 /** Segments of a path that are matched one by one. */
 export const PATH_SEGMENTS_COUNT_MAX = 128;
+/** Rate policies of one route: each has a hash slot in its worker's scratch area. */
+export const RATE_POLICIES_COUNT_MAX = 16;
+/** Tokens of a rate policy's bucket, and its limit: one a nanosecond, the clock's own grain. */
+export const RATE_TOKENS_MAX = 1_000_000_000;
+/** The time in which an empty bucket fills: exact as a number of nanoseconds up to 104 days. */
+export const RATE_FILL_MS_MAX = 7_776_000_000;
