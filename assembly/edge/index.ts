@@ -1,3 +1,11 @@
 // edge.wasm: what every request needs, on shared memory. Exports only.
 
 export { statsActive, statsRecord, statsRefuse } from './stats';
+export {
+  limiterHash,
+  limiterOccupied,
+  limiterPeek,
+  limiterRecover,
+  limiterTake,
+  limiterTakeKey,
+} from './limiter';

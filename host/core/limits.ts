@@ -39,3 +39,9 @@ export const ADMIN_BODY_SIZE_BYTES_MAX = 33_554_432;
 export const ADMIN_CONNECTIONS_COUNT_MAX = 128;
 /** Admin: answers that stream at once, for each reads every counter. */
 export const ADMIN_STREAMS_COUNT_MAX = 4;
+/** Rate policies of one route: each has a hash slot in its worker's scratch area. */
+export const RATE_POLICIES_COUNT_MAX = 16;
+/** Tokens of a rate policy's bucket, and its limit: one a nanosecond, the clock's own grain. */
+export const RATE_TOKENS_MAX = 1_000_000_000;
+/** The time in which an empty bucket fills: exact as a number of nanoseconds up to 104 days. */
+export const RATE_FILL_MS_MAX = 7_776_000_000;
