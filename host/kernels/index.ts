@@ -2,3 +2,6 @@
 
 export type { EdgeImage, EdgeInstance } from './edge-module.ts';
 export { createEdgeImage, instantiateEdge } from './edge-module.ts';
+export { Matcher } from './matcher.ts';
+export { encodeRouteTable } from './route-table.ts';
+export { RouteTables } from './route-tables.ts';
