@@ -9,3 +9,12 @@ export {
   limiterTake,
   limiterTakeKey,
 } from './limiter';
+export {
+  routerEnd,
+  routerFields,
+  routerFieldsClear,
+  routerHost,
+  routerMatch,
+  routerNext,
+  routerOpen,
+} from './router';

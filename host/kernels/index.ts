@@ -20,3 +20,6 @@ export { createEdgeImage, instantiateEdge } from './edge-module.ts';
 export type { LimiterOptions } from './limiter.ts';
 export { initialiseLimiter, Limiter } from './limiter.ts';
 export type { LimiterPolicy, LimiterRule } from './limiter-policy.ts';
+export { Matcher } from './matcher.ts';
+export { encodeRouteTable } from './route-table.ts';
+export { RouteTables } from './route-tables.ts';
