@@ -1,6 +1,5 @@
 // edge.wasm: what every request needs, on shared memory. Exports only.
 
-export { statsActive, statsRecord, statsRefuse } from './stats';
 export {
   limiterHash,
   limiterOccupied,
@@ -18,3 +17,4 @@ export {
   routerNext,
   routerOpen,
 } from './router';
+export { statsActive, statsRecord, statsRefuse } from './stats';

@@ -2,16 +2,16 @@
 // are normal already: sixteen bytes at a time prove it. Percent-encoding is only taken from
 // unreserved characters; all other triplets, `%2F` among them, stay as they came.
 
-import { STATUS_BAD_PATH, STATUS_NOT_FOUND, STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 import {
   PATH_OFFSET,
   RESULT_PATH_SIZE_OFFSET,
-  SEGMENTS_COUNT_MAX,
-  SEGMENTS_OFFSET,
   SEGMENT_HASH_OFFSET,
   SEGMENT_SIZE_BYTES,
+  SEGMENTS_COUNT_MAX,
+  SEGMENTS_OFFSET,
   STATE_SEGMENTS_COUNT_OFFSET,
 } from '../shared/router-layout';
+import { STATUS_BAD_PATH, STATUS_NOT_FOUND, STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 
 const SLASH: i32 = 0x2f;
 const DOT: i32 = 0x2e;

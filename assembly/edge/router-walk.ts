@@ -2,16 +2,15 @@
 // ends here. Refuses recursion: the frames lie in the scratch area, so that the walk can stop at a
 // candidate and go on from there. A walk visits each node at most once.
 
-import { STATUS_NOT_FOUND } from '../shared/status';
 import {
   ENTRY_CONDITIONS_OFFSET,
   ENTRY_LAST_BIT,
   ENTRY_METHODS_OFFSET,
   ENTRY_ROUTE_MASK,
   ENTRY_SIZE_BYTES,
-  FRAMES_OFFSET,
   FRAME_SIZE_BYTES,
   FRAME_STAGE_OFFSET,
+  FRAMES_OFFSET,
   LIST_EXACT,
   LIST_PREFIX,
   LIST_REGEX,
@@ -24,8 +23,8 @@ import {
   NODE_PREFIX_LIST_OFFSET,
   NODE_REGEX_LIST_OFFSET,
   PATH_OFFSET,
-  RESULT_FLAGS_OFFSET,
   RESULT_FLAG_HOST_CHECK,
+  RESULT_FLAGS_OFFSET,
   RESULT_PARAMS_COUNT_OFFSET,
   RESULT_PARAMS_OFFSET,
   RESULT_PATH_SIZE_OFFSET,
@@ -44,9 +43,10 @@ import {
   STATE_PARAMS_OFFSET,
   STATE_ROOT_OFFSET,
   STATE_SEGMENTS_COUNT_OFFSET,
-  TABLE_SLOTS_OFFSET,
   TABLE_SLOT_MASK_OFFSET,
+  TABLE_SLOTS_OFFSET,
 } from '../shared/router-layout';
+import { STATUS_NOT_FOUND } from '../shared/status';
 import { conditionsHold } from './router-fields';
 import { bytesEqual, hashSegment, slotKey } from './router-hash';
 import { segmentHashPtr, segmentStart } from './router-path';

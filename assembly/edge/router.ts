@@ -9,7 +9,6 @@ import {
   TABLES_OFFSET,
   WORKERS_MAX,
 } from '../shared/memory-map';
-import { STATUS_BAD_ARGUMENT, STATUS_BAD_TABLE, STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 import {
   FIELD_HEADS_OFFSET,
   FNV_BASIS,
@@ -32,8 +31,8 @@ import {
   STATE_ROOT_OFFSET,
   STATE_TABLE_OFFSET,
   TABLE_ANY_ROOT_OFFSET,
-  TABLE_FIELDS_COUNT_OFFSET,
   TABLE_FIELD_SLOTS_OFFSET,
+  TABLE_FIELDS_COUNT_OFFSET,
   TABLE_HOST_MASK_OFFSET,
   TABLE_HOST_SLOTS_OFFSET,
   TABLE_MAGIC,
@@ -43,6 +42,7 @@ import {
   VALUES_END_OFFSET,
   VALUES_OFFSET,
 } from '../shared/router-layout';
+import { STATUS_BAD_ARGUMENT, STATUS_BAD_TABLE, STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 import { loadQuery } from './router-fields';
 import { bytesEqual, fnvStep } from './router-hash';
 import { preparePath } from './router-path';

@@ -54,3 +54,9 @@ export const RATE_POLICIES_COUNT_MAX = 16;
 export const RATE_TOKENS_MAX = 1_000_000_000;
 /** The time in which an empty bucket fills: exact as a number of nanoseconds up to 104 days. */
 export const RATE_FILL_MS_MAX = 7_776_000_000;
+/** The longest pause before a worker that keeps dying is started again. */
+export const WORKER_RESTART_MS_MAX = 30_000;
+/** What a drain allows exchanges in progress before they are cut, unless told otherwise. */
+export const DRAIN_TIMEOUT_MS = 30_000;
+/** Threads of the compute pool: reloads are one at a time, and a check may run beside one. */
+export const COMPUTE_THREADS_MAX = 2;

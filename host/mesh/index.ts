@@ -1,5 +1,7 @@
 // The mesh: routing, balancing and the upstream client, with the resilience around them.
 
+export { explainMatch } from './explain.ts';
+export { Mesh, type MeshDeps } from './pipeline.ts';
 export type { Lookup } from './upstream/address-book.ts';
 export type {
   FailureFacts,
