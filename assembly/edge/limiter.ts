@@ -155,9 +155,13 @@ function takeLocked(
   const entry = find(set, hash);
   if (entry != 0) return charge(entry, hash, interval, limit, now);
   const floor = max<u64>(now, atomic.load<u64>(set, LIMITER_FLOOR_OFFSET));
-  const next = startOf(set, policy, limit, floor, owner) + interval;
+  const start = startOf(set, policy, limit, floor, owner);
+  const next = start + interval;
   const room = <i64>(limit - next);
-  if (room < 0) return <f64>room;
+  if (room < 0) {
+    if (start > floor) countOverflow();
+    return <f64>room;
+  }
   if (claimIdle(set, hash, next, now)) return <f64>room;
   return takeShared(set, policy, interval, limit, floor, now, owner);
 }
@@ -212,7 +216,7 @@ function takeShared(
   now: u64,
   owner: u32,
 ): f64 {
-  atomic.add<u64>(LIMITER_OFFSET + LIMITER_OVERFLOWS_OFFSET, 1);
+  countOverflow();
   const set = sharedSetOf(policy);
   if (!acquire(set, owner)) return closed(interval);
   const entry = find(set, policy);
@@ -233,6 +237,10 @@ function takeShared(
     }
   }
   return result;
+}
+
+function countOverflow(): void {
+  atomic.add<u64>(LIMITER_OFFSET + LIMITER_OVERFLOWS_OFFSET, 1);
 }
 
 function closed(interval: u64): f64 {
