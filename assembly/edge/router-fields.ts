@@ -2,9 +2,7 @@
 // only those of names that some condition uses: the host writes header values, loadQuery cuts the
 // query. Refuses to keep a value twice or to cut one short: what does not fit is STATUS_TOO_LONG.
 
-import { STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 import {
-  CONDITIONS_HEADER_SIZE_BYTES,
   CONDITION_FIELD_OFFSET,
   CONDITION_HEADER_SIZE_BYTES,
   CONDITION_OP_EQUALS,
@@ -12,6 +10,7 @@ import {
   CONDITION_OP_PRESENT,
   CONDITION_VALUE_OFFSET,
   CONDITION_VALUE_SIZE_OFFSET,
+  CONDITIONS_HEADER_SIZE_BYTES,
   FIELD_HEADS_OFFSET,
   FIELD_INDEX_OFFSET,
   FIELD_NAME_OFFSET,
@@ -20,11 +19,12 @@ import {
   SLOT_SIZE_BYTES,
   TABLE_FIELD_MASK_OFFSET,
   TABLE_FIELD_SLOTS_OFFSET,
-  VALUES_END_OFFSET,
   VALUE_BYTES_OFFSET,
   VALUE_NEXT_OFFSET,
   VALUE_SIZE_OFFSET,
+  VALUES_END_OFFSET,
 } from '../shared/router-layout';
+import { STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
 import { bytesEqual, fnv } from './router-hash';
 import { decodeTriplet } from './router-path';
 
