@@ -14,8 +14,6 @@ import {
 } from '../shared/router-layout';
 
 /** Hashes a path segment; never 0. */
-// @ts-ignore: decorator
-@inline
 export function hashSegment(ptr: usize, sizeBytes: i32): i32 {
   let hash: i32 = sizeBytes;
   let left = sizeBytes;
@@ -28,21 +26,15 @@ export function hashSegment(ptr: usize, sizeBytes: i32): i32 {
   return hash == 0 ? 1 : hash;
 }
 
-// @ts-ignore: decorator
-@inline
 function hashStep(hash: i32, word: u64): i32 {
-  return rotl<i32>(((<i32>word) ^ hash) * HASH_A + <i32>(word >> 32) * HASH_B, HASH_ROTATION);
+  return rotl<i32>((<i32>word ^ hash) * HASH_A + <i32>(word >> 32) * HASH_B, HASH_ROTATION);
 }
 
-// @ts-ignore: decorator
-@inline
 function lowBytesMask(count: i32): u64 {
-  return (<u64>1 << (count << 3)) - 1;
+  return ((<u64>1) << (count << 3)) - 1;
 }
 
 /** The key of a child node in the slots. */
-// @ts-ignore: decorator
-@inline
 export function slotKey(parent: i32, hash: i32): i32 {
   let key = hash ^ (parent * HASH_C);
   key ^= <i32>(<u32>key >> 16);
@@ -51,8 +43,6 @@ export function slotKey(parent: i32, hash: i32): i32 {
 }
 
 /** One step of FNV-1a. */
-// @ts-ignore: decorator
-@inline
 export function fnvStep(hash: i32, byte: i32): i32 {
   return (hash ^ byte) * FNV_PRIME;
 }
@@ -65,8 +55,6 @@ export function fnv(ptr: usize, sizeBytes: i32): i32 {
 }
 
 /** Whether two runs of bytes are equal. */
-// @ts-ignore: decorator
-@inline
 export function bytesEqual(left: usize, right: usize, sizeBytes: i32): bool {
   let count = sizeBytes;
   while (count >= 8) {

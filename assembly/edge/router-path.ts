@@ -27,8 +27,6 @@ const NEEDS_NORMALISING: i32 = 1;
 /** Normalises and cuts the path in `scratch`.
  *  Errors: STATUS_BAD_PATH; STATUS_TOO_LONG above SEGMENTS_COUNT_MAX segments; STATUS_NOT_FOUND for
  *  `*`, which no route's path matches. Cost: O(path), no allocation. */
-// @ts-ignore: decorator
-@inline
 export function preparePath(scratch: usize, sizeBytes: i32): i32 {
   // In bounds: the caller checked sizeBytes against PATH_SIZE_BYTES_MAX, and 64 bytes follow.
   const path = scratch + PATH_OFFSET;
@@ -51,8 +49,6 @@ function normalisePath(scratch: usize, sizeBytes: i32): i32 {
 }
 
 /** Finds the segments, and whether a byte or a `/.` asks for the byte-wise pass. */
-// @ts-ignore: decorator
-@inline
 function cutPath(scratch: usize, sizeBytes: i32): i32 {
   const path = scratch + PATH_OFFSET;
   let count = 0;
@@ -87,8 +83,6 @@ function cutNormalPath(scratch: usize, sizeBytes: i32): i32 {
 }
 
 /** Bits of the bytes that are refused or begin a triplet. */
-// @ts-ignore: decorator
-@inline
 function specialBytes(block: v128): i32 {
   const controls = v128.or(
     i8x16.lt_u(block, i8x16.splat(0x20)),
@@ -101,8 +95,6 @@ function specialBytes(block: v128): i32 {
   return i8x16.bitmask(v128.or(controls, signs));
 }
 
-// @ts-ignore: decorator
-@inline
 function storeSegments(scratch: usize, slashes: i32, at: i32, count: i32): i32 {
   let bits = slashes;
   while (bits != 0) {
@@ -114,16 +106,12 @@ function storeSegments(scratch: usize, slashes: i32, at: i32, count: i32): i32 {
   return count;
 }
 
-// @ts-ignore: decorator
-@inline
 function storeSegment(scratch: usize, index: i32, start: i32): void {
   // In bounds: index <= SEGMENTS_COUNT_MAX, and the area holds one place more than that.
   // The hash word becomes 0: not computed.
   store<u64>(scratch + SEGMENTS_OFFSET + index * SEGMENT_SIZE_BYTES, <u64>(<u32>start));
 }
 
-// @ts-ignore: decorator
-@inline
 function endSegments(scratch: usize, sizeBytes: i32, count: i32): i32 {
   if (count > SEGMENTS_COUNT_MAX) return STATUS_TOO_LONG;
   storeSegment(scratch, count, sizeBytes + 1);
@@ -217,16 +205,12 @@ function parentEnd(path: usize, end: i32): i32 {
 }
 
 /** Keeps a computed hash beside its segment. */
-// @ts-ignore: decorator
-@inline
 export function segmentHashPtr(scratch: usize, index: i32): usize {
   // In bounds: index < the count of segments <= SEGMENTS_COUNT_MAX.
   return scratch + SEGMENTS_OFFSET + index * SEGMENT_SIZE_BYTES + SEGMENT_HASH_OFFSET;
 }
 
 /** Where a segment starts; the end mark's start is one past the end of the path and its `/`. */
-// @ts-ignore: decorator
-@inline
 export function segmentStart(scratch: usize, index: i32): i32 {
   // In bounds: index <= the count of segments; the end mark stands at that index.
   return load<i32>(scratch + SEGMENTS_OFFSET + index * SEGMENT_SIZE_BYTES);

@@ -60,15 +60,11 @@ const STAGE_PREFIX: i32 = 3;
 const STAGE_DONE: i32 = 4;
 
 /** Puts the walk before the first candidate of the first root. */
-// @ts-ignore: decorator
-@inline
 export function startWalk(scratch: usize, table: usize): void {
   store<i32>(scratch + STATE_ENTRY_OFFSET, 0);
   startRoot(scratch, table, load<i32>(scratch + STATE_FIRST_ROOT_OFFSET));
 }
 
-// @ts-ignore: decorator
-@inline
 function startRoot(scratch: usize, table: usize, root: i32): void {
   store<i32>(scratch + STATE_ROOT_OFFSET, root);
   store<i32>(scratch + STATE_DEPTH_OFFSET, root < ROOTS_COUNT_MAX ? 0 : -1);
@@ -174,8 +170,6 @@ function nextList(scratch: usize, table: usize): i32 {
 }
 
 /** Remembers where the walk stopped. */
-// @ts-ignore: decorator
-@inline
 function stopAt(scratch: usize, depth: i32, stage: i32, kind: i32, list: i32): i32 {
   store<i32>(scratch + STATE_DEPTH_OFFSET, depth);
   store<i32>(scratch + STATE_LIST_OFFSET, kind);
@@ -184,15 +178,11 @@ function stopAt(scratch: usize, depth: i32, stage: i32, kind: i32, list: i32): i
   return list;
 }
 
-// @ts-ignore: decorator
-@inline
 function pushFrame(scratch: usize, depth: i32, node: i32): void {
   // In bounds: depth <= the count of segments <= SEGMENTS_COUNT_MAX. The stage becomes LITERAL.
   store<u64>(scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES, <u64>(<u32>node));
 }
 
-// @ts-ignore: decorator
-@inline
 function pushParam(scratch: usize, segment: i32): void {
   const count = load<i32>(scratch + STATE_PARAMS_COUNT_OFFSET);
   // In bounds: no route of a table has more than 16 parameters, and a branch belongs to a route.
@@ -200,16 +190,12 @@ function pushParam(scratch: usize, segment: i32): void {
   store<i32>(scratch + STATE_PARAMS_COUNT_OFFSET, count + 1);
 }
 
-// @ts-ignore: decorator
-@inline
 function popParam(scratch: usize): void {
   const ptr = scratch + STATE_PARAMS_COUNT_OFFSET;
   store<i32>(ptr, load<i32>(ptr) - 1);
 }
 
 /** The child for the segment at `depth`, 0 for none. */
-// @ts-ignore: decorator
-@inline
 function literalChild(scratch: usize, table: usize, node: i32, depth: i32): i32 {
   const start = segmentStart(scratch, depth);
   const size = segmentStart(scratch, depth + 1) - start - 1;
@@ -239,8 +225,6 @@ function literalChild(scratch: usize, table: usize, node: i32, depth: i32): i32 
   }
 }
 
-// @ts-ignore: decorator
-@inline
 function writeResult(scratch: usize): void {
   const kind = load<i32>(scratch + STATE_LIST_OFFSET);
   const depth = load<i32>(scratch + STATE_DEPTH_OFFSET);

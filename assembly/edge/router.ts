@@ -42,7 +42,12 @@ import {
   VALUES_END_OFFSET,
   VALUES_OFFSET,
 } from '../shared/router-layout';
-import { STATUS_BAD_ARGUMENT, STATUS_BAD_TABLE, STATUS_OK, STATUS_TOO_LONG } from '../shared/status';
+import {
+  STATUS_BAD_ARGUMENT,
+  STATUS_BAD_TABLE,
+  STATUS_OK,
+  STATUS_TOO_LONG,
+} from '../shared/status';
 import { loadQuery } from './router-fields';
 import { bytesEqual, fnvStep } from './router-hash';
 import { preparePath } from './router-path';
@@ -165,21 +170,15 @@ export function routerFields(workerIndex: i32, querySize: i32, valuesEnd: i32): 
   return STATUS_OK;
 }
 
-// @ts-ignore: decorator
-@inline
 function isWorker(workerIndex: i32): bool {
   return <u32>workerIndex < <u32>WORKERS_MAX;
 }
 
-// @ts-ignore: decorator
-@inline
 function scratchOf(workerIndex: i32): usize {
   return SCRATCH_OFFSET + workerIndex * SCRATCH_STRIDE_BYTES;
 }
 
 /** Leaves nothing for routerNext to find. */
-// @ts-ignore: decorator
-@inline
 function endWalk(scratch: usize): void {
   store<i32>(scratch + STATE_ENTRY_OFFSET, 0);
   store<i32>(scratch + STATE_DEPTH_OFFSET, -1);
@@ -187,8 +186,6 @@ function endWalk(scratch: usize): void {
 }
 
 /** Puts a root before the others, unless it is 0. Returns the index of the first. */
-// @ts-ignore: decorator
-@inline
 function pushRoot(scratch: usize, first: i32, root: i32): i32 {
   if (root == 0) return first;
   // In bounds: a host has at most HOST_SIZE_BYTES_MAX suffixes, itself and any host are two more,

@@ -3,12 +3,17 @@
 // said otherwise; offsets inside a table count from its first byte, so a table can lie anywhere.
 //
 // TABLE
-//   0    4    8     12   16     20    24    28    32    36   40     44     48     52    56      60
-//   +----+----+-----+----+------+-----+-----+-----+-----+----+------+------+------+-----+-------+----+
-//   |mag.|ver.|size |gen.|routes|slot |slots|host |host |any |fields|fields|field |field|methods|meth|
-//   |    |    |bytes|    |count |mask |     |mask |slots|root|count |      |mask  |slots|count  |ods |
-//   +----+----+-----+----+------+-----+-----+-----+-----+----+------+------+------+-----+-------+----+
-//   |slots|host slots|field slots|nodes|lists|conditions|host, field and method records|8 zero bytes|
+//   0      4        8      12          16            20         24         28         32
+//   +------+--------+------+-----------+-------------+----------+----------+----------+
+//   |magic |version |size  |generation |routes count |slot mask |slots     |host mask |
+//   +------+--------+------+-----------+-------------+----------+----------+----------+
+//   32     36       40     44          48            52         56         60         64
+//   +------+--------+------+-----------+-------------+----------+----------+----------+
+//   |host  |any     |fields|fields     |field mask   |field     |methods   |methods   |
+//   |slots |root    |count |           |             |slots     |count     |          |
+//   +------+--------+------+-----------+-------------+----------+----------+----------+
+//   |slots |host slots |field slots |nodes |lists, conditions |hosts |fields |methods |8 zeros|
+//   +------+-----------+------------+------+------------------+------+-------+--------+-------+
 //
 // A slot is open-addressed and at most half of a table of slots is taken: [key][record, 0 = empty].
 //   slots        key = slotKey(parent node, hash of the segment)   record = child node
@@ -74,7 +79,7 @@ export const ENTRY_METHODS_OFFSET = 8;
 export const ENTRY_LAST_BIT = 31;
 export const ENTRY_ROUTE_MASK = 0x7fff_ffff;
 
-// CONDITIONS of a route: [count] then `count` of   [field index][operation][value size][value, to 4]
+// CONDITIONS of a route: [count] then `count` of [field index][operation][value size][value, to 4]
 export const CONDITIONS_HEADER_SIZE_BYTES = 4;
 export const CONDITION_HEADER_SIZE_BYTES = 12;
 export const CONDITION_FIELD_OFFSET = 0;

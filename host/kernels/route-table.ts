@@ -14,7 +14,7 @@ export const TABLE_SIZE_BYTES_MAX = Math.floor(TABLES_SIZE_BYTES / 2);
 
 /** Compiles routes; a route's index is its place in `specs`. The order of `specs` is the order in
  *  the file. Shape: see router-layout.ts, position-independent.
- *  Errors: GW_CONFIG_LIMIT, GW_CONFIG_BAD_VALUE. Cost: O(all paths); 100,000 routes well below 1 s. */
+ *  Errors: GW_CONFIG_LIMIT, GW_CONFIG_BAD_VALUE. Cost: O(all paths), 0.5 s for 100,000 routes. */
 export function encodeRouteTable(specs: readonly RouteSpec[]): Uint8Array<ArrayBuffer> {
   if (specs.length > ROUTES_COUNT_MAX) {
     throw new GatewayError(

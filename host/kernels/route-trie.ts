@@ -29,7 +29,7 @@ export interface RouteTrie {
   readonly anyRoot: TrieNode | null;
 }
 
-/** Builds the trie; lists are in the order of precedence. Cost: O(all paths), an object per node. */
+/** Builds the trie; lists are in the order of precedence. Cost: O(all paths), one object a node. */
 export function buildTrie(specs: readonly RouteSpec[]): RouteTrie {
   const builder = new TrieBuilder();
   specs.forEach((spec, route) => {
