@@ -17,7 +17,8 @@ export interface TextIssue {
   readonly message: string;
 }
 
-/** A place in the text; `depth` says how many parts of the path exist there. */
+/** A place in the text; `depth` says how many parts of the path to show: a short form like
+ *  `to: wallet` has no `to[0].service`. */
 export interface TextPlace {
   readonly line: number;
   readonly column: number;

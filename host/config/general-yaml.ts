@@ -47,7 +47,11 @@ export class YamlDocument {
     let depth = 0;
     for (const part of path) {
       const step = this.#step(node, part);
-      if (step === null) break;
+      if (step === null) {
+        // Below a scalar is its long form; below a map, a key that has its default.
+        if (!isScalar(node)) depth = path.length;
+        break;
+      }
       depth += 1;
       const isEmpty = isScalar(step.value) && (step.value.source ?? '') === '';
       const isKeyWanted = (focus === 'key' && depth === path.length) || isEmpty;

@@ -85,13 +85,18 @@ const LISTENER = object('a map with a port', {
   tls: optional(LISTENER_TLS, 'certificates; without this key the port speaks plain HTTP'),
 });
 
+/** A secret: no message ever shows it. */
+const TOKEN = parsed('a token of visible ASCII characters', { maxLength: 512 }, (value) =>
+  /^[\x21-\x7e]{0,512}$/.test(value)
+    ? value
+    : new Complaint('expected a token of at most 512 visible ASCII characters'),
+);
+
 const ADMIN = object('a map with port and address', {
   port: withDefault(PORT, defaults.ADMIN_PORT, 'TCP port of the admin API; 0 takes any free one'),
   address: withDefault(ADDRESS, defaults.ADMIN_ADDRESS, 'address of the admin API'),
   token: withDefault(
-    mapped(HEADER_VALUE, (token) =>
-      /\s/.test(token) ? new Complaint('expected a token without spaces') : token,
-    ),
+    TOKEN,
     defaults.ADMIN_TOKEN,
     'bearer token; required on any address but loopback',
   ),
