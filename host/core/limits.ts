@@ -31,6 +31,10 @@ export const READ_SIZE_BYTES = 65_536;
 export const WEBSOCKET_MESSAGE_SIZE_BYTES_MAX = 16_777_216;
 /** Bytes queued towards a WebSocket upstream, which uWS gives no way to pause the client for. */
 export const WEBSOCKET_QUEUE_SIZE_BYTES_MAX = 4_194_304;
+/** The body of an upstream's answer that refuses a WebSocket: a page of explanation, held whole. */
+export const WEBSOCKET_REFUSAL_SIZE_BYTES_MAX = 65_536;
+/** Subprotocols that a WebSocket client may offer; real ones offer one or two. */
+export const WEBSOCKET_PROTOCOLS_COUNT_MAX = 32;
 
 /** Configuration: what a file may hold. 100,000 routes compile in under two seconds. */
 export const CONFIG_FILE_SIZE_BYTES_MAX = 268_435_456;

@@ -51,7 +51,7 @@ export class TraceparentSource {
     writeHex(text, 27, this.#uint32() | 1);
     writeHex(text, 36, this.#uint32());
     writeHex(text, 44, this.#uint32() | 1);
-    return text.latin1Slice(0, TRACEPARENT_LENGTH);
+    return text.toString('latin1');
   }
 
   #uint32(): number {
