@@ -27,6 +27,8 @@ export interface AccessEntry {
 /** A longer field is cut; what a listener lets through is shorter. */
 export const ACCESS_FIELD_LENGTH_MAX = 16_384;
 
+/** A larger duration can only be a fault, and a thousand times itself may be infinite. */
+const MAGNITUDE_MAX = 1e12;
 const YEAR_10000_MS = 253_402_300_800_000;
 
 // What stands for itself in a quoted string: printable ASCII but the quote and the backslash.
@@ -110,5 +112,5 @@ function whole(value: number): number {
 }
 
 function thousandths(value: number): number {
-  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : 0;
+  return Math.abs(value) < MAGNITUDE_MAX ? Math.round(value * 1000) / 1000 : 0;
 }

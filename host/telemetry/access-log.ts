@@ -3,13 +3,13 @@
 // and counted. pino is not used here, for building a line by hand costs a third of it.
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { SonicBoom } from 'sonic-boom';
+import sonicBoom, { type SonicBoom } from 'sonic-boom';
 import { GatewayError } from '../core/index.ts';
 import { type AccessEntry, jsonLine, LineTime, textLine } from './access-line.ts';
 
 export interface AccessLogOptions {
   readonly format: 'json' | 'text';
-  /** A file descriptor (1 for stdout), or a file's path. */
+  /** A file's path, or a file descriptor: 1 for stdout; any above 2 is closed with the log. */
   readonly destination: number | string;
   /** Told of each new kind of write error, once until a write succeeds again. */
   readonly onError: (error: Error) => void;
@@ -45,7 +45,7 @@ export class AccessLog {
     this.#format = options.format === 'json' ? jsonLine : textLine;
     this.#isFile = typeof destination === 'string';
     this.#batchSizeBytes = batchSizeOf(destination);
-    this.#sink = new SonicBoom({
+    this.#sink = new sonicBoom.SonicBoom({
       dest: destination,
       sync: false,
       maxWrite: this.#batchSizeBytes,

@@ -27,7 +27,7 @@ export const DURATION_BOUNDS_US: readonly number[] = [
 const LABEL_LENGTH_MAX = 200;
 const PIECE_LENGTH = 65_536;
 /** Samples and slots read between two turns of the event loop. */
-const STEPS_PER_TURN = 2_000;
+const STEPS_PER_TURN = 500;
 const CODE_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'];
 const REASONS_COUNT = 1_000;
 
