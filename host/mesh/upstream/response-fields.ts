@@ -7,6 +7,9 @@ import { FieldScanner, SCAN_BAD } from './field-scanner.ts';
 
 type Latin1Buffer = Buffer & { latin1Slice(start: number, end: number): string };
 
+const TAB = 0x09;
+const CR = 0x0d;
+const FRAMING = new Set(['content-length', 'transfer-encoding']);
 /** 15 digits stay below 2^53. */
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 const KEEP_ALIVE_TIMEOUT = /(?:^|[\s,;])timeout=([0-9]{1,9})(?:$|[\s,;])/i;
@@ -50,6 +53,13 @@ export class ResponseFields {
         ? text.slice(spans[at + 2]! - start, spans[at + 3]! - start)
         : decode(bytes, spans[at + 2]!, spans[at + 3]!);
       if (!this.#take(name, value)) return SCAN_BAD;
+      if (bytes[spans[at + 3]!] !== CR && FRAMING.has(name)) {
+        // Node refuses a tab here; two readers must not disagree about framing.
+        const lineEnd = bytes.indexOf(CR, spans[at + 3]);
+        if (bytes.subarray(spans[at + 3], lineEnd).includes(TAB)) {
+          return this.#bad(`a tab after ${name}`);
+        }
+      }
     }
     if (this.isChunked && this.contentLength >= 0) {
       return this.#bad('both content-length and transfer-encoding');

@@ -143,7 +143,7 @@ export class ResponseParser {
       return behind < 0 ? behind : offset + (headSize - sizeBefore);
     }
     if (this.#heldSizeBytes < RESPONSE_HEADERS_SIZE_BYTES_MAX) return end;
-    return this.#bad(`a response head above ${RESPONSE_HEADERS_SIZE_BYTES_MAX} bytes`);
+    return this.#badSize();
   }
 
   #hold(bytes: Buffer, offset: number, end: number): Buffer {
@@ -166,7 +166,10 @@ export class ResponseParser {
       return this.#bad('a response that does not begin with HTTP/1.');
     }
     for (let at = this.#searchedSizeBytes; at < this.#heldSizeBytes; at++) {
-      if (held[at] !== LF) continue;
+      if (held[at] !== LF) {
+        if (held[at - 1] === CR) return this.#bad('a bare CR');
+        continue;
+      }
       if (held[at - 1] !== CR) return this.#bad('a bare LF');
       if (at >= 3 && held[at - 2] === LF) return at + 1;
     }
@@ -196,6 +199,7 @@ export class ResponseParser {
     const behind = fields.read(bytes, at + 2, end);
     if (behind === SCAN_BAD) return this.#bad(fields.detail);
     if (behind === SCAN_INCOMPLETE) return SCAN_INCOMPLETE;
+    if (behind - offset > RESPONSE_HEADERS_SIZE_BYTES_MAX) return this.#badSize();
     const leftover = leftoverSizeBytes < 0 ? end - behind : leftoverSizeBytes;
     return this.#beginResponse(status, minor, leftover) ? behind : SCAN_BAD;
   }
@@ -205,7 +209,7 @@ export class ResponseParser {
       this.#bad('transfer-encoding in an HTTP/1.0 response');
       return false;
     }
-    if (status < 200) return this.#skipInterim(status);
+    if (status < 200) return this.#skipInterim(status, minor);
     const { contentLength } = fields;
     const isBodyless = this.#expectation === EXPECT_BODYLESS || status === 304;
     const hasNoBody = isBodyless || status === 204 || contentLength === 0;
@@ -226,10 +230,14 @@ export class ResponseParser {
     return true;
   }
 
-  #skipInterim(status: number): boolean {
+  #skipInterim(status: number, minor: number): boolean {
     this.#interimCount += 1;
     if (status === 101) this.#bad('status 101 where no upgrade was asked for');
-    else if (this.#interimCount > INTERIM_RESPONSES_COUNT_MAX) {
+    else if (minor === 0 || fields.isLast)
+      this.#bad('an interim response that closes the connection');
+    else if (fields.isChunked || fields.contentLength > 0) {
+      this.#bad('an interim response with a body');
+    } else if (this.#interimCount > INTERIM_RESPONSES_COUNT_MAX) {
       this.#bad(`more than ${INTERIM_RESPONSES_COUNT_MAX} interim responses`);
     } else return true;
     return false;
@@ -256,6 +264,10 @@ export class ResponseParser {
     this.#state = AT_HEAD;
     this.#expectation = EXPECT_NOTHING;
     this.#sink.onComplete(leftoverSizeBytes);
+  }
+
+  #badSize(): number {
+    return this.#bad(`a response head above ${RESPONSE_HEADERS_SIZE_BYTES_MAX} bytes`);
   }
 
   #bad(detail: string): number {
