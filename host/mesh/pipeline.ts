@@ -177,7 +177,8 @@ export class Mesh {
     const target = query === '' ? path : `${path}?${query}`;
     const timeouts = route.config.timeouts ?? service.config.timeouts;
     if (exchange.isWebSocketUpgrade) {
-      callWebSocket(visit, { target, headers, timeouts }, this.#recorder, this.#clock);
+      const to = { route, service, endpoint, target, headers, timeouts, extra };
+      callWebSocket(visit, to, this.#recorder, this.#clock);
       return;
     }
     const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);

@@ -2,6 +2,7 @@
 // keeps what it does not change: an endpoint's open connections and its count of requests in
 // flight go on under the new configuration.
 
+import { readFileSync } from 'node:fs';
 import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
 import type { Clock, Random } from '../core/index.ts';
 import { type Balancer, createEndpoints, type EndpointState } from './balance/balancer.ts';
@@ -21,6 +22,8 @@ export interface ServiceRuntime {
   readonly config: ServiceConfig;
   readonly seriesSlot: number;
   readonly balancer: Balancer;
+  /** PEM of the authorities to trust; `''` for the system's. */
+  readonly caPem: string;
   /** By EndpointState.index. */
   readonly endpoints: readonly EndpointRuntime[];
 }
@@ -67,6 +70,7 @@ export class ServiceSet {
         config,
         seriesSlot: slots.services[index]!,
         balancer: createBalancer(config.balance, states, deps, known?.balancer ?? null),
+        caPem: config.tls.ca === '' ? '' : readFileSync(config.tls.ca, 'utf8'),
         endpoints,
       });
     }

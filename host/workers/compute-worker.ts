@@ -8,7 +8,7 @@ import type { CompileResult, CompileTask } from './compute.ts';
 export function compile(task: CompileTask): CompileResult {
   const loaded = loadConfig(task.text, task.fileName);
   if (!loaded.ok) return { ok: false, issues: loaded.issues };
-  const fileIssues = checkFiles(loaded.config, task.fileName);
+  const fileIssues = checkFiles(loaded.config, task);
   if (fileIssues.length > 0) return { ok: false, issues: fileIssues };
   const routeTable = encodeRouteTable(loaded.config.routes.map((route) => route.match));
   return { ok: true, snapshot: encodeSnapshot(loaded.config, task.generation), routeTable };
