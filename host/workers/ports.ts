@@ -3,9 +3,11 @@
 // connections, and nobody would be told.
 
 import type { ListenerConfig } from '../config/index.ts';
-import { assertPortFree } from '../edge/index.ts';
+import { assertPortFree, prepareUwsEnvironment } from '../edge/index.ts';
 
-/** Errors: GW_LISTEN, naming the first address and port that is taken. */
+/** Prepares the process for listening: what uWebSockets reads when it loads, and the ports.
+ *  Errors: GW_LISTEN, naming the first address and port that is taken. */
 export async function prepareListening(listeners: readonly ListenerConfig[]): Promise<void> {
+  prepareUwsEnvironment();
   for (const { port, address } of listeners) await assertPortFree(port, address);
 }
