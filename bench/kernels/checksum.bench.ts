@@ -62,8 +62,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await run(
     (name, opsPerSecond) => {
       const bytesPerSecond = opsPerSecond * Number(name.split('/').at(-1));
-      const rate = `${Math.round(1e9 / opsPerSecond)} ns, ${(bytesPerSecond / 1e9).toFixed(2)} GB/s`;
-      console.log(name.padEnd(32), rate);
+      const gigabytes = (bytesPerSecond / 1e9).toFixed(2);
+      console.log(name.padEnd(32), `${Math.round(1e9 / opsPerSecond)} ns, ${gigabytes} GB/s`);
     },
     Number(process.argv[2] ?? 1),
   );

@@ -263,7 +263,7 @@ export class Limiter {
     return seen > ASCII_MAX ? -1 : size;
   }
 
-  /** Hashes a key of any length as UTF-16, chunk by chunk: each hash is the word before the next. */
+  /** Hashes a key of any length as UTF-16, by chunks: each hash is the word before the next. */
   #hashWide(slot: number, key: string, high: number, low: number): void {
     let wordHigh = high;
     let wordLow = low;

@@ -1,5 +1,5 @@
-// The limiter under four threads that share its memory: never one grant more than the policy, and at
-// a frozen time not one fewer. Small tables make sets collide, evict and overflow all the time.
+// The limiter under four threads that share its memory: never one grant more than the policy, and
+// at a frozen time not one fewer. Small tables make sets collide, evict and overflow all the time.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
