@@ -1,7 +1,7 @@
-// Token buckets by GCRA, exact across threads. A bucket is one number, its TAT: full when that is in
-// the past, and a token moves it one interval on. A bucket per key in a table of fixed size: a
-// key that finds every slot of its set in use is decided by a bucket that its policy's keys share,
-// and refused when there is none, because a limit that opens under attack is not one.
+// Token buckets by GCRA, exact across threads. A bucket is one number, its TAT: full when that is
+// in the past, and a token moves it one interval on. There is a bucket per key in a table of fixed
+// size: a key that finds every slot of its set in use is decided by a bucket that its policy's keys
+// share, and refused when there is none: a limit that opens under attack is not one.
 // Source: ITU-T I.371 annex A (virtual scheduling); the proof stands in limiter-set.ts.
 
 import {
