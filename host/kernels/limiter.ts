@@ -147,9 +147,9 @@ export class Limiter {
 
   /** Takes a token from each bucket, or from none. Returns -1, or the index of the policy that
    *  refuses; the numbers tell of it, or of the policy with the least remaining. It looks at all
-   *  but the last, takes from the last, then from the others. Only when another thread takes the last
-   *  token of one of those in between is a request refused that others were charged for: a token
-   *  is never given back, because a bucket whose time stepped back could grant one too many. */
+   *  but the last, takes from the last, then from the others. Only when another thread takes the
+   *  last token of one of those in between is a request refused that others were charged for: a
+   *  token is never given back, for a bucket whose time stepped back could grant one too many. */
   takeAll(policies: readonly LimiterPolicy[], keys: readonly string[], nowMs: number): number {
     const count = policies.length;
     if (count > LIMITER_HASHES_COUNT || keys.length !== count) {
