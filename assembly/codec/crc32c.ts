@@ -15,7 +15,7 @@ import {
 const POLYNOMIAL: u32 = 0x82f63b78;
 const TABLE_SIZE_BYTES = 1024;
 
-/** Computes the tables: once, before the first crc32c(). Table n advances a byte by n zero bytes. */
+/** Computes the tables, once, before the first crc32c(): table n moves a byte n zero bytes on. */
 export function crc32cInit(): void {
   for (let byte: u32 = 0; byte < 256; ++byte) {
     let crc = byte;

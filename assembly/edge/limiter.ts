@@ -1,7 +1,7 @@
-// Token buckets by GCRA, exact across threads. A bucket is one number, its TAT: full when the TAT is
-// in the past, and a token moves it one interval on. A bucket per key in a table of fixed size: a
-// key that finds every slot of its set in use is decided by a bucket that its policy's keys share,
-// and refused when there is none, because a limit that opens under attack is not one.
+// Token buckets by GCRA, exact across threads. A bucket is one number, its TAT: full when that is
+// in the past, and a token moves it one interval on. There is a bucket per key in a table of fixed
+// size: a key that finds every slot of its set in use is decided by a bucket that its policy's keys
+// share, and refused when there is none: a limit that opens under attack is not one.
 // Source: ITU-T I.371 annex A (virtual scheduling); the proof stands in limiter-set.ts.
 
 import {
@@ -186,7 +186,7 @@ function peekLocked(
 }
 
 /** Where a key's new bucket starts: where it last left a bucket of this set, or the shared one.
- *  The latter is looked up only where a shared bucket may be ahead, which a set's keys rarely see. */
+ *  The latter is looked up only where a shared bucket that served this set may be ahead. */
 function startOf(set: usize, policy: u64, limit: u64, floor: u64, owner: u32): u64 {
   if (atomic.load<u64>(set, LIMITER_SHARED_TAT_OFFSET) <= floor) return floor;
   return max<u64>(floor, sharedTat(policy, limit, owner));

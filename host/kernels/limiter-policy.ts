@@ -1,5 +1,5 @@
-// A rate policy as the limiter kernel wants it: two times in whole nanoseconds. The interval between
-// tokens is rounded up, never down, so that rounding refuses rather than grants.
+// A rate policy as the limiter kernel wants it: two times in whole nanoseconds. The interval
+// between tokens is rounded up, never down, so that rounding refuses rather than grants.
 
 import { GatewayError, RATE_FILL_MS_MAX, RATE_TOKENS_MAX } from '../core/index.ts';
 

@@ -146,9 +146,10 @@ export class Limiter {
   }
 
   /** Takes a token from each bucket, or from none. Returns -1, or the index of the policy that
-   *  refuses; the numbers tell of it, or of the policy with the least remaining. Only when another
-   *  thread takes the last token of a later bucket between the look and the taking are the earlier
-   *  ones charged for a request that is refused: never is one granted too many. */
+   *  refuses; the numbers tell of it, or of the policy with the least remaining. It looks at all
+   *  but the last, takes from the last, then from the others. Only when another thread takes the
+   *  last token of one of those in between is a request refused that others were charged for: a
+   *  token is never given back, for a bucket whose time stepped back could grant one too many. */
   takeAll(policies: readonly LimiterPolicy[], keys: readonly string[], nowMs: number): number {
     const count = policies.length;
     if (count > LIMITER_HASHES_COUNT || keys.length !== count) {
@@ -159,14 +160,13 @@ export class Limiter {
     for (let index = 0; index < count; ++index) {
       const policy = policies[index]!;
       this.#hash(index, keys[index]!, policy.idHigh, policy.idLow);
-      if (!this.#run(this.#kernels.limiterPeek, index, nowMs)) return index;
+      const kernel = index === count - 1 ? this.#kernels.limiterTake : this.#kernels.limiterPeek;
+      if (!this.#run(kernel, index, nowMs)) return index;
     }
-    let least = 0;
-    for (let index = 0; index < count; ++index) {
+    for (let index = 0; index < count - 1; ++index) {
       if (!this.#run(this.#kernels.limiterTake, index, nowMs)) return index;
-      if (this.#remainingOf(index) < this.#remainingOf(least)) least = index;
     }
-    if (count > 0) this.select(least);
+    if (count > 0) this.select(this.#leastIndex(count));
     return -1;
   }
 
@@ -239,8 +239,16 @@ export class Limiter {
     return kernel(this.#worker, slot, idHigh, idLow, intervalNs, windowNs, nowMs);
   }
 
-  #remainingOf(index: number): number {
-    return Math.floor(this.#results[index]! / this.#policies[index]!.intervalNs);
+  #leastIndex(count: number): number {
+    let least = 0;
+    let leastRemaining = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < count; ++index) {
+      const remaining = Math.floor(this.#results[index]! / this.#policies[index]!.intervalNs);
+      if (remaining >= leastRemaining) continue;
+      least = index;
+      leastRemaining = remaining;
+    }
+    return least;
   }
 
   #hash(slot: number, key: string, high: number, low: number): void {
@@ -263,7 +271,7 @@ export class Limiter {
     return seen > ASCII_MAX ? -1 : size;
   }
 
-  /** Hashes a key of any length as UTF-16, chunk by chunk: each hash is the word before the next. */
+  /** Hashes a key of any length as UTF-16, by chunks: each hash is the word before the next. */
   #hashWide(slot: number, key: string, high: number, low: number): void {
     let wordHigh = high;
     let wordLow = low;

@@ -20,6 +20,8 @@ export interface HammerTask {
   readonly takesCount: number;
   readonly policies: readonly { readonly name: string; readonly rule: LimiterRule }[];
   readonly keysCount: number;
+  /** Whether a take is from one policy at random, or from all of them together. */
+  readonly taking: 'one' | 'all';
   /** The most that one take moves the time; 0 freezes it. */
   readonly stepNsMax: number;
   /** How far this thread's clock may be off, either way. */
@@ -43,14 +45,17 @@ function hammer(task: HammerTask): HammerReport {
   for (let seen = 1; seen < task.threadsCount; seen = Atomics.load(arrived, 0)) {
     Atomics.wait(arrived, 0, seen, 1000);
   }
-  for (let taken = 0; taken < task.takesCount; ++taken) {
+  for (let round = 0; round < task.takesCount; ++round) {
     const stepNs = Math.floor(random.unit() * (task.stepNsMax + 1));
     const skewNs = Math.floor((random.unit() * 2 - 1) * task.skewNsMax);
     const nowMs = (Number(Atomics.add(time, 0, BigInt(stepNs))) + skewNs) / 1e6;
-    const policy = random.uint32() % policies.length;
+    const first = task.taking === 'one' ? random.uint32() % policies.length : 0;
+    const taken = task.taking === 'one' ? [policies[first]!] : policies;
     const key = random.uint32() % task.keysCount;
-    if (limiter.take(policies[policy]!, `key-${key}`, nowMs)) {
-      grants[policy * task.keysCount + key]!.push(Math.floor(nowMs * 1e6));
+    const keys = taken.map(() => `key-${key}`);
+    if (limiter.takeAll(taken, keys, nowMs) !== -1) continue;
+    for (let index = first; index < first + taken.length; ++index) {
+      grants[index * task.keysCount + key]!.push(Math.floor(nowMs * 1e6));
     }
   }
   return grants;

@@ -1,5 +1,5 @@
-// Reads what a Wasm module shows and holds, from its bytes: WebAssembly.Module tells names and kinds
-// but neither signatures nor limits nor how many globals and data segments there are.
+// Reads what a Wasm module shows and holds, from its bytes: WebAssembly.Module tells names and
+// kinds but neither signatures nor limits nor how many globals and data segments there are.
 // Source: WebAssembly core specification 2.0, chapter 5 (binary format).
 
 export interface WasmSurface {
