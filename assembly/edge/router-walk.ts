@@ -51,29 +51,31 @@ import { conditionsHold } from './router-fields';
 import { bytesEqual, hashSegment, slotKey } from './router-hash';
 import { segmentHashPtr, segmentStart } from './router-path';
 
-// What is left to try at a node. While a parameter's child is walked its parent stands at ENDS, so
-// that coming back to a frame at ENDS (and not past it) means that a parameter was given back.
+// What is left to try at a node: its literal child, its parameter's child, what ends here. A node
+// whose parameter's child is being walked waits at GIVEN_BACK: coming back to it, the walk drops
+// the captured parameter.
 const STAGE_LITERAL: i32 = 0;
 const STAGE_PARAM: i32 = 1;
-const STAGE_ENDS: i32 = 2;
+const STAGE_GIVEN_BACK: i32 = 2;
 const STAGE_PREFIX: i32 = 3;
 const STAGE_DONE: i32 = 4;
 
 /** Puts the walk before the first candidate of the first root. */
-export function startWalk(scratch: usize, table: usize): void {
+export function startWalk(scratch: usize): void {
   store<i32>(scratch + STATE_ENTRY_OFFSET, 0);
-  startRoot(scratch, table, load<i32>(scratch + STATE_FIRST_ROOT_OFFSET));
+  startRoot(scratch, load<i32>(scratch + STATE_FIRST_ROOT_OFFSET));
 }
 
-function startRoot(scratch: usize, table: usize, root: i32): void {
+function startRoot(scratch: usize, root: i32): void {
   store<i32>(scratch + STATE_ROOT_OFFSET, root);
-  store<i32>(scratch + STATE_DEPTH_OFFSET, root < ROOTS_COUNT_MAX ? 0 : -1);
   store<i32>(scratch + STATE_PARAMS_COUNT_OFFSET, 0);
-  if (root < ROOTS_COUNT_MAX) {
-    // In bounds: root is below the count of places.
-    const node = load<i32>(scratch + ROOTS_OFFSET + (root << 2));
-    pushFrame(scratch, 0, node);
+  if (root >= ROOTS_COUNT_MAX) {
+    store<i32>(scratch + STATE_DEPTH_OFFSET, -1);
+    return;
   }
+  store<i32>(scratch + STATE_DEPTH_OFFSET, 0);
+  // In bounds: root is below the count of places.
+  storeFrame(scratch, 0, load<i32>(scratch + ROOTS_OFFSET + (root << 2)), STAGE_LITERAL);
 }
 
 /** The next candidate whose method and conditions hold.
@@ -110,77 +112,93 @@ export function nextCandidate(scratch: usize, table: usize): i32 {
   }
 }
 
-/** Walks to the next node that ends a route; returns its list of routes, 0 when there is none. */
+/** Walks to the next node that ends a route; returns its list of routes, 0 when there is none.
+ *  The frame being looked at lives in locals; it is stored when the walk goes down or stops. */
 function nextList(scratch: usize, table: usize): i32 {
   const segments = load<i32>(scratch + STATE_SEGMENTS_COUNT_OFFSET);
   let depth = load<i32>(scratch + STATE_DEPTH_OFFSET);
+  if (depth < 0) {
+    depth = nextRoot(scratch);
+    if (depth < 0) return 0;
+  }
+  let node = frameNode(scratch, depth);
+  let stage = frameStage(scratch, depth);
   while (true) {
-    if (depth < 0) {
-      const root = load<i32>(scratch + STATE_ROOT_OFFSET);
-      if (root < ROOTS_COUNT_MAX) startRoot(scratch, table, root + 1);
-      if (root + 1 >= ROOTS_COUNT_MAX) return 0;
-      depth = 0;
-    }
-    // In bounds: depth <= segments <= SEGMENTS_COUNT_MAX, and there is one frame more than that.
-    const frame = scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES;
-    const node = load<i32>(frame);
-    let stage = load<i32>(frame + FRAME_STAGE_OFFSET);
-    if (depth == segments && stage < STAGE_ENDS) stage = STAGE_ENDS;
-    if (stage == STAGE_LITERAL) {
-      stage = STAGE_PARAM;
-      if (load<i32>(table + node + NODE_LITERAL_CHILDREN_COUNT_OFFSET) != 0) {
-        const child = literalChild(scratch, table, node, depth);
-        if (child != 0) {
-          store<i32>(frame + FRAME_STAGE_OFFSET, STAGE_PARAM);
-          pushFrame(scratch, ++depth, child);
+    if (depth < segments) {
+      if (stage == STAGE_LITERAL) {
+        stage = STAGE_PARAM;
+        if (load<i32>(table + node + NODE_LITERAL_CHILDREN_COUNT_OFFSET) != 0) {
+          const child = literalChild(scratch, table, node, depth);
+          if (child != 0) {
+            storeFrame(scratch, depth++, node, STAGE_PARAM);
+            node = child;
+            stage = STAGE_LITERAL;
+            continue;
+          }
+        }
+      }
+      if (stage == STAGE_PARAM) {
+        const child = load<i32>(table + node + NODE_PARAM_CHILD_OFFSET);
+        if (child != 0 && segmentStart(scratch, depth + 1) - segmentStart(scratch, depth) > 1) {
+          pushParam(scratch, depth);
+          storeFrame(scratch, depth++, node, STAGE_GIVEN_BACK);
+          node = child;
+          stage = STAGE_LITERAL;
           continue;
         }
       }
+      if (stage == STAGE_GIVEN_BACK) popParam(scratch);
+    } else if (stage < STAGE_PREFIX) {
+      const list = load<i32>(table + node + NODE_EXACT_LIST_OFFSET);
+      if (list != 0) return stopAt(scratch, depth, node, STAGE_PREFIX, LIST_EXACT, list);
     }
-    if (stage == STAGE_PARAM) {
-      stage = STAGE_PREFIX;
-      const child = load<i32>(table + node + NODE_PARAM_CHILD_OFFSET);
-      if (child != 0 && segmentStart(scratch, depth + 1) - segmentStart(scratch, depth) > 1) {
-        store<i32>(frame + FRAME_STAGE_OFFSET, STAGE_ENDS);
-        pushParam(scratch, depth);
-        pushFrame(scratch, ++depth, child);
-        continue;
-      }
-    }
-    if (stage == STAGE_ENDS) {
-      stage = STAGE_PREFIX;
-      if (depth == segments) {
-        const list = load<i32>(table + node + NODE_EXACT_LIST_OFFSET);
-        if (list != 0) return stopAt(scratch, depth, STAGE_PREFIX, LIST_EXACT, list);
-      } else {
-        popParam(scratch);
-      }
-    }
-    if (stage == STAGE_PREFIX) {
+    if (stage < STAGE_DONE) {
       const list = load<i32>(table + node + NODE_PREFIX_LIST_OFFSET);
-      if (list != 0) return stopAt(scratch, depth, STAGE_DONE, LIST_PREFIX, list);
+      if (list != 0) return stopAt(scratch, depth, node, STAGE_DONE, LIST_PREFIX, list);
     }
-    depth--;
-    if (depth < 0) {
-      // The root's trie is done: its regular expressions come last.
+    if (--depth < 0) {
+      // The root's trie is done: its regular expressions come last, then the next root.
       const list = load<i32>(table + node + NODE_REGEX_LIST_OFFSET);
-      if (list != 0) return stopAt(scratch, depth, STAGE_DONE, LIST_REGEX, list);
+      if (list != 0) return stopAt(scratch, depth, node, STAGE_DONE, LIST_REGEX, list);
+      depth = nextRoot(scratch);
+      if (depth < 0) return 0;
     }
+    node = frameNode(scratch, depth);
+    stage = frameStage(scratch, depth);
   }
 }
 
+/** Goes on to the next root. Returns its depth, 0, or -1 when there is none. */
+function nextRoot(scratch: usize): i32 {
+  const root = load<i32>(scratch + STATE_ROOT_OFFSET);
+  if (root >= ROOTS_COUNT_MAX) return -1;
+  startRoot(scratch, root + 1);
+  return load<i32>(scratch + STATE_DEPTH_OFFSET);
+}
+
 /** Remembers where the walk stopped. */
-function stopAt(scratch: usize, depth: i32, stage: i32, kind: i32, list: i32): i32 {
+function stopAt(scratch: usize, depth: i32, node: i32, stage: i32, kind: i32, list: i32): i32 {
   store<i32>(scratch + STATE_DEPTH_OFFSET, depth);
   store<i32>(scratch + STATE_LIST_OFFSET, kind);
-  // In bounds: a depth of -1 stands for a root whose trie is done and has no frame to keep.
-  if (depth >= 0) store<i32>(scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES + 4, stage);
+  // A depth of -1 stands for a root whose trie is done, which has no frame to keep.
+  if (depth >= 0) storeFrame(scratch, depth, node, stage);
   return list;
 }
 
-function pushFrame(scratch: usize, depth: i32, node: i32): void {
-  // In bounds: depth <= the count of segments <= SEGMENTS_COUNT_MAX. The stage becomes LITERAL.
-  store<u64>(scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES, <u64>(<u32>node));
+// In bounds, here and below: depth <= the count of segments <= SEGMENTS_COUNT_MAX, and there is one
+// frame more than that.
+function storeFrame(scratch: usize, depth: i32, node: i32, stage: i32): void {
+  const frame = scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES;
+  store<i32>(frame, node);
+  store<i32>(frame + FRAME_STAGE_OFFSET, stage);
+}
+
+function frameNode(scratch: usize, depth: i32): i32 {
+  return load<i32>(scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES);
+}
+
+function frameStage(scratch: usize, depth: i32): i32 {
+  return load<i32>(scratch + FRAMES_OFFSET + depth * FRAME_SIZE_BYTES + FRAME_STAGE_OFFSET);
 }
 
 function pushParam(scratch: usize, segment: i32): void {

@@ -118,7 +118,7 @@ export function routerMatch(workerIndex: i32, pathSize: i32, method: i32): i32 {
   }
   store<i32>(scratch + STATE_METHOD_OFFSET, method);
   store<i32>(scratch + STATE_FIELDS_LOADED_OFFSET, 0);
-  startWalk(scratch, table);
+  startWalk(scratch);
   return nextCandidate(scratch, table);
 }
 
