@@ -40,6 +40,11 @@ const TEXT_CASES: readonly BadCase[] = [
   bad('a list', '- 1\n', `1:1  ${BAD} | found a list of 1`),
   bad('a scalar', 'hello', `1:1  ${BAD} | found "hello"`),
   bad('broken flow', 'listen: [{ port: 1 }\n', `2:1  ${SYNTAX} | flow sequence`),
+  bad(
+    'braces in a plain text',
+    'log: { level: a/{b} }\n',
+    `1:17  ${SYNTAX} | put the text in quotes`,
+  ),
   bad('a key twice', `${BASE}services: {}\n`, `4:1  ${SYNTAX} | "services" stands twice`),
   bad('a JSON key twice', '{"listen":[],\n"listen":[]}', `2:1  ${SYNTAX} | stands twice`),
   bad('two documents', `${BASE}---\n${BASE}`, `4:1  ${SYNTAX} | expected one document, found 2`),
