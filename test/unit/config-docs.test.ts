@@ -53,7 +53,8 @@ function completed(example: string): string {
   const next = service.replace(' } }', ' }, wallet-next: { endpoints: ["http://b"] } }');
   if (/^(match|rewrite|rate|headers):/m.test(example)) {
     const match = /^match:/m.test(example) ? '' : '    match: {}\n';
-    return `listen: [{ port: 1 }]\n${service}routes:\n  - to: wallet\n${match}${indented('    ')}\n`;
+    const head = `listen: [{ port: 1 }]\n${service}routes:\n  - to: wallet\n`;
+    return `${head}${match}${indented('    ')}\n`;
   }
   const listen = /^listen:/m.test(example) ? '' : 'listen: [{ port: 1 }]\n';
   const services = /^routes:/m.test(example) && !/^services:/m.test(example) ? next : '';

@@ -220,6 +220,8 @@ const SERVICE_CASES: readonly BadCase[] = [
   ),
 ];
 
+const MANY_PARAMETERS = Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('');
+
 const ROUTE_CASES: readonly BadCase[] = [
   route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | to, redirect or respond`),
   route(
@@ -321,7 +323,7 @@ const ROUTE_CASES: readonly BadCase[] = [
   ),
   route(
     'too many parameters',
-    `{ match: { path: "${Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('')}" }, to: a }`,
+    `{ match: { path: "${MANY_PARAMETERS}" }, to: a }`,
     `5:22 routes[0].match.path ${LIMIT} | 17 path parameters`,
   ),
   route(
@@ -408,7 +410,8 @@ const ROUTE_CASES: readonly BadCase[] = [
   bad(
     'timeouts that the services do not agree in',
     `${BASE}  b: { endpoints: ["http://b"], timeouts: { idle: 5s } }\n` +
-      'routes:\n  - match: {}\n    to: [{ service: a }, { service: b }]\n    timeouts: { request: 1s }\n',
+      'routes:\n  - match: {}\n    to: [{ service: a }, { service: b }]\n' +
+      '    timeouts: { request: 1s }\n',
     `8:5 routes[0].timeouts.idle ${CONFLICT} | differ`,
   ),
 ];
