@@ -97,8 +97,9 @@ export function composeYaml(
     return { ok: false, issues: [{ code: 'GW_CONFIG_LIMIT', ...place(deep), message }] };
   }
   const issues: TextIssue[] = [];
-  for (const error of composed.flatMap((document) => [...document.errors, ...document.warnings])) {
-    if (issues.length >= ISSUES_COUNT_MAX) break;
+  // After the first error the parser guesses: what it says of the rest is noise.
+  const error = composed.flatMap((document) => [...document.errors, ...document.warnings])[0];
+  if (error !== undefined) {
     const message = plainMessage(error.message);
     issues.push({ code: 'GW_CONFIG_SYNTAX', ...place(error.pos[0]), message });
   }
@@ -117,6 +118,9 @@ export function composeYaml(
 }
 
 function plainMessage(message: string): string {
+  if (/flow-(map|seq)-start at node end/.test(message)) {
+    return 'a { or [ inside a text begins a map or a list; put the text in quotes';
+  }
   const line = message.split('\n')[0]!.replace(/[.:]$/, '');
   return line.charAt(0).toLowerCase() + line.slice(1);
 }

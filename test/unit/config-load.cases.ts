@@ -40,6 +40,11 @@ const TEXT_CASES: readonly BadCase[] = [
   bad('a list', '- 1\n', `1:1  ${BAD} | found a list of 1`),
   bad('a scalar', 'hello', `1:1  ${BAD} | found "hello"`),
   bad('broken flow', 'listen: [{ port: 1 }\n', `2:1  ${SYNTAX} | flow sequence`),
+  bad(
+    'braces in a plain text',
+    'log: { level: a/{b} }\n',
+    `1:17  ${SYNTAX} | put the text in quotes`,
+  ),
   bad('a key twice', `${BASE}services: {}\n`, `4:1  ${SYNTAX} | "services" stands twice`),
   bad('a JSON key twice', '{"listen":[],\n"listen":[]}', `2:1  ${SYNTAX} | stands twice`),
   bad('two documents', `${BASE}---\n${BASE}`, `4:1  ${SYNTAX} | expected one document, found 2`),
@@ -215,6 +220,8 @@ const SERVICE_CASES: readonly BadCase[] = [
   ),
 ];
 
+const MANY_PARAMETERS = Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('');
+
 const ROUTE_CASES: readonly BadCase[] = [
   route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | to, redirect or respond`),
   route(
@@ -316,7 +323,7 @@ const ROUTE_CASES: readonly BadCase[] = [
   ),
   route(
     'too many parameters',
-    `{ match: { path: "${Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('')}" }, to: a }`,
+    `{ match: { path: "${MANY_PARAMETERS}" }, to: a }`,
     `5:22 routes[0].match.path ${LIMIT} | 17 path parameters`,
   ),
   route(
@@ -403,7 +410,8 @@ const ROUTE_CASES: readonly BadCase[] = [
   bad(
     'timeouts that the services do not agree in',
     `${BASE}  b: { endpoints: ["http://b"], timeouts: { idle: 5s } }\n` +
-      'routes:\n  - match: {}\n    to: [{ service: a }, { service: b }]\n    timeouts: { request: 1s }\n',
+      'routes:\n  - match: {}\n    to: [{ service: a }, { service: b }]\n' +
+      '    timeouts: { request: 1s }\n',
     `8:5 routes[0].timeouts.idle ${CONFLICT} | differ`,
   ),
 ];
