@@ -46,7 +46,9 @@ export class TraceparentSource {
     const digits = this.#digits;
     const start = this.#offset;
     this.#offset = start + 2 * IDS_SIZE_BYTES;
-    return `00-${digits.slice(start, start + 32)}-${digits.slice(start + 32, start + 48)}${this.#end}`;
+    const traceId = digits.slice(start, start + 32);
+    const parentId = digits.slice(start + 32, start + 48);
+    return `00-${traceId}-${parentId}${this.#end}`;
   }
 
   #refill(): void {

@@ -38,8 +38,12 @@ export class RingHashBalancer implements Balancer {
     const points = ringPoints(targets, order);
     const count = points.length;
     this.targets = targets;
-    this.#hashes = Uint32Array.from(points, (point) => Math.floor(point / RANK_SPAN));
-    this.#owners = Uint16Array.from(points, (point) => order[point % RANK_SPAN]!);
+    this.#hashes = new Uint32Array(count);
+    this.#owners = new Uint16Array(count);
+    for (let index = 0; index < count; index++) {
+      this.#hashes[index] = Math.floor(points[index]! / RANK_SPAN);
+      this.#owners[index] = order[points[index]! % RANK_SPAN]!;
+    }
     const bits = Math.max(1, Math.ceil(Math.log2(count)));
     this.#shift = 32 - bits;
     this.#firsts = new Uint32Array(2 ** bits);
