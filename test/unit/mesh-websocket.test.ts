@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,6 +18,7 @@ import {
   type WebSocketProxyOptions,
   type WebSocketProxyResult,
 } from '../../host/mesh/websocket-proxy.ts';
+import { UPSTREAM_TEST_CERT, UPSTREAM_TEST_KEY } from '../support/tls-fixture.ts';
 import { closeAll, listenLocal, startWebSocketFront } from '../support/websocket-front.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -411,6 +413,44 @@ describe('an upstream that does not open', () => {
     const gateway = await startGateway(port, { headers: ['host', 'a', 'x-bad', 'a\r\nb: c'] });
     assert.equal((await refusedWith(gateway.url)).status, 400);
     assert.equal(gateway.results[0]!.error, 'GW_PROTOCOL_MALFORMED');
+  });
+});
+
+describe('a TLS upstream', () => {
+  async function startTlsUpstream(): Promise<number> {
+    const server = createTlsServer({ cert: UPSTREAM_TEST_CERT, key: UPSTREAM_TEST_KEY });
+    const sockets = track(server as unknown as Server);
+    const upstream = new WebSocketServer({ server });
+    upstream.on('connection', (socket) => socket.send('secret'));
+    cleanups.push(() => closeAll(server as unknown as Server, sockets));
+    return listenLocal(server as unknown as Server);
+  }
+
+  it('is checked against the configured authority and name', async () => {
+    const port = await startTlsUpstream();
+    const endpoint = { protocol: 'https' as const, host: '127.0.0.1', port };
+    const gateway = await startGateway(port, {
+      endpoint,
+      tls: { caPem: UPSTREAM_TEST_CERT, serverName: 'upstream.test' },
+    });
+    const client = new WebSocket(gateway.url);
+    cleanups.push(() => client.terminate());
+    const [data] = (await once(client, 'message')) as [Buffer];
+    assert.equal(data.toString(), 'secret');
+  });
+
+  it('is 502 with reason 104 when nobody vouches for it, or for its name', async () => {
+    const port = await startTlsUpstream();
+    const endpoint = { protocol: 'https' as const, host: '127.0.0.1', port };
+    for (const tls of [
+      { caPem: '', serverName: 'upstream.test' },
+      { caPem: UPSTREAM_TEST_CERT, serverName: 'other.test' },
+    ]) {
+      const gateway = await startGateway(port, { endpoint, tls });
+      const refused = await refusedWith(gateway.url);
+      assert.deepEqual([refused.status, refused.headers['x-sluice-reason']], [502, '104']);
+      assert.equal(gateway.results[0]!.error, 'GW_UPSTREAM_TLS');
+    }
   });
 });
 

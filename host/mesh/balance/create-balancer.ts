@@ -19,7 +19,8 @@ import { RoundRobinBalancer } from './round-robin.ts';
 
 /** Makes a service's balancer. `previous`, the balancer before a reload, is returned itself if
  *  nothing that it was made from has changed: tables are dear, and round-robin keeps its place.
- *  Cost: O(endpoints), maglev about 1 to 10 ms. */
+ *  Cost: O(endpoints); ring-hash and maglev 1 to 10 ms, with
+ *  1,000 endpoints about 50 ms. */
 export function createBalancer(
   kind: BalanceKind,
   endpoints: readonly EndpointState[],

@@ -10,6 +10,8 @@ import { type Balancer, type EndpointState, scanAvailable, type Targets } from '
 
 /** Longest order kept as a table (128 KiB). Beyond it a heap gives the same order at O(log n). */
 const SCHEDULE_LENGTH_MAX = 65_536;
+/** Picks skipped at random at the start, where there is no table to start in the middle of. */
+const START_SKIP_MAX = 4_096;
 /** Steps over endpoints that are away before the rest is scanned. */
 const STEPS_MAX = 256;
 
@@ -31,7 +33,7 @@ export class RoundRobinBalancer implements Balancer {
       this.#position = (random.unit() * length) | 0;
     } else {
       this.#schedule = null;
-      const skipped = random.unit() * SCHEDULE_LENGTH_MAX;
+      const skipped = random.unit() * START_SKIP_MAX;
       for (let skip = 0; skip < skipped; skip++) this.#dueOrder.next();
     }
   }
