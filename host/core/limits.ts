@@ -2,12 +2,28 @@
 
 /** Request line and headers together, as raised for uWS by UWS_HTTP_MAX_HEADERS_SIZE. */
 export const HEADERS_SIZE_BYTES_MAX = 16_384;
-/** uWS holds 100 headers at compile time; the node engine is held to the same number. */
+/** uWS holds 100 lines at compile time, of which two are not headers: it takes 98 and answers 431
+ *  itself above; the node engine takes 100. */
 export const HEADERS_COUNT_MAX = 100;
 /** Path and query together: what is left of the header limit is for the headers. */
 export const TARGET_SIZE_BYTES_MAX = 8_192;
 /** RFC 1035 section 2.3.4, and room for a port. */
 export const AUTHORITY_SIZE_BYTES_MAX = 261;
+
+/** A request head must be complete, and a connection without a request is closed, after this: the
+ *  fixed timer of uWS, which the node engine is held to. */
+export const HEAD_TIMEOUT_MS = 10_000;
+/** A request body that brings no byte for this long is cut, unless the plane holds it back. */
+export const BODY_IDLE_TIMEOUT_MS = 60_000;
+/** An unread body of at most this size is discarded to keep the connection; a larger or unknown
+ *  one closes it. */
+export const BODY_DISCARD_SIZE_BYTES_MAX = 262_144;
+/** A whole body above this is sent in parts as the client reads, not copied into the socket's
+ *  buffer; the size at which the copy costs more than the bookkeeping. */
+export const RESPOND_COPY_SIZE_BYTES_MAX = 65_536;
+/** Bytes of a request body held while nobody reads it: uWS reads up to 512 KiB at once and forgets
+ *  a pause when a write fills the socket, so a few reads must fit. */
+export const BODY_HELD_SIZE_BYTES_MAX = 2_097_152;
 
 /** Response headers from an upstream: nginx's and Node's own default order of size. */
 export const RESPONSE_HEADERS_SIZE_BYTES_MAX = 65_536;
@@ -29,6 +45,12 @@ export const READ_SIZE_BYTES = 65_536;
 
 /** A WebSocket message; larger ones close the socket with 1009. */
 export const WEBSOCKET_MESSAGE_SIZE_BYTES_MAX = 16_777_216;
+/** A WebSocket without a frame for this long is pinged, and closed when no answer comes. */
+export const WEBSOCKET_IDLE_TIMEOUT_MS = 120_000;
+/** Bytes queued towards a WebSocket client: above the first send() says false; above the second,
+ *  which leaves room for one whole message more, the socket is closed. */
+export const WEBSOCKET_SEND_PAUSE_SIZE_BYTES = 65_536;
+export const WEBSOCKET_SEND_SIZE_BYTES_MAX = 20_971_520;
 /** Bytes queued towards a WebSocket upstream, which uWS gives no way to pause the client for. */
 export const WEBSOCKET_QUEUE_SIZE_BYTES_MAX = 4_194_304;
 /** The body of an upstream's answer that refuses a WebSocket: a page of explanation, held whole. */
