@@ -205,7 +205,7 @@ describe('access log', () => {
     assert.match(readFileSync(path, 'utf8'), /second/);
   });
 
-  it('drops and counts when nobody reads, in bounded memory, and goes on when somebody does', async () => {
+  it('drops and counts while nobody reads, in bounded memory, then goes on', async () => {
     const fifo = join(folder, 'fifo');
     execFileSync('mkfifo', [fifo]);
     const readEnd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
