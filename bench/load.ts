@@ -17,6 +17,7 @@ export type LoadTool = 'wrk' | 'sluice bench';
 
 export interface LoadOrder {
   readonly scenario: Scenario;
+  readonly tool: LoadTool;
   readonly port: number;
   readonly core: number;
   readonly connections: number;
@@ -40,7 +41,7 @@ export function saturationTool(): LoadTool {
 
 /** As many requests as the contender can take, over the connections. */
 export async function saturate(order: LoadOrder): Promise<LoadOutcome> {
-  if (saturationTool() === 'wrk') return saturateWithWrk(order);
+  if (order.tool === 'wrk') return saturateWithWrk(order);
   return runOwn(order, 'max');
 }
 
