@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
 import { saturationTool } from './load.ts';
+import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
   benchmarksDocument,
@@ -49,7 +50,8 @@ export function parseArguments(words: readonly string[]): BenchArguments {
     const value = words[++index];
     if (!['--only', '--sluice', '--contenders', '--out'].includes(word) || value === undefined) {
       throw new Error(
-        `${word}: expected --quick, --only NAME, --sluice "COMMAND", --contenders a,b, --out FOLDER`,
+        `${word}: expected --quick, --only NAME, --sluice "COMMAND", --contenders a,b or ` +
+          '--out FOLDER',
       );
     }
     values.set(word, value);
@@ -112,6 +114,12 @@ function finish(given: BenchArguments): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killAllStarted();
+      process.exit(1);
+    });
+  }
   try {
     await main();
   } catch (error) {
