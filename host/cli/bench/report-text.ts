@@ -60,8 +60,8 @@ export function warningsOf(recorder: Recorder, rate: number | 'max'): string[] {
   const answered = recorder.answeredCount;
   if (recorder.lateCount > answered / 100) {
     warnings.push(
-      `${recorder.lateCount} of ${answered} requests were sent LATE (over 1 ms): the target or ` +
-        'the number of connections does not sustain this rate',
+      `${recorder.lateCount} of ${answered} requests were sent LATE (over 1 ms): the target, ` +
+        'the number of connections or the generator does not keep up with this rate',
     );
   }
   for (const [kind, count] of recorder.errors) {
