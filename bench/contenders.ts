@@ -56,6 +56,8 @@ export function prepareUpstream(folder: string, listenPort: number): readonly st
 /** Bundles a program of this folder, so that a child is plain node without a loader's threads. */
 export function bundleProgram(name: string): string {
   const outfile = join(root, 'build', `bench-${name}.mjs`);
+  if (bundled.has(name)) return outfile;
+  bundled.add(name);
   buildSync({
     entryPoints: [join(root, 'bench', `${name}.ts`)],
     outfile,
@@ -68,6 +70,9 @@ export function bundleProgram(name: string): string {
   });
   return outfile;
 }
+
+/** Programs bundled by this process, so that a round does not wait for the bundler. */
+const bundled = new Set<string>();
 
 function prepareNginx(place: ContenderPlace): readonly string[] {
   const { folder, listenPort, upstreamPort, scenario } = place;

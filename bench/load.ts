@@ -11,12 +11,16 @@ import { bundleProgram } from './contenders.ts';
 import { hasProgram, programPath } from './programs.ts';
 import { ROUTES_COUNT, type Scenario } from './scenarios.ts';
 
+/** A load tool that takes this much longer than it was told is killed. */
+const LOAD_GRACE_MS = 30_000;
+
 const execute = promisify(execFile);
 
 export type LoadTool = 'wrk' | 'sluice bench';
 
 export interface LoadOrder {
   readonly scenario: Scenario;
+  readonly tool: LoadTool;
   readonly port: number;
   readonly core: number;
   readonly connections: number;
@@ -40,7 +44,7 @@ export function saturationTool(): LoadTool {
 
 /** As many requests as the contender can take, over the connections. */
 export async function saturate(order: LoadOrder): Promise<LoadOutcome> {
-  if (saturationTool() === 'wrk') return saturateWithWrk(order);
+  if (order.tool === 'wrk') return saturateWithWrk(order);
   return runOwn(order, 'max');
 }
 
@@ -53,12 +57,16 @@ async function saturateWithWrk(order: LoadOrder): Promise<LoadOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-wrk-'));
   try {
     const script = wrkScript(order.scenario, folder);
-    const { stdout } = await execute(programPath('taskset'), [
-      ...['-c', String(order.core), programPath('wrk'), '-t1', '-c', String(order.connections)],
-      // wrk takes whole seconds.
-      ...['-d', `${Math.max(1, Math.round(order.durationMs / 1000))}s`, ...script],
-      `http://127.0.0.1:${order.port}${order.scenario.path}`,
-    ]);
+    const { stdout } = await execute(
+      programPath('taskset'),
+      [
+        ...['-c', String(order.core), programPath('wrk'), '-t1', '-c', String(order.connections)],
+        // wrk takes whole seconds.
+        ...['-d', `${Math.max(1, Math.round(order.durationMs / 1000))}s`, ...script],
+        `http://127.0.0.1:${order.port}${order.scenario.path}`,
+      ],
+      { timeout: order.durationMs + LOAD_GRACE_MS },
+    );
     return parseWrk(stdout);
   } finally {
     rmSync(folder, { recursive: true });
@@ -99,10 +107,14 @@ export function parseWrk(text: string): LoadOutcome {
 }
 
 async function runOwn(order: LoadOrder, rate: string): Promise<LoadOutcome> {
-  const { stdout } = await execute(programPath('taskset'), [
-    ...['-c', String(order.core), process.execPath, bundleProgram('load-child')],
-    ...[`http://127.0.0.1:${order.port}${order.scenario.path}`, rate],
-    ...[`${order.durationMs}ms`, String(order.connections)],
-  ]);
+  const { stdout } = await execute(
+    programPath('taskset'),
+    [
+      ...['-c', String(order.core), process.execPath, bundleProgram('load-child')],
+      ...[`http://127.0.0.1:${order.port}${order.scenario.path}`, rate],
+      ...[`${order.durationMs}ms`, String(order.connections)],
+    ],
+    { timeout: order.durationMs + LOAD_GRACE_MS },
+  );
   return JSON.parse(stdout) as LoadOutcome;
 }

@@ -14,6 +14,9 @@ const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 5_000;
 const OUTPUT_SIZE_MAX = 16_384;
 
+/** Ids of the children that run now. */
+const alive = new Set<number>();
+
 export interface StartedProcess {
   readonly name: string;
   readonly pid: number;
@@ -37,9 +40,12 @@ export function startPinned(
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
+  const { pid = 0 } = child;
+  if (pid !== 0) alive.add(pid);
+  child.on('exit', () => alive.delete(pid));
   child.on('error', (error) => keep(Buffer.from(error.message)));
   // taskset replaces itself by the program, so the child's id is the program's.
-  return { name, pid: child.pid ?? 0, child, output: () => text };
+  return { name, pid, child, output: () => text };
 }
 
 /** Waits until the port takes connections. Errors: the process ended, or took too long. */
@@ -89,6 +95,11 @@ export async function stopProcess(process: StartedProcess): Promise<void> {
   await ended;
   clearTimeout(kill);
   for (const pid of descendants) killIfAlive(pid);
+}
+
+/** Ends every process started here and not yet stopped: for a run that is interrupted. */
+export function killAllStarted(): void {
+  for (const pid of alive) for (const member of processTree(pid)) killIfAlive(member);
 }
 
 /** A killed master leaves its workers behind. */

@@ -32,7 +32,8 @@ export function requirePrograms(names: readonly ProgramName[]): void {
   if (missing.length === 0) return;
   const packages = missing.map((name) => PROGRAMS[name].package).join(' ');
   throw new Error(
-    `missing: ${missing.join(', ')}; as root: apt-get install -y --no-install-recommends ${packages}`,
+    `missing: ${missing.join(', ')}; as root: ` +
+      `apt-get install -y --no-install-recommends ${packages}`,
   );
 }
 

@@ -125,7 +125,8 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
     const body = system === null ? kernelTable(kernel!) : systemSection(system);
     return [`## ${title}`, '', ...facts, '', body].join('\n');
   });
-  return `${[INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')].join('\n')}\n`;
+  const parts = [INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')];
+  return `${parts.join('\n')}\n`;
 }
 
 function systemSection(system: SystemResult): string {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
+import { saturationTool } from './load.ts';
+import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
   benchmarksDocument,
@@ -48,7 +50,8 @@ export function parseArguments(words: readonly string[]): BenchArguments {
     const value = words[++index];
     if (!['--only', '--sluice', '--contenders', '--out'].includes(word) || value === undefined) {
       throw new Error(
-        `${word}: expected --quick, --only NAME, --sluice "COMMAND", --contenders a,b or --out FOLDER`,
+        `${word}: expected --quick, --only NAME, --sluice "COMMAND", --contenders a,b or ` +
+          '--out FOLDER',
       );
     }
     values.set(word, value);
@@ -89,7 +92,8 @@ async function main(): Promise<void> {
   for (const scenario of scenarios) {
     const { contenders, sluiceCommand } = given;
     const connections = CONNECTIONS_COUNT;
-    const plan = { scenario, contenders, rounds, roundMs, connections, sluiceCommand, log };
+    const load = { rounds, roundMs, connections, tool: saturationTool() };
+    const plan = { scenario, contenders, sluiceCommand, log, ...load };
     const system = await runSystem(plan);
     console.log(`\n${scenario.title}\n${systemTable(system)}`);
     const record = makeRecord(command, { kernel: null, system });
@@ -110,6 +114,12 @@ function finish(given: BenchArguments): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killAllStarted();
+      process.exit(1);
+    });
+  }
   try {
     await main();
   } catch (error) {

@@ -92,16 +92,21 @@ function answer(job: Job, text: string, start: number): number {
   let lineStart = text.indexOf('\r\n', start) + 2;
   if (headEnd === -1 || !text.startsWith('HTTP/1.1 ', start)) stop('an answer in pieces');
   // uWS writes the status line as it is, so it can carry the headers too: one call, not one each.
-  let head = text.slice(start + 9, lineStart - 2);
+  // Neighbouring headers that stay are copied as one range, which begins here.
+  let head = '';
+  let keptFrom = start + 9;
   let bodySizeBytes = -1;
   while (lineStart < headEnd + 2) {
     const lineEnd = text.indexOf('\r\n', lineStart);
     const colon = text.indexOf(':', lineStart);
-    const name = text.slice(lineStart, colon).toLowerCase();
-    if (name === 'content-length') bodySizeBytes = Number(text.slice(colon + 1, lineEnd));
-    else if (!HOP_BY_HOP.has(name)) head += `\r\n${name}:${text.slice(colon + 1, lineEnd)}`;
+    if (isOwnHeader(text, lineStart, colon)) {
+      if (colon - lineStart === 14) bodySizeBytes = Number(text.slice(colon + 1, lineEnd));
+      head += text.slice(keptFrom, lineStart - 2);
+      keptFrom = lineEnd;
+    }
     lineStart = lineEnd + 2;
   }
+  head += text.slice(keptFrom, headEnd);
   const bodyStart = headEnd + 4;
   if (!(bodySizeBytes >= 0) || bodyStart + bodySizeBytes > text.length) stop('a body in pieces');
   if (!job.isAborted) {
@@ -114,25 +119,50 @@ function answer(job: Job, text: string, start: number): number {
   return bodyStart + bodySizeBytes;
 }
 
-/** uWS writes its own date. */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'date']);
+/** Whether the header is one this hop writes itself (uWS also writes the date). The length rules
+ *  nearly all others out without making a string of the name. */
+function isOwnHeader(text: string, start: number, end: number): boolean {
+  switch (end - start) {
+    case 4:
+      return text.slice(start, end).toLowerCase() === 'date';
+    case 10:
+      return /^(connection|keep-alive)$/i.test(text.slice(start, end));
+    case 14:
+      return text.slice(start, end).toLowerCase() === 'content-length';
+    case 17:
+      return text.slice(start, end).toLowerCase() === 'transfer-encoding';
+    default:
+      return false;
+  }
+}
 
 function stop(reason: string): never {
   console.error(`skeleton: ${reason}`);
   process.exit(2);
 }
 
-const addresses = new Map<string, string>();
+const addresses = new Map<number | string, string>();
 
-/** The client's address as text. uWS formats it with snprintf each time; its bytes are a key. */
+/** The client's address as text. uWS formats it with snprintf each time; its bytes are a key, and
+ *  the four of IPv4 are a number, which needs no hashing. */
 function addressText(response: uWS.HttpResponse): string {
-  const key = Buffer.from(response.getRemoteAddress()).toString('latin1');
+  const bytes = response.getRemoteAddress();
+  const isShort = bytes.byteLength === 4;
+  const key = isShort ? new Uint32Array(bytes)[0]! : Buffer.from(bytes).toString('latin1');
   const known = addresses.get(key);
   if (known !== undefined) return known;
   if (addresses.size === ADDRESSES_COUNT_MAX) addresses.clear();
   const text = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
   addresses.set(key, text);
   return text;
+}
+
+function nextPipelined(): Upstream {
+  const next = pipelined[turn++ % pipelined.length]!;
+  if (next.depth < pipelineDepth!) return next;
+  const further = new Upstream();
+  pipelined.push(further);
+  return further;
 }
 
 function refuse(response: uWS.HttpResponse): void {
@@ -149,7 +179,7 @@ function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
   let others = '';
   request.forEach((name, value) => {
     if (name === 'host') host = value;
-    else if (!HOP_BY_HOP.has(name)) others += `${name}: ${value}\r\n`;
+    else if (name !== 'connection' && name !== 'keep-alive') others += `${name}: ${value}\r\n`;
   });
   const target = query ? `${request.getUrl()}?${query}` : request.getUrl();
   const head =
@@ -161,7 +191,7 @@ function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
     job.isAborted = true;
   });
   if (pipelineDepth === 1) (idle.pop() ?? new Upstream()).send(head, job);
-  else pipelined[turn++ % pipelined.length]!.enqueue(head, job);
+  else nextPipelined().enqueue(head, job);
 }
 
 if (pipelineDepth! > 1) {

@@ -12,7 +12,7 @@ import {
   prepareContender,
   prepareUpstream,
 } from './contenders.ts';
-import { type LoadOrder, type LoadOutcome, loadAtRate, saturate, saturationTool } from './load.ts';
+import { type LoadOrder, type LoadOutcome, type LoadTool, loadAtRate, saturate } from './load.ts';
 import {
   freePort,
   type StartedProcess,
@@ -32,6 +32,8 @@ export interface SystemPlan {
   readonly roundMs: number;
   readonly connections: number;
   readonly sluiceCommand: readonly string[];
+  /** What makes the load in saturation. */
+  readonly tool: LoadTool;
   readonly log: (line: string) => void;
 }
 
@@ -133,8 +135,8 @@ function loadCore(): number {
 }
 
 function orderFor(plan: SystemPlan, port: number): LoadOrder {
-  const { scenario, connections, roundMs } = plan;
-  return { scenario, port, core: loadCore(), connections, durationMs: roundMs };
+  const { scenario, tool, connections, roundMs } = plan;
+  return { scenario, tool, port, core: loadCore(), connections, durationMs: roundMs };
 }
 
 /** Warms every contender; for the latency scenario returns the rate all of them are loaded with. */
@@ -185,7 +187,7 @@ function summarise(
   return {
     scenario: plan.scenario.name,
     title: plan.scenario.title,
-    tool: ratePerSecond === null ? saturationTool() : 'sluice bench',
+    tool: ratePerSecond === null ? plan.tool : 'sluice bench',
     rounds: plan.rounds,
     roundMs: plan.roundMs,
     connections: plan.connections,

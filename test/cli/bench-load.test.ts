@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { benchCommand } from '../../host/cli/bench/command.ts';
 import { median, ratiosOf, runBench } from '../../host/cli/bench/compare.ts';
+import { LoadClient, type LoadFailure, requestBytes } from '../../host/cli/bench/load-client.ts';
 import { type BenchFlags, parseBenchOptions } from '../../host/cli/bench/options.ts';
 import { latencyFigures, Recorder } from '../../host/cli/bench/recorder.ts';
 import { reportHtml } from '../../host/cli/bench/report-html.ts';
@@ -54,6 +55,9 @@ function raw(answer: string, ending: 'keep' | 'close' = 'keep'): Promise<string>
     }),
   );
 }
+
+/** The beginning of a good answer. */
+const ok = 'HTTP/1.1 200 OK\r\n';
 
 function run(url: string, flags: BenchFlags) {
   return runBench(parseBenchOptions(url, { connections: 2, ...flags }), () => {});
@@ -115,7 +119,7 @@ describe('the load generator', () => {
     const answers: [string, 'keep' | 'close', number][] = [
       ['HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc', 'keep', 3],
       [
-        'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nt: v\r\n\r\n',
+        `${ok}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nt: v\r\n\r\n`,
         'keep',
         3,
       ],
@@ -144,7 +148,7 @@ describe('the load generator', () => {
       ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n', 'keep', 'bad-answer'],
       ['HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na', 'keep', 'bad-answer'],
       [
-        'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+        `${ok}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
         'keep',
         'bad-answer',
       ],
@@ -174,6 +178,44 @@ describe('the load generator', () => {
       assert.match((error as Error).message, /127\.0\.0\.1:\d+/);
       return true;
     });
+  });
+
+  it('gives up on an answer that does not come, and says how long it waited', async () => {
+    const url = await listen(createServer(() => {}));
+    const { target, headers, body } = parseBenchOptions(url, { rate: 1 });
+    const request = { target, method: 'GET', headers, body };
+    const failure = await new Promise<LoadFailure>((resolve) => {
+      const client = new LoadClient(request, requestBytes(request), {
+        onFree() {
+          client.sentMs = 0;
+          client.send();
+          client.checkTimeout(9_999);
+          assert.ok(client.isBusy);
+          client.checkTimeout(10_000);
+        },
+        onAnswer: () => assert.fail('nothing answers'),
+        onError(_, seen) {
+          client.stop();
+          resolve(seen);
+        },
+      });
+    });
+    assert.equal(failure.kind, 'timeout');
+    assert.ok(failure.wasInFlight);
+    assert.match(failure.detail, /10000 ms/);
+  });
+
+  it('notices that it lagged itself', async () => {
+    const url = await delayed(0);
+    setTimeout(() => {
+      const endMs = performance.now() + 120;
+      while (performance.now() < endMs);
+    }, 150);
+    const { series } = await run(url, { rate: 100, duration: '400ms' });
+    const { total } = series[0]!;
+    assert.ok(total.selfLagMaxMs >= 60, `${total.selfLagMaxMs}`);
+    assert.ok(warningsOf(total, 100).some((warning) => warning.includes('LAGGED')));
+    assert.equal(total.answeredCount, 40);
   });
 
   it('runs a closed loop for saturation and labels it', async () => {

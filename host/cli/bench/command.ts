@@ -2,7 +2,7 @@
 // for. It measures; it does not judge a target except through its exit code.
 
 import { writeFile } from 'node:fs/promises';
-import { GatewayError, isGatewayError } from '../../core/index.ts';
+import { GatewayError, isGatewayError, systemClock } from '../../core/index.ts';
 import { type BenchResult, type Progress, runBench } from './compare.ts';
 import type { BenchOptions } from './options.ts';
 import { reportHtml } from './report-html.ts';
@@ -60,7 +60,7 @@ async function writeReport(flag: string, path: string, text: string): Promise<vo
 
 function progressWriter(): { show: (progress: Progress) => void; clear: () => void } {
   const { stdout } = process;
-  let shownAtMs = 0;
+  let shownAtMs = systemClock.nowMs();
   return {
     show(progress) {
       const text = progressText(progress);
@@ -68,10 +68,9 @@ function progressWriter(): { show: (progress: Progress) => void; clear: () => vo
         stdout.write(`\r\x1b[2K${text.slice(0, Math.max(20, stdout.columns - 1))}`);
         return;
       }
-      const { elapsedMs } = progress.recorder;
-      if (elapsedMs < shownAtMs) shownAtMs = 0;
-      if (elapsedMs - shownAtMs < PLAIN_PROGRESS_EVERY_MS) return;
-      shownAtMs = elapsedMs;
+      const nowMs = systemClock.nowMs();
+      if (nowMs - shownAtMs < PLAIN_PROGRESS_EVERY_MS) return;
+      shownAtMs = nowMs;
       stdout.write(`${text}\n`);
     },
     clear() {

@@ -156,8 +156,12 @@ class LoadRun implements LoadClientEvents {
 
   /** Open loop: moves due requests to free connections, then sleeps or turns until the next. */
   #pump(schedule: Schedule): void {
+    const issuedBefore = schedule.issuedCount;
     const lagMs = schedule.collect();
-    if (lagMs > 0) this.#lag.recordValue(Math.round(lagMs * 1000));
+    // One stall makes many requests late, each by less than the one before it.
+    for (let index = 0; index < schedule.issuedCount - issuedBefore; index++) {
+      this.#lag.recordValue(Math.max(0, Math.round((lagMs - index * schedule.intervalMs) * 1000)));
+    }
     this.#sendWaiting(schedule);
     if (schedule.isExhausted) {
       this.#endIfDone();

@@ -16,8 +16,8 @@ export interface ScheduleOptions {
 export class Schedule {
   readonly startMs: number;
   readonly requestsCount: number;
+  readonly intervalMs: number;
   readonly #clock: Clock;
-  readonly #intervalMs: number;
   readonly #ring: Float64Array;
   #issued = 0;
   #head = 0;
@@ -27,8 +27,8 @@ export class Schedule {
   constructor(options: ScheduleOptions) {
     this.#clock = options.clock;
     this.startMs = options.clock.nowMs();
-    this.#intervalMs = 1000 / options.ratePerSecond;
-    this.requestsCount = Math.max(1, Math.round(options.durationMs / this.#intervalMs));
+    this.intervalMs = 1000 / options.ratePerSecond;
+    this.requestsCount = Math.max(1, Math.round(options.durationMs / this.intervalMs));
     this.#ring = new Float64Array(Math.min(options.backlogCountMax, this.requestsCount));
   }
 
@@ -54,7 +54,7 @@ export class Schedule {
 
   /** When request `index` is due. Units: ms of the clock. */
   dueMs(index: number): number {
-    return this.startMs + index * this.#intervalMs;
+    return this.startMs + index * this.intervalMs;
   }
 
   /** Moves what has become due into the backlog; returns how late the oldest of it was noticed,
@@ -63,7 +63,7 @@ export class Schedule {
     const nowMs = this.#clock.nowMs();
     const firstDueMs = this.dueMs(this.#issued);
     if (this.isExhausted || firstDueMs > nowMs) return 0;
-    const passed = Math.floor((nowMs - this.startMs) / this.#intervalMs) + 1;
+    const passed = Math.floor((nowMs - this.startMs) / this.intervalMs) + 1;
     const untilIndex = Math.min(this.requestsCount, Math.max(passed, this.#issued + 1));
     while (this.#issued < untilIndex) {
       if (this.#waiting === this.#ring.length) this.#dropped++;
