@@ -1,6 +1,6 @@
 // CPU of the upstream client per request, against a bare `node:net` upstream in another process.
-// It does not measure the listener, matching or latency. Run: npx tsx bench/upstream-client.bench.ts
-// [requests] [in flight] [pipeline]
+// It does not measure the listener, matching or latency.
+// Run: npx tsx bench/upstream-client.bench.ts [requests] [in flight] [pipeline]
 
 import { fork } from 'node:child_process';
 import type { AddressInfo } from 'node:net';

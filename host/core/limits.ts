@@ -29,11 +29,11 @@ export const BODY_HELD_SIZE_BYTES_MAX = 2_097_152;
 export const RESPONSE_HEADERS_SIZE_BYTES_MAX = 65_536;
 export const RESPONSE_HEADERS_COUNT_MAX = 256;
 
-/** Interim (1xx) responses before a final one; no server is known to send more than two or three. */
+/** Interim (1xx) responses before a final one; no server is known to send more than three. */
 export const INTERIM_RESPONSES_COUNT_MAX = 16;
 /** A chunk-size line with its extensions: Node refuses extensions above the same order of size. */
 export const CHUNK_LINE_SIZE_BYTES_MAX = 1_024;
-/** Trailers of a chunked response, which are checked and dropped: as much as a request's headers. */
+/** Trailers of a chunked response, checked and dropped: as much as a request's headers. */
 export const TRAILERS_SIZE_BYTES_MAX = 16_384;
 /** What is left of an abandoned response may be read to keep its connection, up to one read. */
 export const DRAIN_SIZE_BYTES_MAX = 65_536;

@@ -1,5 +1,6 @@
-// What the tests of the upstream client share: a raw server that says exactly what a test wants, and
-// a handler that writes down what it is told and checks the contract (one last callback, no more).
+// What the tests of the upstream client share: a raw server that says exactly what a test wants,
+// and a handler that writes down what it is told and checks the contract (one last callback, no
+// more).
 
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';

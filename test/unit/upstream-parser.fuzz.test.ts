@@ -166,10 +166,10 @@ function endToEnd(headers: readonly string[]): string[] {
 
 const HEADS = [
   'HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Type: text/plain\r\n\r\nhello world',
-  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n' +
-    '0\r\n\r\n',
-  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\nA\r\n0123456789\r\n0;q="w"\r\n' +
-    'A: b\r\nC: d\r\n\r\n',
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n5\r\nhello\r\n6;x=y' +
+    '\r\n world\r\n0\r\n\r\n',
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\nA\r\n0123456789\r\n' +
+    '0;q="w"\r\nA: b\r\nC: d\r\n\r\n',
   'HTTP/1.1 200 OK\r\nServer: x\r\n\r\nuntil the very end',
   'HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nold',
   'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n',

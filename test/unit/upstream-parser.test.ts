@@ -72,7 +72,8 @@ const GOOD: Readonly<Record<string, [string, string[], Options?]>> = {
     ['head 200 2 ', 'end hi'],
   ],
   'a chunked body': [
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n00006\r\n world\r\n0\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n' +
+      '00006\r\n world\r\n0\r\n\r\n',
     [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end hello world'],
   ],
   'chunk extensions and trailers, dropped': [

@@ -1,6 +1,7 @@
-// The addresses of one upstream host. A literal address is itself; a name is looked up as the system
-// does it (hosts file included) and again every 30 s while in use. A lookup that fails leaves the
-// last good answer in place: a name server that is down must not take the upstreams with it.
+// The addresses of one upstream host. A literal address is itself; a name is looked up as the
+// system does it (hosts file included) and again every 30 s while in use. A lookup that fails
+// leaves the last good answer in place: a name server that is down must not take the upstreams with
+// it.
 
 import { lookup } from 'node:dns';
 import { isIP } from 'node:net';

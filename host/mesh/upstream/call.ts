@@ -1,5 +1,5 @@
-// One request on its way: the caller's handle, and the state that connection and pool keep about it.
-// It moves no bytes itself; while it waits for a connection it holds the body given so far.
+// One request on its way: the caller's handle, and the state that connection and pool keep about
+// it. It moves no bytes itself; while it waits for a connection it holds the body given so far.
 
 import { BODY_SIZE_UNKNOWN, type ErrorCode } from '../../core/index.ts';
 import type { FailureFacts, UpstreamCall, UpstreamHandler, UpstreamRequest } from './contract.ts';

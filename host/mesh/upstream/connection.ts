@@ -383,7 +383,9 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#socket.destroy();
     this.#owner.onLost(this);
     const calls = this.inFlight.splice(0);
-    for (const [index, call] of calls.entries()) {
+    // From the back, as each that is repeated goes before those that wait.
+    for (let index = calls.length - 1; index >= 0; index--) {
+      const call = calls[index]!;
       call.carrier = null;
       const isTouched = call.isHeadReceived || (index === 0 && isInside);
       const isFlushed = index < this.#flushedCount;

@@ -1,5 +1,6 @@
 // What the pipeline and the upstream client say to each other. Calls and handlers are plain objects
-// with methods, so that a request costs no closure; every callback is synchronous and may call back.
+// with methods, so that a request costs no closure; every callback is synchronous and may call
+// back.
 
 import type { ErrorCode, HeaderList } from '../../core/index.ts';
 

@@ -1,6 +1,6 @@
 // A connection in the making: at most two addresses are tried, one after the other, so that a host
-// whose first address is dead (`localhost` as ::1) still answers. It refuses to race them: a gateway
-// opens connections by the hundred, and an upstream would see twice as many.
+// whose first address is dead (`localhost` as ::1) still answers. It refuses to race them: a
+// gateway opens connections by the hundred, and an upstream would see twice as many.
 
 import type { Socket } from 'node:net';
 import type { Clock, ErrorCode } from '../../core/index.ts';
