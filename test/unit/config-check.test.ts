@@ -109,7 +109,8 @@ describe('the files a configuration names', () => {
     assert.deepEqual(found, [
       '4 listen[0].tls.cert: /none.pem cannot be read: ENOENT',
       '4 listen[0].tls.clientCa: expected a certificate in PEM in /garbage.pem',
-      '4 listen[0].tls.sni[0].key: expected a private key in PEM without a passphrase in /garbage.pem',
+      '4 listen[0].tls.sni[0].key: expected a private key in PEM without a passphrase ' +
+        'in /garbage.pem',
       '5 services.a.tls.ca: expected a certificate in PEM in /tls/one.key',
     ]);
   });
