@@ -261,7 +261,7 @@ describe('close codes', () => {
     });
   }
 
-  it('are 1014 for a client whose upstream vanished, 1006 for an upstream whose client did', async () => {
+  it('are 1014 for a client whose upstream vanished, 1006 the other way round', async () => {
     const upstreamCodes: number[] = [];
     const upstreams: WebSocket[] = [];
     const port = await startUpstream((socket) => {
