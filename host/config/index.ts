@@ -1,3 +1,12 @@
 // Configuration: schema, load, validate, normalise, and the snapshot that workers read.
 
+export { checkFiles, loadConfigFile } from './files.ts';
+export type { ConfigIssue } from './issue.ts';
+export { formatIssue } from './issue.ts';
+export type { LoadResult } from './load.ts';
+export { loadConfig } from './load.ts';
 export type * from './model.ts';
+export type { KeyGroup } from './schema-pages.ts';
+export { documentKeys, jsonSchema, keyGroups } from './schema-pages.ts';
+export { openSnapshot, Snapshot } from './snapshot.ts';
+export { encodeSnapshot } from './snapshot-writer.ts';

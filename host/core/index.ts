@@ -15,6 +15,7 @@ export { BODY_SIZE_UNKNOWN } from './exchange.ts';
 export type { HeaderList } from './headers.ts';
 export {
   headerValue,
+  isFramingHeader,
   isHeaderValue,
   isToken,
   joinedHeaderValue,

@@ -1,0 +1,32 @@
+// `sluice check`: reads a configuration as `serve` would and says everything that is wrong with it.
+// It opens no port and changes nothing.
+
+import { type Config, formatIssue, loadConfigFile } from '../config/index.ts';
+
+interface Output {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** Checks a configuration file. Yields the exit code: 0 and a summary on stdout when it is good,
+ *  1 and a line for each issue on stderr when it is not. */
+export async function checkCommand(file: string, output: Output = process): Promise<number> {
+  const result = await loadConfigFile(file);
+  if (result.ok) {
+    output.stdout.write(`${file}: ok: ${summary(result.config)}\n`);
+    return 0;
+  }
+  for (const issue of result.issues) output.stderr.write(`${formatIssue(issue)}\n`);
+  const { length } = result.issues;
+  output.stderr.write(`${file}: ${length === 1 ? '1 issue' : `${length} issues`}\n`);
+  return 1;
+}
+
+function summary({ listeners, routes, services }: Config): string {
+  const endpoints = services.reduce((sum, service) => sum + service.endpoints.length, 0);
+  const ports = listeners.map(({ address, port }) => {
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  });
+  const counts = `${routes.length} routes, ${services.length} services, ${endpoints} endpoints`;
+  return `${counts}, listening on ${ports.join(', ')}`;
+}

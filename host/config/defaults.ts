@@ -1,0 +1,52 @@
+// Every default of the configuration, as a person would write it, with unit and reason. The schema
+// reads them through the same parsers as the file's own values, so a bad default cannot exist.
+
+/** All interfaces: a gateway is there to be reached. */
+export const LISTEN_ADDRESS = '0.0.0.0';
+/** uWebSockets: the fast engine. `node` is the strict one, and speaks HTTP/2. */
+export const LISTEN_ENGINE = 'uws';
+
+/** The port beside Envoy's 9901 habit, which dashboards expect. */
+export const ADMIN_PORT = 9901;
+/** Loopback: what listens elsewhere needs a token. */
+export const ADMIN_ADDRESS = '127.0.0.1';
+/** No token: loopback needs none. */
+export const ADMIN_TOKEN = '';
+
+/** As many as there are cores (io), or half of them (compute). */
+export const WORKERS = 'auto';
+
+/** Two random endpoints, the one with fewer requests in flight: slow endpoints get less without
+ *  any setting. */
+export const BALANCE = 'least-request';
+/** Even shares. */
+export const WEIGHT = 1;
+
+/** Envoy's connect_timeout: a SYN lost twice still arrives. */
+export const TIMEOUT_CONNECT = '5s';
+/** Envoy's route timeout: longer than a person waits. */
+export const TIMEOUT_REQUEST = '15s';
+/** nginx's proxy_read_timeout. */
+export const TIMEOUT_IDLE = '60s';
+
+/** Envoy's max_connections and max_pending_requests. */
+export const POOL_CONNECTIONS = 1024;
+export const POOL_PENDING = 1024;
+/** Below the 5 s after which Node's own servers close an idle connection. */
+export const POOL_KEEP_ALIVE = '4s';
+/** No pipelining: only an upstream known to cope with it should get it. */
+export const PIPELINE = 1;
+
+/** Any path. */
+export const MATCH_PATH = '/*';
+/** Found: a redirect that browsers do not remember for ever. */
+export const REDIRECT_STATUS = 302;
+export const RESPOND_STATUS = 200;
+/** One bucket for the whole route. */
+export const RATE_KEY = 'route';
+/** Twice what S3 takes in one upload; bodies stream, so it costs no memory, and still ends. */
+export const MAX_BODY = '10GiB';
+
+/** Machines read logs; `text` is for people. */
+export const LOG_ACCESS = 'json';
+export const LOG_LEVEL = 'info';

@@ -1,0 +1,48 @@
+// Bounds of what one configuration may say, each with a sentence of origin. Bounds that other
+// rooms share (routes, services, endpoints, file size) stand in host/core/limits.ts.
+
+/** Issues reported at once: more than a person mends in one go. */
+export const ISSUES_COUNT_MAX = 100;
+/** Maps and lists inside each other; the deepest key of the schema stands at 8. */
+export const NESTING_DEPTH_MAX = 64;
+/** Nodes that aliases may add by repetition, so that nested aliases cannot explode. */
+export const ALIAS_EXPANSION_COUNT_MAX = 100_000;
+/** Text that the general YAML parser takes: it needs about 100 bytes of memory per byte. Larger
+ *  files are JSON or plain block YAML, which have readers of their own. */
+export const YAML_GENERAL_SIZE_BYTES_MAX = 33_554_432;
+
+/** Names become metric labels and file keys; a DNS label has 63 characters. */
+export const NAME_SIZE_CHARS_MAX = 63;
+/** One header value: half of what all headers together may hold. */
+export const HEADER_VALUE_SIZE_CHARS_MAX = 8_192;
+/** Conditions, operations, rate limits of one route: more is a program, not a route. */
+export const CONDITIONS_COUNT_MAX = 16;
+export const HEADER_OPERATIONS_COUNT_MAX = 64;
+export const RATES_COUNT_MAX = 8;
+export const METHODS_COUNT_MAX = 32;
+/** Services that share one route's traffic. */
+export const SPLIT_COUNT_MAX = 64;
+/** A regular expression; RE2's automaton grows with it. */
+export const REGEX_SIZE_CHARS_MAX = 1_024;
+/** A body answered by the gateway itself is held in memory once per worker. */
+export const RESPOND_BODY_SIZE_BYTES_MAX = 1_048_576;
+export const LISTENERS_COUNT_MAX = 64;
+/** Certificates by server name, loaded by each io worker. */
+export const SNI_COUNT_MAX = 1_024;
+export const TRUSTED_PROXIES_COUNT_MAX = 1_024;
+export const LABELS_COUNT_MAX = 32;
+/** Relative weights, as Kubernetes' and HAProxy's. */
+export const WEIGHT_MAX = 1_000;
+/** A thread per worker and two threads for the rest: WORKERS_MAX of the memory map is 64. */
+export const IO_WORKERS_MAX = 62;
+export const COMPUTE_WORKERS_MAX = 64;
+/** Durations: a timer's granularity, and a day, below which every timer of Node works. */
+export const DURATION_MS_MIN = 1;
+export const DURATION_MS_MAX = 86_400_000;
+/** A rate limit's numbers: above a billion in a second nothing is limited. */
+export const RATE_LIMIT_MAX = 1_000_000_000;
+/** Bytes of a request body: 1 PiB, well inside the exact integers of a double. */
+export const BODY_LIMIT_SIZE_BYTES_MAX = 2 ** 50;
+export const POOL_CONNECTIONS_MAX = 65_535;
+export const POOL_PENDING_MAX = 1_048_576;
+export const PIPELINE_DEPTH_MAX = 128;

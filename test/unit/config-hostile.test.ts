@@ -1,0 +1,162 @@
+// Texts that mean harm, and random damage to good ones: loading always ends, never throws, and
+// gives a configuration or issues.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { type ConfigIssue, formatIssue, loadConfig } from '../../host/config/index.ts';
+import { SeededRandom } from '../../host/core/index.ts';
+import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
+
+function issuesOf(text: string): readonly ConfigIssue[] {
+  const result = loadConfig(text, 'x.yaml', 4);
+  if (result.ok) return [];
+  assert.ok(result.issues.length > 0 && result.issues.length <= 100);
+  for (const issue of result.issues) {
+    assert.doesNotMatch(formatIssue(issue), /\n/);
+    assert.ok(formatIssue(issue).length < 2_000, formatIssue(issue));
+  }
+  return result.issues;
+}
+
+function firstCode(text: string): string | undefined {
+  return issuesOf(text)[0]?.code;
+}
+
+describe('hostile texts', () => {
+  it('aliases that explode are bounded', () => {
+    const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]'];
+    for (let level = 1; level < 12; level++) {
+      const inner = Array.from({ length: 10 }, () => `*a${level - 1}`).join(', ');
+      lines.push(`a${level}: &a${level} [${inner}]`);
+    }
+    assert.equal(firstCode(lines.join('\n')), 'GW_CONFIG_LIMIT');
+  });
+
+  it('an alias inside its own anchor is refused', () => {
+    assert.equal(firstCode('log: &a { level: *a }'), 'GW_CONFIG_SYNTAX');
+  });
+
+  it('deep nesting is refused, in every notation, before it can exhaust the stack', () => {
+    const depth = 5_000;
+    assert.equal(firstCode('['.repeat(depth) + ']'.repeat(depth)), 'GW_CONFIG_LIMIT');
+    assert.equal(firstCode(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`), 'GW_CONFIG_LIMIT');
+    assert.equal(firstCode('{a: '.repeat(depth) + '}'.repeat(depth)), 'GW_CONFIG_LIMIT');
+    assert.equal(firstCode('- '.repeat(depth)), 'GW_CONFIG_LIMIT');
+    const block = Array.from({ length: 200 }, (_, level) => `${' '.repeat(level)}a:`);
+    assert.equal(firstCode(block.join('\n')), 'GW_CONFIG_LIMIT');
+    assert.equal(firstCode('['.repeat(depth)), 'GW_CONFIG_LIMIT');
+  });
+
+  it('prototype keys change no prototype', () => {
+    for (const text of [
+      'listen: [{ port: 1 }]\n__proto__: { polluted: 1 }\nconstructor: { prototype: { x: 1 } }',
+      '{"listen":[{"port":1}],"__proto__":{"polluted":1},"toString":1}',
+      'listen: [{ port: 1, __proto__: { port: 2 } }]',
+      'listen: [{ port: 1 }]\nservices: { __proto__: { endpoints: ["http://a"] } }',
+    ]) {
+      const codes = issuesOf(text).map(({ code }) => code);
+      assert.ok(codes.length > 0, text);
+      assert.equal(({} as Record<string, unknown>).polluted, undefined);
+    }
+    const headers = '{ match: { headers: { __proto__: x } }, respond: {} }';
+    const result = loadConfig(`listen: [{ port: 1 }]\nroutes: [${headers}]`, 'x.yaml');
+    assert.ok(result.ok);
+    assert.equal(result.config.routes[0]!.match.headers[0]!.name, '__proto__');
+  });
+
+  it('huge numbers, odd numbers and odd words are no ports', () => {
+    for (const port of [
+      '1e999',
+      '-.inf',
+      '.nan',
+      '9'.repeat(400),
+      '-0.5',
+      '0x',
+      'yes',
+      '~',
+      '1_0',
+    ]) {
+      assert.equal(firstCode(`listen: [{ port: ${port} }]`), 'GW_CONFIG_BAD_VALUE', port);
+    }
+    const result = loadConfig('listen: [{ port: 0x50 }]', 'x.yaml');
+    assert.ok(result.ok && result.config.listeners[0]!.port === 80);
+  });
+
+  it('control characters, half characters and nonsense are refused', () => {
+    assert.equal(firstCode('listen: "\u0007"'), 'GW_CONFIG_SYNTAX');
+    const lone = '{"listen":[{"port":1}],"routes":[{"match":{},"respond":{"body":"\\ud800"}}]}';
+    assert.match(issuesOf(lone)[0]!.message, /half a character/);
+    for (const text of [
+      '\uFEFF',
+      '---',
+      '...',
+      '}',
+      ']',
+      '&a',
+      '*a',
+      '!',
+      '|',
+      '"',
+      "'",
+      '? ',
+      ': ',
+    ]) {
+      assert.ok(issuesOf(text).length > 0, JSON.stringify(text));
+    }
+  });
+
+  it('many keys in one map stay linear', () => {
+    const keys = Array.from({ length: 50_000 }, (_, index) => `k${index}: &a${index} 1`);
+    assert.ok(issuesOf(keys.join('\n')).length === 100);
+    const services = Array.from({ length: 5_000 }, (_, index) => `  s${index}: {}`);
+    const issues = issuesOf(`listen: [{ port: 1 }]\nservices:\n${services.join('\n')}`);
+    assert.match(issues[0]!.message, /5000 services are more than the limit of 4096/);
+  });
+
+  it('patterns that explode elsewhere are linear, and too large ones refused', () => {
+    const route = (path: string) =>
+      `listen: [{ port: 1 }]\nroutes: [{ match: { path: "${path}" }, respond: {} }]`;
+    assert.deepEqual(issuesOf(route('~ ^(a+)+$')), []);
+    assert.equal(firstCode(route('~ ((a{100}){100}){100}')), 'GW_CONFIG_BAD_VALUE');
+    assert.equal(firstCode(route(`~ ${'a'.repeat(2_000)}`)), 'GW_CONFIG_LIMIT');
+  });
+});
+
+describe('random damage', () => {
+  const originals = ['full.yaml', 'native.json', 'plain.yaml'].map((name) =>
+    readFileSync(`test/golden/config/${name}`, 'utf8'),
+  );
+  const fragments = '{}[]:,-?&*!|>\'"%@`#~\n\t \\ /..$0é\u{1F4A5}'.split('');
+  fragments.push('\r\n', '- ', ': ', '<<: ', '__proto__: ', '&a ', '*a', '!!map ', '---\n', '"\\u');
+
+  function mutate(text: string, random: SeededRandom): string {
+    let mutated = text;
+    for (let edits = 1 + (random.uint32() % 4); edits > 0; edits--) {
+      const from = random.uint32() % (mutated.length + 1);
+      const to = Math.min(mutated.length, from + (random.uint32() % 12));
+      const kind = random.uint32() % 4;
+      const fragment = fragments[random.uint32() % fragments.length]!;
+      const piece = mutated.slice(from, to);
+      const middle = [fragment, '', piece + piece, fragment + piece][kind]!;
+      mutated = mutated.slice(0, from) + middle + mutated.slice(to);
+    }
+    return mutated;
+  }
+
+  it('never throws and always gives a configuration or issues', () => {
+    const seed = testSeed('config mutations');
+    const random = new SeededRandom(seed);
+    const deadlineMs = Date.now() + FUZZ_TIME_MS;
+    let runs = 0;
+    for (; runs < 20_000 && Date.now() < deadlineMs; runs++) {
+      const text = mutate(originals[runs % originals.length]!, random);
+      try {
+        issuesOf(text);
+      } catch (cause) {
+        assert.fail(`SEED=${seed} run ${runs}: ${cause}\n${JSON.stringify(text)}`);
+      }
+    }
+    assert.ok(runs > 50);
+  });
+});
