@@ -85,7 +85,7 @@ function explain(deps: AdminDeps, { url }: Question): Reply {
     throw new GatewayError('GW_ADMIN_BAD_REQUEST', detail);
   }
   if (!target.startsWith('/') && !/^https?:\/\/[^/]/i.test(target)) {
-    const detail = `url ${JSON.stringify(target.slice(0, 200))}, expected /path or http://host/path`;
+    const detail = `url ${JSON.stringify(target.slice(0, 200))}, expected /path or http://host/`;
     throw new GatewayError('GW_ADMIN_BAD_REQUEST', detail);
   }
   return json(200, deps.explain(method, target, explainedHeaders(url)));

@@ -164,7 +164,7 @@ class AdminTraffic {
   async #send(response: ServerResponse, reply: Reply): Promise<void> {
     const { body } = reply;
     if (typeof body !== 'string' && this.#streams >= ADMIN_STREAMS_COUNT_MAX) {
-      const detail = `${this.#streams} answers stream already, the limit is ${ADMIN_STREAMS_COUNT_MAX}`;
+      const detail = `${this.#streams} answers stream, the limit is ${ADMIN_STREAMS_COUNT_MAX}`;
       throw new GatewayError('GW_ADMIN_BUSY', detail);
     }
     for (const [name, value] of SECURITY_HEADERS) response.setHeader(name, value);

@@ -2,10 +2,8 @@
 // blocks and never grows: when the reader of the log is slower than the traffic, lines are dropped
 // and counted. pino is not used here, for building a line by hand costs a third of it.
 
-import { closeSync, fstatSync, openSync } from 'node:fs';
-import sonicBoom, { type SonicBoom } from 'sonic-boom';
-import { GatewayError } from '../core/index.ts';
 import { type AccessEntry, jsonLine, LineTime, textLine } from './access-line.ts';
+import { type LogSink, openLogSink } from './log-sink.ts';
 
 export interface AccessLogOptions {
   readonly format: 'json' | 'text';
@@ -17,9 +15,6 @@ export interface AccessLogOptions {
 
 /** Bytes that wait for a slow reader, per worker: at 250 bytes a line about 16,000 lines. */
 export const ACCESS_LOG_BUFFER_SIZE_BYTES_MAX = 4_194_304;
-/** Pipes keep writes of up to PIPE_BUF (4,096 bytes) whole, and workers share one pipe. */
-const PIPE_BATCH_SIZE_BYTES = 4_096;
-const FILE_BATCH_SIZE_BYTES = 65_536;
 const FLUSH_INTERVAL_MS = 200;
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -27,9 +22,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export class AccessLog {
   readonly #format: (entry: AccessEntry, time: string) => string;
   readonly #time = new LineTime();
-  readonly #sink: SonicBoom;
-  readonly #isFile: boolean;
-  readonly #batchSizeBytes: number;
+  readonly #sink: LogSink;
   readonly #interval: NodeJS.Timeout;
   #batch = '';
   #batchLines = 0;
@@ -41,24 +34,24 @@ export class AccessLog {
   #isClosed = false;
 
   constructor(options: AccessLogOptions) {
-    const { destination } = options;
     this.#format = options.format === 'json' ? jsonLine : textLine;
-    this.#isFile = typeof destination === 'string';
-    this.#batchSizeBytes = batchSizeOf(destination);
-    this.#sink = new sonicBoom.SonicBoom({
-      dest: destination,
-      sync: false,
-      maxWrite: this.#batchSizeBytes,
-    });
-    this.#sink.on('write', (sizeBytes: number) => {
-      this.#waitingSizeBytes = Math.max(0, this.#waitingSizeBytes - sizeBytes);
-      this.#lastErrorCode = '';
-    });
-    this.#sink.on('error', (error: NodeJS.ErrnoException) => {
-      const code = error.code ?? error.message;
-      if (code === this.#lastErrorCode) return;
-      this.#lastErrorCode = code;
-      options.onError(error);
+    this.#sink = openLogSink(options.destination, {
+      onWritten: (sizeBytes) => {
+        this.#waitingSizeBytes = Math.max(0, this.#waitingSizeBytes - sizeBytes);
+        this.#lastErrorCode = '';
+      },
+      onLost: (batch) => {
+        const lines = batch.split('\n').length - 1;
+        this.#waitingSizeBytes = Math.max(0, this.#waitingSizeBytes - batch.length);
+        this.#linesWritten -= lines;
+        this.#linesDropped += lines;
+      },
+      onError: (error: NodeJS.ErrnoException) => {
+        const code = error.code ?? error.message;
+        if (code === this.#lastErrorCode) return;
+        this.#lastErrorCode = code;
+        options.onError(error);
+      },
     });
     this.#interval = setInterval(() => this.flush(), FLUSH_INTERVAL_MS);
     this.#interval.unref();
@@ -75,7 +68,7 @@ export class AccessLog {
     }
     // A line is ASCII: its length is its size in bytes.
     const line = this.#format(entry, this.#time.text(entry.wallMs));
-    if (this.#batch.length + line.length > this.#batchSizeBytes) this.flush();
+    if (this.#batch.length + line.length > this.#sink.batchSizeBytes) this.flush();
     this.#batch += line;
     this.#batchLines += 1;
   }
@@ -88,22 +81,24 @@ export class AccessLog {
     this.#batch = '';
     this.#batchLines = 0;
     try {
-      this.#sink.write(batch);
       this.#waitingSizeBytes += batch.length;
+      this.#sink.write(batch);
       this.#linesWritten += lines;
     } catch {
-      // The sink has been destroyed, or its file could not be opened again.
+      // Nobody reads the pipe any more, or the file could not be opened again.
+      this.#waitingSizeBytes -= batch.length;
       this.#linesDropped += lines;
     }
   }
 
   /** Opens the file again, after it was rotated away. */
   reopen(): void {
-    if (!this.#isFile || this.#isClosed) return;
+    if (this.#isClosed) return;
     this.flush();
     this.#sink.reopen();
   }
 
+  /** Lines handed on; those that turn out lost are taken back. */
   get linesWritten(): number {
     return this.#linesWritten;
   }
@@ -124,36 +119,10 @@ export class AccessLog {
         this.#sink.destroy();
         resolve();
       }, CLOSE_TIMEOUT_MS);
-      const done = () => {
+      this.#sink.end(() => {
         clearTimeout(timeout);
         resolve();
-      };
-      this.#sink.once('close', done);
-      this.#sink.once('error', () => {
-        this.#sink.destroy();
-        done();
       });
-      this.#sink.end();
     });
-  }
-}
-
-function batchSizeOf(destination: number | string): number {
-  const fd = typeof destination === 'number' ? destination : openFile(destination);
-  try {
-    return fstatSync(fd).isFile() ? FILE_BATCH_SIZE_BYTES : PIPE_BATCH_SIZE_BYTES;
-  } catch (cause) {
-    throw new GatewayError('GW_CONFIG_FILE', `access log ${destination}: ${cause}`, cause);
-  } finally {
-    if (typeof destination === 'string') closeSync(fd);
-  }
-}
-
-/** Opening it here tells the caller at once; the sink would say so later, to nobody. */
-function openFile(path: string): number {
-  try {
-    return openSync(path, 'a');
-  } catch (cause) {
-    throw new GatewayError('GW_CONFIG_FILE', `access log ${path}: ${cause}`, cause);
   }
 }

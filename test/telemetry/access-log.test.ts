@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -255,6 +256,58 @@ describe('access log', () => {
     await log.close();
     assert.equal(errors.length, 1);
     assert.match(errors[0]!.message, /EPIPE/);
+  });
+
+  it('a reader that leaves is reported once, its lines counted, a new one served', async () => {
+    const fifo = join(folder, 'leaving');
+    execFileSync('mkfifo', [fifo]);
+    const readEnd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writeEnd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+    const errors: Error[] = [];
+    const log = new AccessLog({
+      format: 'text',
+      destination: writeEnd,
+      onError: (error) => errors.push(error),
+    });
+    closeSync(readEnd);
+    for (let round = 0; round < 5; round++) {
+      log.write(ENTRY);
+      log.flush();
+      await delay(20);
+    }
+    assert.deepEqual(
+      errors.map((error) => (error as NodeJS.ErrnoException).code),
+      ['EPIPE'],
+    );
+    assert.deepEqual([log.linesWritten, log.linesDropped], [0, 5]);
+    const secondEnd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    log.write({ ...ENTRY, path: '/second' });
+    await log.close();
+    assert.equal(log.linesWritten, 1);
+    assert.match(readFileSync(secondEnd, 'utf8'), /\/second/);
+    closeSync(secondEnd);
+  });
+
+  // A blocking write to a full pipe holds a thread of libuv's pool of four, so the logs of four
+  // workers, piped to a program that had stopped, kept every file and name lookup waiting.
+  it('full pipes hold up nothing else in the process', async () => {
+    const logs: AccessLog[] = [];
+    const ends: number[] = [];
+    for (let worker = 0; worker < 5; worker++) {
+      const fifo = join(folder, `full-${worker}`);
+      execFileSync('mkfifo', [fifo]);
+      ends.push(openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK));
+      const writeEnd = openSync(fifo, constants.O_WRONLY);
+      const log = new AccessLog({ format: 'json', destination: writeEnd, onError: failed });
+      for (let index = 0; index < 2_000; index++) log.write(ENTRY);
+      log.flush();
+      logs.push(log);
+    }
+    await delay(50);
+    const looked = await Promise.race([stat(folder), delay(5_000, null)]);
+    assert.ok(looked !== null, 'a look at a folder waited for the pipes');
+    await Promise.all(logs.map((log) => log.close()));
+    for (const end of ends) closeSync(end);
   });
 
   it('a file that cannot be opened is a clear error', () => {

@@ -115,7 +115,7 @@ describe('prometheus metrics', () => {
     );
   });
 
-  it('name every metric of the registry, with its type, and no label it does not list', async () => {
+  it('name every metric of the registry, its type, and no label it does not list', async () => {
     const { source, writers } = scene();
     const [slot] = source.routes.assign(1, ['pay']);
     writers[0]!.record(slot!, -1, -1, 200, 101, 1, 1, 1);
