@@ -11,7 +11,7 @@ Sluice is running on http://127.0.0.1:8080. Try, in another terminal:
 
   a route            curl -i http://127.0.0.1:8080/api/wallets/7
   a weighted split   for i in $(seq 20); do curl -s http://127.0.0.1:8080/api/canary/x; done
-  a rate limit       for i in $(seq 5); do curl -si -X POST http://127.0.0.1:8080/api/grab | head -n 1; done
+  a rate limit       for i in 1 2 3 4; do curl -si -X POST http://127.0.0.1:8080/api/grab; done
   the metrics        curl -s http://127.0.0.1:9901/metrics | grep sluice_requests
 
 Ctrl-C stops it.

@@ -140,7 +140,7 @@ export class Limiter {
       );
     } else {
       this.#hashWide(0, key, idHigh, idLow);
-      this.#result = this.#slotKernel(this.#kernels.limiterTake, 0, policy, nowMs);
+      this.#result = this.#takeSlot(0, policy, nowMs);
     }
     return this.#result >= 0;
   }
@@ -155,16 +155,23 @@ export class Limiter {
     if (count > LIMITER_HASHES_COUNT || keys.length !== count) {
       throw new RangeError(`${count} policies with ${keys.length} keys, at most 16 of each`);
     }
-    if (count === 1) return this.take(policies[0]!, keys[0]!, nowMs) ? -1 : 0;
     this.#policies = policies;
+    if (count === 1) {
+      const isGranted = this.take(policies[0]!, keys[0]!, nowMs);
+      this.#results[0] = this.#result;
+      return isGranted ? -1 : 0;
+    }
     for (let index = 0; index < count; ++index) {
       const policy = policies[index]!;
       this.#hash(index, keys[index]!, policy.idHigh, policy.idLow);
-      const kernel = index === count - 1 ? this.#kernels.limiterTake : this.#kernels.limiterPeek;
-      if (!this.#run(kernel, index, nowMs)) return index;
+      const isLast = index === count - 1;
+      const result = isLast
+        ? this.#takeSlot(index, policy, nowMs)
+        : this.#peekSlot(index, policy, nowMs);
+      if (!this.#keep(index, result)) return index;
     }
     for (let index = 0; index < count - 1; ++index) {
-      if (!this.#run(this.#kernels.limiterTake, index, nowMs)) return index;
+      if (!this.#keep(index, this.#takeSlot(index, policies[index]!, nowMs))) return index;
     }
     if (count > 0) this.select(this.#leastIndex(count));
     return -1;
@@ -225,18 +232,23 @@ export class Limiter {
     return Number(Atomics.load(this.#counts, offset >> 3));
   }
 
-  #run(kernel: TakeKernel, index: number, nowMs: number): boolean {
-    const policy = this.#policies[index]!;
-    const result = this.#slotKernel(kernel, index, policy, nowMs);
+  #keep(index: number, result: number): boolean {
     this.#results[index] = result;
     if (result >= 0) return true;
     this.select(index);
     return false;
   }
 
-  #slotKernel(kernel: TakeKernel, slot: number, policy: LimiterPolicy, nowMs: number): number {
+  #takeSlot(slot: number, policy: LimiterPolicy, nowMs: number): number {
     const { idHigh, idLow, intervalNs, windowNs } = policy;
-    return kernel(this.#worker, slot, idHigh, idLow, intervalNs, windowNs, nowMs);
+    const worker = this.#worker;
+    return this.#kernels.limiterTake(worker, slot, idHigh, idLow, intervalNs, windowNs, nowMs);
+  }
+
+  #peekSlot(slot: number, policy: LimiterPolicy, nowMs: number): number {
+    const { idHigh, idLow, intervalNs, windowNs } = policy;
+    const worker = this.#worker;
+    return this.#kernels.limiterPeek(worker, slot, idHigh, idLow, intervalNs, windowNs, nowMs);
   }
 
   #leastIndex(count: number): number {

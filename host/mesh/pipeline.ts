@@ -48,7 +48,6 @@ export interface MeshDeps {
   readonly onReleased: (generation: number) => void;
 }
 
-const TRACE_SEED_SIZE_BYTES = 16;
 const NO_HEADERS: readonly string[] = [];
 
 export class Mesh {
@@ -71,7 +70,7 @@ export class Mesh {
       clock: deps.clock,
       random: deps.random,
       deadlines: new Deadlines(deps.clock),
-      traceparents: new TraceparentSource(secretBytes(TRACE_SEED_SIZE_BYTES)),
+      traceparents: new TraceparentSource(secretBytes),
     };
   }
 

@@ -114,6 +114,7 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
       this.#dial = new WebSocketDial(options, protocols, {
         onOpen: (upstream, protocol) => this.#open(upstream, protocol),
         onRefused: (status, headers, body) => {
+          exchange.onAbort = null;
           options.refuse(exchange, status, headers, body);
           this.#finish(null);
         },

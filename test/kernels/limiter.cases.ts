@@ -111,5 +111,7 @@ export function limiterCases<P>(create: () => RateLimiter<P>): void {
     assert.equal(limiter.takeAll(both, ['k', 'other'], START_MS), 0);
     assert.equal(limiter.takeAll([narrow], ['other'], START_MS), -1);
     assert.equal(limiter.remaining, 1);
+    limiter.select(0);
+    assert.deepEqual([limiter.remaining, limiter.resetMs], [1, 1000]);
   });
 }

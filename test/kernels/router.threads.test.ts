@@ -39,18 +39,21 @@ describe('tables under readers', () => {
       return { worker, report: once(worker, 'message') };
     });
     let usedBytesMax = 0;
-    for (let swap = 1; swap <= SWAPS; swap++) {
-      const progress = Atomics.load(signals, 1);
-      tables.publish(tables.place(encoded[swap % 50]!));
-      usedBytesMax = Math.max(usedBytesMax, tables.usedBytes);
-      if (swap % 3 === 0) await progressed(signals, progress, readers);
+    try {
+      for (let swap = 1; swap <= SWAPS; swap++) {
+        const progress = Atomics.load(signals, 1);
+        tables.publish(tables.place(encoded[swap % 50]!));
+        usedBytesMax = Math.max(usedBytesMax, tables.usedBytes);
+        if (swap % 3 === 0) await progressed(signals, progress, readers);
+      }
+    } finally {
+      Atomics.store(signals, 0, 1);
     }
-    Atomics.store(signals, 0, 1);
     for (const { worker, report } of readers) {
       const [{ rounds, broken }] = await report;
+      await worker.terminate();
       assert.equal(broken, '');
       assert.ok(rounds > 0, 'a reader never read');
-      await worker.terminate();
     }
     assert.equal(tables.freeRetired(), 0);
     assert.ok(tables.usedBytes <= largest + 64, `${tables.usedBytes} bytes remain`);

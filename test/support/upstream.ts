@@ -35,7 +35,7 @@ export async function rawServer(
   const accepted: Socket[] = [];
   const received: string[] = [];
   const open = new Set<Socket>();
-  const server: Server = createServer((socket) => {
+  const server: Server = createServer({ noDelay: true }, (socket) => {
     const index = accepted.push(socket) - 1;
     received.push('');
     open.add(socket);

@@ -239,6 +239,14 @@ describe('least-request', () => {
     for (let round = 0; round < 50; round++) assert.equal(second.pick(0, null), weighted[0]);
   });
 
+  it('divides an idle service by weight', () => {
+    // With (active + 1) / weight as the load, the heavier of two idle endpoints won every time, and
+    // the light ones got nothing until the heavy ones had a queue.
+    const endpoints = endpointsOf([100, 1, 1]);
+    const counts = countPicks(balancerOf('least-request', endpoints), 20_400, 3);
+    assertShares(counts, [100, 1, 1], 0.05);
+  });
+
   it('holds the largest queue far below that of random placement', () => {
     const size = 200;
     const queueMax = (kind: BalanceKind) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -9,6 +10,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import {
   ERRORS,
   type HeaderList,
+  SeededRandom,
   WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
   WEBSOCKET_QUEUE_SIZE_BYTES_MAX,
 } from '../../host/core/index.ts';
@@ -18,6 +20,7 @@ import {
   type WebSocketProxyOptions,
   type WebSocketProxyResult,
 } from '../../host/mesh/websocket-proxy.ts';
+import { testSeed } from '../support/seed.ts';
 import { UPSTREAM_TEST_CERT, UPSTREAM_TEST_KEY } from '../support/tls-fixture.ts';
 import { closeAll, listenLocal, startWebSocketFront } from '../support/websocket-front.ts';
 
@@ -261,7 +264,7 @@ describe('close codes', () => {
     });
   }
 
-  it('are 1014 for a client whose upstream vanished, 1006 for an upstream whose client did', async () => {
+  it('are 1014 for a client whose upstream vanished, 1006 the other way round', async () => {
     const upstreamCodes: number[] = [];
     const upstreams: WebSocket[] = [];
     const port = await startUpstream((socket) => {
@@ -512,6 +515,36 @@ describe('back-pressure', () => {
     await until(() => gateway.results.length === 1);
     assert.equal(gateway.results[0]!.error, 'GW_OVERLOADED');
     assert.ok(sentBytes > WEBSOCKET_QUEUE_SIZE_BYTES_MAX);
+  });
+
+  it('keeps order, kinds and bytes of random messages while both sides stop and go', async () => {
+    const random = new SeededRandom(testSeed('mesh-websocket'));
+    const port = await startUpstream((socket) => {
+      socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+    });
+    const gateway = await startGateway(port);
+    const client = await openClient(gateway.url);
+    const sent: [string, boolean][] = [];
+    const got: [string, boolean][] = [];
+    const digest = (data: Buffer) => createHash('sha1').update(data).digest('hex');
+    client.on('message', (data: Buffer, isBinary) => got.push([digest(data), isBinary]));
+    for (let message = 0; message < 400; message++) {
+      const isLarge = random.unit() < 0.1;
+      const text = String.fromCharCode(97 + (message % 26)).repeat(
+        random.unit() * (isLarge ? 200_000 : 300),
+      );
+      const isBinary = random.unit() < 0.5;
+      sent.push([digest(Buffer.from(text)), isBinary]);
+      client.send(isBinary ? Buffer.from(text) : text);
+      if (random.unit() < 0.1) {
+        client.pause();
+        await delay(random.unit() * 8);
+        client.resume();
+      }
+      while (client.bufferedAmount > 500_000) await delay(1);
+    }
+    await until(() => got.length === sent.length);
+    assert.deepEqual(got, sent);
   });
 
   it('takes one message that is larger than the bound of the queue', async () => {

@@ -184,6 +184,34 @@ describe('request bodies', () => {
     await server.stop();
   });
 
+  // An upload over a slow link fills the socket's queue, and for a long time nothing is written or
+  // drained; that the queue shrinks shows that bytes still flow.
+  it('that an upstream takes slowly are not idle', async () => {
+    const time = new DrivenTime();
+    const server = await rawServer(() => {});
+    const pool = makePool({ port: server.port, ...time });
+    const bodySizeBytes = 32 * MEBIBYTE;
+    const { call, recorder } = sendRecorded(pool, { method: 'POST', bodySizeBytes, idleMs: 500 });
+    await until(() => server.accepted.length === 1 && pool.waitingCount === 0);
+    const [socket] = server.accepted;
+    socket!.pause();
+    const piece = Buffer.alloc(64 * 1024);
+    for (let given = 0; given < bodySizeBytes; given += piece.length) call.write(piece);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    time.advance(400);
+    const before = socket!.bytesRead;
+    socket!.resume();
+    await until(() => socket!.bytesRead > before + 8 * MEBIBYTE);
+    socket!.pause();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    time.advance(200);
+    assert.equal(recorder.isOver, false);
+    time.advance(600);
+    assert.equal(recorder.error?.code, 'GW_TIMEOUT_IDLE');
+    pool.close();
+    await server.stop();
+  });
+
   it('shorter or longer than announced fail, and never desynchronise', async () => {
     const server = await rawServer((socket, received) => {
       if (countHeads(received) > 1) socket.write(okResponse('smuggled'));

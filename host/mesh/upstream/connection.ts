@@ -46,6 +46,7 @@ interface Ending {
   readonly detail: string;
   /** Whom the code concerns; null for all. Others were only unlucky to share the connection. */
   readonly culprit: Call | null;
+  /** Whether requests that were sent and not answered may be sent again. */
   readonly isRepeatable: boolean;
 }
 
@@ -157,6 +158,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#lastActivityMs = this.#owner.clock.nowMs();
     socket.write(bytes);
     this.#noteFlushed();
+    this.#lastWritableLength = socket.writableLength;
     if (socket.writableLength < STREAM_BUFFER_SIZE_BYTES_MAX) return true;
     call.owesDrain = true;
     return false;
@@ -398,16 +400,18 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     ending: Ending,
     state: { readonly isTouched: boolean; readonly isFlushed: boolean },
   ): void {
-    const isCulprit = ending.culprit === null || ending.culprit === call;
-    const isReused = this.#servedCount > 0;
-    const isLoss = ending.isRepeatable && (!isCulprit || ending.code === 'GW_UPSTREAM_RESET');
-    if (isLoss && !state.isTouched && (isReused || !state.isFlushed) && call.isRepeatable) {
+    const isCulprit = ending.culprit === call;
+    const isUnsent = !state.isFlushed;
+    const isUnseen = ending.isRepeatable && this.#servedCount > 0 && !state.isTouched;
+    if (!isCulprit && (isUnsent || isUnseen) && call.isRepeatable) {
       if (call.handler !== null) this.#owner.onRepeat(call);
       return;
     }
+    const isNamed = isCulprit || ending.culprit === null;
+    const code = isNamed ? ending.code : 'GW_UPSTREAM_RESET';
+    const isCut = code === 'GW_UPSTREAM_RESET' && call.isHeadReceived;
+    const detail = isNamed ? ending.detail : `closed for another request: ${ending.detail}`;
     const facts = this.#factsOf(call, state.isFlushed);
-    if (isLoss && call.isHeadReceived) {
-      call.fail('GW_UPSTREAM_CLOSED', ending.detail, facts);
-    } else call.fail(isCulprit ? ending.code : 'GW_UPSTREAM_RESET', ending.detail, facts);
+    call.fail(isCut ? 'GW_UPSTREAM_CLOSED' : code, detail, facts);
   }
 }
