@@ -51,9 +51,10 @@ function completed(example: string): string {
   const indented = (by: string) => example.replace(/^/gm, by);
   const service = 'services: { wallet: { endpoints: ["http://a"] } }\n';
   const next = service.replace(' } }', ' }, wallet-next: { endpoints: ["http://b"] } }');
-  if (/^(match|rewrite|rate|headers):/m.test(example)) {
+  if (/^(match|rewrite|redirect|rate|headers):/m.test(example)) {
+    const action = /^redirect:/m.test(example) ? 'name: part' : 'to: wallet';
     const match = /^match:/m.test(example) ? '' : '    match: {}\n';
-    const head = `listen: [{ port: 1 }]\n${service}routes:\n  - to: wallet\n`;
+    const head = `listen: [{ port: 1 }]\n${service}routes:\n  - ${action}\n`;
     return `${head}${match}${indented('    ')}\n`;
   }
   const listen = /^listen:/m.test(example) ? '' : 'listen: [{ port: 1 }]\n';
