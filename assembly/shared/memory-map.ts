@@ -1,5 +1,5 @@
 // The map of the one shared memory of `edge.wasm`, read by asc and by tsc alike: no imports, no
-// types, only integer constants. A region's inner layout stands in the file of the same name.
+// types, only integer constants. Each region's inner layout stands in a file of its own beside it.
 //
 //   0x0000_0000  HEADER    64 KiB   magic, version, active route table, reader slots, heartbeats
 //   0x0001_0000  SCRATCH    4 MiB   64 workers x 64 KiB: a request's bytes and a match's result

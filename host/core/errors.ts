@@ -68,6 +68,11 @@ export const ERRORS = {
   GW_WORKER_STUCK: entry(412, 0, 'internal', 'no', 'a worker stopped answering'),
   GW_ADMIN_REFUSED: entry(413, 403, 'downstream', 'no', 'the admin request is not allowed'),
   GW_ADMIN_NOT_FOUND: entry(414, 404, 'downstream', 'no', 'no such admin resource'),
+  GW_ADMIN_BAD_REQUEST: entry(421, 400, 'downstream', 'no', 'the admin request is malformed'),
+  GW_ADMIN_METHOD: entry(422, 405, 'downstream', 'no', 'the admin resource has no such method'),
+  GW_ADMIN_TOKEN: entry(423, 401, 'downstream', 'no', 'the admin token is missing or wrong'),
+  GW_ADMIN_BUSY: entry(424, 503, 'internal', 'no', 'the admin server is busy'),
+  GW_ADMIN_NOT_READY: entry(425, 503, 'internal', 'no', 'the gateway is not ready'),
 
   GW_ROUTE_NONE: entry(501, 404, 'downstream', 'no', 'no route matches'),
 

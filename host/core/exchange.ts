@@ -25,11 +25,13 @@ export interface Exchange {
   readonly authority: string;
   readonly scheme: 'http' | 'https';
   readonly httpVersion: '1.1' | '2.0';
-  /** All headers, checked: names are lower-case tokens, values hold no control characters. */
+  /** All headers, checked: names are lower-case tokens, values hold no control characters. Values
+   *  and the target are byte strings on both engines: one char per byte, so write them as latin1. */
   readonly headers: HeaderList;
   /** Whether every header value and the target are ASCII, so that latin1 and UTF-8 agree. */
   readonly isAscii: boolean;
-  /** The peer's address in text, IPv4 unmapped from IPv6. Read once; it costs a call on uWS. */
+  /** The peer's address in text, IPv4 unmapped from IPv6. Costs a call on uWS at the first reading,
+   *  which must come before the end: later it is `''`. */
   readonly remoteAddress: string;
   readonly localPort: number;
   /** Content-Length; 0 when there is no body; BODY_SIZE_UNKNOWN when it came chunked. */
@@ -37,15 +39,20 @@ export interface Exchange {
   /** Whether the client asks for a WebSocket, so that acceptWebSocket() may be called. */
   readonly isWebSocketUpgrade: boolean;
 
-  /** Starts the flow of the request body. May be called late: until then the client is held
-   *  back. Without a call the body is discarded when the response ends. */
+  /** Starts the flow of the request body; onChunk may be called before it returns. May be called
+   *  late: until then the client is held back. Without a call the body is discarded when the
+   *  response ends, or the connection is closed where the rest is large or of unknown size. */
   readBody(reader: BodyReader): void;
   pauseBody(): void;
   resumeBody(): void;
 
   /** Sends a whole response. The exchange ends. `content-length` and `date` are added by the
    *  listener and must not be in `headers`; `transfer-encoding` and `connection` neither.
-   *  For HEAD, 204 and 304 the body is not sent; a HEAD's `content-length` is the body's size. */
+   *  For HEAD, 204 and 304 the body is not sent; a HEAD's `content-length` is the body's size.
+   *  Bytes in `body` must stay as they are until the client has read them: large ones are not
+   *  copied. Header values are byte strings. A name that is no lower-case token, or a value with
+   *  a control character, is answered with 500 GW_INTERNAL instead and reported; `date` and
+   *  `uwebsockets` are dropped, for the listener adds its own. */
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void;
 
   /** Begins a response that streams. `bodySizeBytes`: the exact size, or BODY_SIZE_UNKNOWN. For

@@ -54,3 +54,20 @@ export function isToken(text: string): boolean {
 export function isHeaderValue(text: string): boolean {
   return !FORBIDDEN_IN_VALUE.test(text);
 }
+
+/** What frames a message or concerns one connection: written by the gateway, never by a route. */
+const FRAMING_HEADERS = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Whether a header is not a route's to set, add or remove. `name`: in lower case. */
+export function isFramingHeader(name: string): boolean {
+  return FRAMING_HEADERS.has(name);
+}

@@ -15,6 +15,7 @@ export { BODY_SIZE_UNKNOWN } from './exchange.ts';
 export type { HeaderList } from './headers.ts';
 export {
   headerValue,
+  isFramingHeader,
   isHeaderValue,
   isToken,
   joinedHeaderValue,
@@ -22,6 +23,8 @@ export {
   setHeader,
 } from './headers.ts';
 export * from './limits.ts';
+export type { ProblemResponse } from './problem.ts';
+export { problemResponse } from './problem.ts';
 export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';

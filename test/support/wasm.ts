@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import {
+  Codec,
   createEdgeImage,
   type EdgeImage,
   type EdgeInstance,
@@ -14,4 +15,8 @@ export function edgeImage(): EdgeImage {
 
 export function edgeInstance(image = edgeImage(), workerIndex = 0): EdgeInstance {
   return instantiateEdge(image, workerIndex);
+}
+
+export function codec(): Codec {
+  return Codec.create(new Uint8Array(readFileSync('build/codec.wasm')));
 }

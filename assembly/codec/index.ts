@@ -1,0 +1,4 @@
+// codec.wasm: what bytes need, on private memory. Exports only.
+
+export { crc32c, crc32cInit } from './crc32c';
+export { xxh64Begin, xxh64Finish, xxh64Update } from './xxh64';

@@ -1,0 +1,57 @@
+// What the system benchmarks need from Debian, and how to get it. A missing program ends the run
+// with the command that installs it: a table with silent gaps would be read as a result.
+
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+
+const PROGRAMS = {
+  nginx: { path: '/usr/sbin/nginx', package: 'nginx-light' },
+  haproxy: { path: '/usr/sbin/haproxy', package: 'haproxy' },
+  taskset: { path: '/usr/bin/taskset', package: 'util-linux' },
+  wrk: { path: '/usr/bin/wrk', package: 'wrk' },
+} as const;
+
+export type ProgramName = keyof typeof PROGRAMS;
+
+export function programPath(name: ProgramName): string {
+  return PROGRAMS[name].path;
+}
+
+export function hasProgram(name: ProgramName): boolean {
+  try {
+    accessSync(PROGRAMS[name].path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Errors: an Error naming each missing program and the command that installs it. */
+export function requirePrograms(names: readonly ProgramName[]): void {
+  const missing = names.filter((name) => !hasProgram(name));
+  if (missing.length === 0) return;
+  const packages = missing.map((name) => PROGRAMS[name].package).join(' ');
+  throw new Error(
+    `missing: ${missing.join(', ')}; as root: ` +
+      `apt-get install -y --no-install-recommends ${packages}`,
+  );
+}
+
+/** Versions of what took part, for the record; `-` for what is not there. */
+export function programVersions(): Record<string, string> {
+  return {
+    node: process.version,
+    nginx: version('nginx'),
+    haproxy: version('haproxy'),
+    wrk: version('wrk'),
+  };
+}
+
+function version(name: ProgramName): string {
+  if (!hasProgram(name)) return '-';
+  // wrk ends with 1 after printing its version, nginx prints it to stderr: a shell takes both.
+  const text = execFileSync('sh', ['-c', `${PROGRAMS[name].path} -v 2>&1 || true`], {
+    encoding: 'utf8',
+  });
+  return /\d+\.\d+[^\s]*/.exec(text)?.[0] ?? 'unknown';
+}

@@ -1,0 +1,194 @@
+// What a run leaves behind: one JSON file for each benchmark, and docs/BENCHMARKS.md made from all
+// of the files, so that a partial run renews only its own rows.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+import { formatOps, type KernelResult } from './kernel-suite.ts';
+import { programVersions } from './programs.ts';
+import { SCENARIOS } from './scenarios.ts';
+import type { Spread } from './statistics.ts';
+import type { ContenderResult, SystemResult } from './system-suite.ts';
+
+export interface BenchRecord {
+  readonly format: 1;
+  readonly date: string;
+  readonly command: string;
+  readonly machine: string;
+  readonly versions: Readonly<Record<string, string>>;
+  /** What the machine did before the run: the average load of the last minute. */
+  readonly loadBefore: number;
+  readonly system: SystemResult | null;
+  readonly kernel: KernelResult | null;
+}
+
+/** The average load of the last minute; read it before the run adds its own. */
+export function currentLoad(): number {
+  return loadavg()[0]!;
+}
+
+/** Wraps a result with where, when and how it was measured. */
+export function makeRecord(
+  run: { command: string; loadBefore: number },
+  result: { system: SystemResult | null; kernel: KernelResult | null },
+): BenchRecord {
+  const processors = cpus();
+  const gibibytes = (totalmem() / 1024 ** 3).toFixed(0);
+  return {
+    format: 1,
+    date: new Date().toISOString(),
+    ...run,
+    machine:
+      `${processors.length} x ${processors[0]?.model.trim() ?? 'unknown'}, ${gibibytes} GiB, ` +
+      `${type()} ${release()} ${arch()}`,
+    versions: programVersions(),
+    ...result,
+  };
+}
+
+export function writeRecord(folder: string, name: string, record: BenchRecord): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${name}.json`);
+  writeFileSync(path, `${JSON.stringify(record, null, 2)}\n`);
+  return path;
+}
+
+/** Every record of a folder but the local ones, in the order of the scenarios, kernels last. */
+export function readRecords(folder: string): BenchRecord[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => /^(?!local-).*\.json$/.test(name));
+  const records = names
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as BenchRecord);
+  const place = ({ system }: BenchRecord) => {
+    const index = SCENARIOS.findIndex(({ name }) => name === system?.scenario);
+    return index === -1 ? SCENARIOS.length : index;
+  };
+  return records.sort((left, right) => place(left) - place(right));
+}
+
+/** A table of one scenario, for the terminal and the document alike. */
+export function systemTable(result: SystemResult): string {
+  const hasLatency = result.ratePerSecond !== null;
+  const head = ['contender', 'CPU us/request', 'CPU over nginx', 'requests/s'];
+  if (hasLatency) head.push('p50 us', 'p99 us');
+  const rows = result.contenders.map((one) => [
+    one.name,
+    spreadText(one.cpuUs, 1),
+    one.cpuOverNginx === null ? '-' : spreadText(one.cpuOverNginx, 2),
+    spreadText(one.ratePerSecond, 0),
+    ...(hasLatency ? [spreadText(one.p50Us!, 0), spreadText(one.p99Us!, 0)] : []),
+  ]);
+  return markdownTable(head, rows);
+}
+
+function spreadText({ median, min, max }: Spread, digits: number): string {
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}..${max.toFixed(digits)})`;
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
+  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
+  return [line(head), rule, ...rows.map(line)].join('\n');
+}
+
+/** The bars of every record, with what was measured. */
+export function barsTable(records: readonly BenchRecord[]): string {
+  const rows: string[][] = [];
+  for (const { system, kernel } of records) {
+    if (system?.barOverNginx != null) rows.push(systemBar(system, system.barOverNginx));
+    for (const bar of kernel?.bars ?? []) {
+      const what = `${bar.over} over ${bar.under}`;
+      rows.push([what, `>= ${bar.atLeast}`, bar.ratio.toFixed(2), bar.isMet ? 'pass' : 'miss']);
+    }
+  }
+  return markdownTable(['what', 'bar', 'measured', ''], rows);
+}
+
+function systemBar(system: SystemResult, bar: number): string[] {
+  const ratioOf = (name: ContenderResult['name']) =>
+    system.contenders.find((one) => one.name === name)?.cpuOverNginx ?? null;
+  const ours = ratioOf('sluice');
+  const floor = ratioOf('skeleton');
+  const measured = ours === null ? 'not measured' : ours.median.toFixed(2);
+  const skeleton = floor === null ? '' : ` (skeleton ${floor.median.toFixed(2)})`;
+  const verdict = ours === null ? '-' : ours.median <= bar ? 'pass' : 'miss';
+  return [`CPU over nginx: ${system.title}`, `<= ${bar}`, `${measured}${skeleton}`, verdict];
+}
+
+/** docs/BENCHMARKS.md as a whole. */
+export function benchmarksDocument(records: readonly BenchRecord[]): string {
+  const sections = records.map((record) => {
+    const { system, kernel, date, command, machine, versions, loadBefore } = record;
+    const title = system?.title ?? `kernel: ${kernel?.file ?? ''}`;
+    const facts = [
+      `${date.slice(0, 10)} · \`${command}\` · ${machine}`,
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(' · '),
+    ];
+    if (loadBefore > LOAD_QUIET_MAX) facts.push('', busyText(loadBefore));
+    const body = system === null ? kernelTable(kernel!) : systemSection(system);
+    return [`## ${title}`, '', ...facts, '', body].join('\n');
+  });
+  const parts = [INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')];
+  return `${parts.join('\n')}\n`;
+}
+
+/** Others' work above this makes latencies and rates worthless and ratios wide. */
+const LOAD_QUIET_MAX = 0.5;
+
+/** A table from a busy machine must not pass for one from a quiet one. */
+export function busyText(loadBefore: number): string {
+  return (
+    `**The machine was busy**: its load was ${loadBefore.toFixed(1)} on ` +
+    `${availableParallelism()} cores before the run. Read the ratios with their span; ` +
+    'rates and latencies say little.'
+  );
+}
+
+function systemSection(system: SystemResult): string {
+  const load =
+    system.ratePerSecond === null
+      ? `closed loop (${system.tool})`
+      : `open loop at ${system.ratePerSecond}/s (${system.tool})`;
+  const parts = [
+    `${load}, ${system.connections} connections, ${system.rounds} alternating rounds of ` +
+      `${system.roundMs / 1000} s for each contender. Medians, span in brackets.`,
+    '',
+    systemTable(system),
+  ];
+  if (system.leftOut.length > 0) parts.push('', `Left out: ${system.leftOut.join(', ')}.`);
+  return parts.join('\n');
+}
+
+function kernelTable(kernel: KernelResult): string {
+  const rows = kernel.figures.map(({ name, opsPerSecond }) => [name, formatOps(opsPerSecond)]);
+  return markdownTable(['what', 'operations'], rows);
+}
+
+const INTRODUCTION = `# Benchmarks
+
+This page is generated by \`npm run bench\` from the files in bench/results; do not edit it. Every
+contender runs on the same core of the same machine in the same run, in turn. A ratio is taken
+within a round, and the median of the rounds is given: it holds on other machines better than the
+numbers it is made of.
+
+## The bars
+`;
+
+const LIMITS = `## What is not measured
+
+- Real networks: everything runs over loopback, where the kernel's share of a request is high and
+  equal for all contenders. TLS, HTTP/2 and large bodies are not in these tables.
+- More than one core: CPU per request of one worker says what a core can carry, not how well
+  several share the work.
+- Latency under saturation: the closed loop finds the most a contender can do; its own latencies
+  are not shown, since they leave out the requests that would have waited.
+- The upstream and the load generator share one core. Requests per second in saturation are
+  therefore a lower bound; CPU per request is hardly affected by them.
+- Skeleton is the floor of the architecture, not a gateway: no routes, no limits, no metrics, no
+  request bodies, no strict parsing.`;

@@ -1,0 +1,132 @@
+// `npm run bench [-- --quick] [--only NAME] [--sluice "COMMAND"] [--out FOLDER]`: kernels, then the
+// system benchmarks, a table of each, the bars, the records. A full run renews bench/results and
+// docs/BENCHMARKS.md; a quick one is for trying and writes to files that are not kept.
+
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ContenderName } from './contenders.ts';
+import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
+import { saturationTool } from './load.ts';
+import { killAllStarted } from './process-tree.ts';
+import {
+  barsTable,
+  benchmarksDocument,
+  currentLoad,
+  makeRecord,
+  readRecords,
+  systemTable,
+  writeRecord,
+} from './record.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { runSystem } from './system-suite.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const kernelsFolder = join(root, 'bench', 'kernels');
+
+const CONTENDERS: readonly ContenderName[] = ['nginx', 'haproxy', 'skeleton', 'sluice'];
+const CONNECTIONS_COUNT = 32;
+const FULL = { rounds: 7, roundMs: 3000, sizeFactor: 1 };
+const QUICK = { rounds: 3, roundMs: 1000, sizeFactor: 0.1 };
+
+export interface BenchArguments {
+  readonly isQuick: boolean;
+  /** Part of the name of a scenario or kernel file; `''` runs everything. */
+  readonly only: string;
+  readonly sluiceCommand: readonly string[];
+  readonly contenders: readonly ContenderName[];
+  readonly outFolder: string;
+}
+
+/** Reads the arguments. Errors: an Error naming the argument and what is allowed. */
+export function parseArguments(words: readonly string[]): BenchArguments {
+  const values = new Map<string, string>();
+  let isQuick = false;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (word === '--quick') {
+      isQuick = true;
+      continue;
+    }
+    const value = words[++index];
+    if (!['--only', '--sluice', '--contenders', '--out'].includes(word) || value === undefined) {
+      throw new Error(
+        `${word}: expected --quick, --only NAME, --sluice "COMMAND", --contenders a,b or ` +
+          '--out FOLDER',
+      );
+    }
+    values.set(word, value);
+  }
+  const contenders = values.get('--contenders')?.split(',') ?? CONTENDERS;
+  const unknown = contenders.find((name) => !CONTENDERS.some((known) => known === name));
+  if (unknown !== undefined) {
+    throw new Error(`--contenders ${unknown}: one of ${CONTENDERS.join(', ')}`);
+  }
+  const script = join(root, 'dist', 'sluice.js');
+  return {
+    isQuick,
+    only: values.get('--only') ?? '',
+    sluiceCommand: values.get('--sluice')?.split(' ') ?? [process.execPath, script],
+    contenders: contenders as readonly ContenderName[],
+    outFolder: values.get('--out') ?? join(root, 'bench', 'results'),
+  };
+}
+
+async function main(): Promise<void> {
+  const given = parseArguments(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  const command = ['npm run bench', ...(words.length > 0 ? ['--', ...words] : [])].join(' ');
+  const run = { command, loadBefore: currentLoad() };
+  const scenarios = SCENARIOS.filter(({ name }) => name.includes(given.only));
+  const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
+  if (scenarios.length + kernels.length === 0) {
+    const known = [...SCENARIOS.map(({ name }) => name), ...kernelFiles(kernelsFolder)];
+    throw new Error(`--only ${given.only}: one of ${known.join(', ')}`);
+  }
+  const { rounds, roundMs, sizeFactor } = given.isQuick ? QUICK : FULL;
+  const prefix = given.isQuick ? 'local-' : '';
+  const log = (line: string) => console.error(line);
+  for (const file of kernels) {
+    const kernel = await runKernel(kernelsFolder, file, sizeFactor);
+    console.log(`\n${kernelText(kernel)}`);
+    const name = `${prefix}kernel-${file.replace(/\.bench\.ts$/, '')}`;
+    writeRecord(given.outFolder, name, makeRecord(run, { kernel, system: null }));
+  }
+  for (const scenario of scenarios) {
+    const { contenders, sluiceCommand } = given;
+    const connections = CONNECTIONS_COUNT;
+    const load = { rounds, roundMs, connections, tool: saturationTool() };
+    const plan = { scenario, contenders, sluiceCommand, log, ...load };
+    const system = await runSystem(plan);
+    console.log(`\n${scenario.title}\n${systemTable(system)}`);
+    const record = makeRecord(run, { kernel: null, system });
+    writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
+  }
+  finish(given);
+}
+
+function finish(given: BenchArguments): void {
+  const records = readRecords(given.outFolder);
+  if (records.length === 0) return;
+  console.log(`\n${barsTable(records)}`);
+  const docs = join(root, 'docs');
+  if (given.isQuick || given.outFolder !== join(root, 'bench', 'results') || !existsSync(docs)) {
+    return;
+  }
+  writeFileSync(join(docs, 'BENCHMARKS.md'), benchmarksDocument(records));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killAllStarted();
+      process.exit(1);
+    });
+  }
+  try {
+    await main();
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

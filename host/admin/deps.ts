@@ -1,0 +1,88 @@
+// What the admin server asks of the rest of the process: functions that return plain data. The
+// server knows nothing of workers, so that it can be tested, and can answer, without any.
+
+import type { Clock, ErrorCode, HeaderList } from '../core/index.ts';
+import type { LatencyBucket } from '../kernels/index.ts';
+import type { Log } from '../telemetry/index.ts';
+
+export interface AdminDeps {
+  /** Bearer token; `''` for none, which is allowed on loopback only. */
+  readonly token: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Prometheus text in pieces. */
+  metrics(): AsyncIterable<string>;
+  readiness(): Readiness;
+  /** The normal form of the configuration in use. Secrets are masked by the server. */
+  config(): unknown;
+  /** Every fault of a YAML text; none when it could be served. */
+  checkConfig(yaml: string): Promise<readonly AdminIssue[]>;
+  /** Reads the configuration file again; all or nothing. */
+  reload(): Promise<ReloadOutcome>;
+  /** Errors: a GatewayError says what is wrong with the question, such as a malformed path. */
+  explain(method: string, url: string, headers: HeaderList): RouteExplanation;
+  services(): readonly ServiceView[];
+  /** The latencies of a route by name; null when there is none. */
+  latency(route: string): Iterable<LatencyBucket> | null;
+  /** Begins to drain; returns at once. */
+  drain(): void;
+}
+
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Why not, such as `worker 1 has no configuration`; `''` when ready. */
+  readonly detail: string;
+}
+
+/** A fault of a configuration; the shape in which host/config gives it. */
+export interface AdminIssue {
+  readonly code: ErrorCode;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface ReloadOutcome {
+  readonly isTaken: boolean;
+  /** The generation in use after the reload, taken or not. */
+  readonly generation: number;
+  readonly issues: readonly AdminIssue[];
+}
+
+export interface RouteExplanation {
+  /** The route that answers, or null for 404. */
+  readonly matched: string | null;
+  readonly parameters: Readonly<Record<string, string>>;
+  /** In the order in which they are tried. */
+  readonly candidates: readonly RouteCandidate[];
+}
+
+export interface RouteCandidate {
+  readonly route: string;
+  readonly isMatch: boolean;
+  /** Why it was passed over, such as `header x-tier is not gold`; `''` for a match. */
+  readonly why: string;
+}
+
+export interface ServiceView {
+  readonly name: string;
+  readonly balance: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly active: number;
+  readonly endpoints: readonly EndpointView[];
+}
+
+export interface EndpointView {
+  readonly authority: string;
+  readonly weight: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly connectFailures: number;
+  readonly active: number;
+  /** Units: ms; 0 before the first request. */
+  readonly durationMeanMs: number;
+}

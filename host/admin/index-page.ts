@@ -1,0 +1,42 @@
+// The page a person sees at the root of the admin server: what there is. No script, for a page
+// that could act here could be made to act.
+
+const ROWS: readonly (readonly [string, string, string])[] = [
+  ['GET', '/metrics', 'Prometheus metrics'],
+  ['GET', '/healthz', 'the process is up'],
+  ['GET', '/readyz', 'every worker serves a configuration'],
+  ['GET', '/config', 'the configuration in use, secrets masked'],
+  ['POST', '/config/check', 'checks the YAML in the body'],
+  ['POST', '/reload', 'reads the configuration file again'],
+  ['GET', '/routes?match=GET+/', 'explains which route answers; add header=name:value'],
+  ['GET', '/services', 'services, endpoints and their counters'],
+  ['GET', '/latency/{route}', 'latency percentiles; {route}.hgrm for HdrHistogram plotters'],
+  ['POST', '/drain', 'stops taking connections and ends when the last request has'],
+];
+
+/** Complete and constant, so nothing in it needs escaping. */
+export const INDEX_PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Sluice admin</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }
+td { padding: .2rem 1rem .2rem 0; }
+code { font-family: ui-monospace, monospace; }
+</style>
+</head>
+<body>
+<h1>Sluice admin</h1>
+<table>
+${ROWS.map(row).join('\n')}
+</table>
+</body>
+</html>
+`;
+
+function row([method, path, meaning]: readonly [string, string, string]): string {
+  const isLink = method === 'GET' && !path.includes('{');
+  const shown = isLink ? `<a href="${path}">${path}</a>` : path;
+  return `<tr><td>${method}</td><td><code>${shown}</code></td><td>${meaning}</td></tr>`;
+}

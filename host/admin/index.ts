@@ -1,0 +1,15 @@
+// The admin API: what the gateway tells and takes over HTTP on its own port.
+
+export type {
+  AdminDeps,
+  AdminIssue,
+  EndpointView,
+  Readiness,
+  ReloadOutcome,
+  RouteCandidate,
+  RouteExplanation,
+  ServiceView,
+} from './deps.ts';
+export { isLoopbackAddress } from './guard.ts';
+export type { AdminServer } from './server.ts';
+export { createAdminServer } from './server.ts';

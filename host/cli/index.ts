@@ -1,0 +1,68 @@
+// One command with sub-commands. Parsing only: what a command does stands in its own file.
+
+import { cac } from 'cac';
+import { ERRORS } from '../core/index.ts';
+import { benchCommand } from './bench/command.ts';
+import { type BenchFlags, parseBenchOptions } from './bench/options.ts';
+import { checkCommand } from './check.ts';
+import { DRAIN_TIMEOUT_FLAG, type ServeFlags, serveCommand } from './serve.ts';
+import { VERSION } from './version.ts';
+
+const BENCH_OPTIONS: readonly (readonly [string, string])[] = [
+  ['--rate <n>', 'requests per second, or max for a closed loop'],
+  ['--duration <duration>', 'measured time, such as 10s'],
+  ['--connections <n>', 'connections at most'],
+  ['--warmup <duration>', 'time under load before measuring starts'],
+  ['--method <method>', 'request method'],
+  ['--header <header>', 'a request header, "name: value"; may be repeated'],
+  ['--body <text>', 'request body'],
+  ['--compare <url>', 'a second URL, alternating with the first'],
+  ['--rounds <n>', 'rounds of a comparison'],
+  ['--out <file>', 'report as HTML'],
+  ['--hgrm <file>', "percentiles in HdrHistogram's format"],
+  ['--json <file>', 'results as JSON'],
+  ['--allow-remote', 'allow an address other than loopback'],
+];
+
+/** Runs the command line and returns the exit code: 0 fine, 1 failed, 2 wrong usage. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = cac('sluice');
+  let outcome: Promise<number> | null = null;
+  program
+    .command('serve', 'run the gateway')
+    .option('-c, --config <file>', 'configuration file', { default: 'sluice.yaml' })
+    .option('--supervise', 'start the gateway again when it ends on its own')
+    .option('--drain-timeout <duration>', 'what a stop allows', { default: DRAIN_TIMEOUT_FLAG })
+    .action((flags: ServeFlags) => {
+      outcome = serveCommand(flags);
+    });
+  program
+    .command('check', 'check a configuration and name every error')
+    .option('-c, --config <file>', 'configuration file', { default: 'sluice.yaml' })
+    .action((flags: { config: string }) => {
+      outcome = checkCommand(flags.config);
+    });
+  const bench = program.command('bench <url>', 'load a URL at a fixed rate and measure latency');
+  for (const [option, what] of BENCH_OPTIONS) bench.option(option, what);
+  bench.action((url: string, flags: BenchFlags) => {
+    outcome = benchCommand(parseBenchOptions(url, flags));
+  });
+  program.command('version', 'print the version').action(() => {
+    console.log(VERSION);
+    outcome = Promise.resolve(0);
+  });
+  program.help();
+  program.version(VERSION);
+  try {
+    program.parse([...argv], { run: false });
+    program.runMatchedCommand();
+  } catch (error) {
+    const { reason } = ERRORS.GW_FLAG_BAD_VALUE;
+    console.error(`${error instanceof Error ? error.message : error} (reason ${reason})`);
+    return 2;
+  }
+  if (outcome !== null) return outcome;
+  if (program.options.help || program.options.version) return 0;
+  program.outputHelp();
+  return 2;
+}

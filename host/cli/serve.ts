@@ -1,0 +1,96 @@
+// `sluice serve`: runs a gateway until it is told to stop.
+
+import { type AdminServer, createAdminServer } from '../admin/index.ts';
+import { formatIssue } from '../config/index.ts';
+import { DRAIN_TIMEOUT_MS, isGatewayError, parseDurationMs, systemClock } from '../core/index.ts';
+import { createProcessLog } from '../telemetry/index.ts';
+import { ConfigRefused, Gateway } from '../workers/index.ts';
+import { AdminView } from './admin-view.ts';
+import { badFlag } from './flags.ts';
+import { supervise } from './supervise.ts';
+
+const STDERR_FD = 2;
+
+export interface ServeFlags {
+  readonly config: string;
+  readonly supervise: boolean;
+  readonly drainTimeout: string;
+}
+
+/** Runs until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 1 when it cannot start. */
+export async function serveCommand(flags: ServeFlags): Promise<number> {
+  const drainTimeoutMs = parseDurationMs(flags.drainTimeout);
+  if (drainTimeoutMs === null) return badFlag('--drain-timeout', flags.drainTimeout, 'such as 30s');
+  if (flags.supervise) return supervise();
+  const log = createProcessLog({ level: 'info', clock: systemClock, fd: STDERR_FD });
+  const stop = stopRequest();
+  let gateway: Gateway;
+  let admin: AdminServer;
+  try {
+    const options = { configPath: flags.config, clock: systemClock, log };
+    gateway = await Gateway.start({ ...options, onFatal: endNow });
+    const onDrain = () => stop.ask('POST /drain');
+    admin = await startAdmin(gateway, new AdminView(gateway, { ...options, onDrain }));
+  } catch (error) {
+    reportFailure(error);
+    return 1;
+  }
+  // A refused reload has been logged and changes nothing.
+  process.on('SIGHUP', () => void gateway.reloadFromFile('SIGHUP').catch(() => {}));
+  const cause = await stop.asked;
+  log.info('draining', { cause, drainTimeoutMs });
+  let abandoned = 0;
+  try {
+    abandoned = await gateway.stop(drainTimeoutMs);
+  } catch (error) {
+    reportFailure(error);
+    endNow();
+  }
+  await admin.close();
+  if (abandoned > 0) log.warn('exchanges were cut off by the end of the drain', { abandoned });
+  log.flush();
+  return 0;
+}
+
+/** Serves the admin API; without it the gateway is stopped again, for nobody could watch it. */
+async function startAdmin(gateway: Gateway, view: AdminView): Promise<AdminServer> {
+  const admin = createAdminServer(view.deps());
+  const { port, address } = gateway.snapshot.admin;
+  try {
+    await admin.listen(port, address);
+  } catch (error) {
+    await gateway.stop(0);
+    throw error;
+  }
+  return admin;
+}
+
+export const DRAIN_TIMEOUT_FLAG = `${DRAIN_TIMEOUT_MS / 1000}s`;
+
+/** Waits for the first order to stop: a signal, or the admin API. */
+function stopRequest(): { readonly asked: Promise<string>; ask(cause: string): void } {
+  let ask: (cause: string) => void = () => {};
+  const asked = new Promise<string>((resolve) => {
+    ask = resolve;
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  return { asked, ask: (cause) => ask(cause) };
+}
+
+function reportFailure(error: unknown): void {
+  if (error instanceof ConfigRefused) {
+    for (const issue of error.issues) console.error(formatIssue(issue));
+    console.error(`${error.issues.length} errors; nothing was started`);
+  } else if (isGatewayError(error)) {
+    console.error(`${error.message} (${error.code}, reason ${error.reason})`);
+  } else {
+    console.error(error);
+  }
+}
+
+/** Ends the process without unwinding: a stuck thread cannot close its listener, and node's own
+ *  exit would wait for it. The reason has been logged; a supervisor starts the process again. */
+function endNow(): void {
+  process.kill(process.pid, 'SIGKILL');
+}

@@ -1,0 +1,5 @@
+// The version, once, from package.json at build time.
+
+import packageJson from '../../package.json' with { type: 'json' };
+
+export const VERSION: string = packageJson.version;

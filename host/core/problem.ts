@@ -1,0 +1,30 @@
+// The answer to a request that the gateway refuses itself: application/problem+json with one numeric
+// reason in body and header. It never carries what a client sent unless the caller put it in
+// `detail`, which is JSON-escaped here and belongs in no header.
+
+import { ERRORS, type ErrorCode } from './errors.ts';
+import type { HeaderList } from './headers.ts';
+
+export interface ProblemResponse {
+  readonly status: number;
+  /** Fresh for each call, so that a caller may add to it. */
+  readonly headers: HeaderList;
+  readonly body: string;
+}
+
+/** The response for an error that a client sees.
+ *  Shape: `{"type":"about:blank","title":...,"status":...,"detail":...,"reason":...,"code":...}`;
+ *  `detail` is left out when empty.
+ *  Errors: a code without a status, which concerns no client, is answered as GW_INTERNAL.
+ *  Source: RFC 9457 section 3. */
+export function problemResponse(code: ErrorCode, detail: string): ProblemResponse {
+  const shown = ERRORS[code].status === 0 ? 'GW_INTERNAL' : code;
+  const { reason, status, title } = ERRORS[shown];
+  const known = { type: 'about:blank', title, status };
+  const told = shown === code && detail !== '' ? { detail } : {};
+  return {
+    status,
+    headers: ['content-type', 'application/problem+json', 'x-sluice-reason', String(reason)],
+    body: JSON.stringify({ ...known, ...told, reason, code: shown }),
+  };
+}

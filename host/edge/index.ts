@@ -1,0 +1,6 @@
+// Listeners: sockets in, exchanges out.
+
+export type { Listener, ListenerOptions } from './listener.ts';
+export { assertPortFree, prepareUwsEnvironment, UWS_ENVIRONMENT } from './listener.ts';
+export { listenNode } from './node.ts';
+export { listenUws } from './uws.ts';

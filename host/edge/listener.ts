@@ -1,0 +1,67 @@
+// What both engines offer to the wiring: options in, a Listener out. A listener refuses malformed
+// requests itself, hands all others to one handler and lets no error of that handler escape.
+
+import { createServer } from 'node:net';
+import type { ListenerTls } from '../config/index.ts';
+import {
+  type Clock,
+  type ErrorCode,
+  type ExchangeHandler,
+  GatewayError,
+  HEADERS_SIZE_BYTES_MAX,
+} from '../core/index.ts';
+
+export interface ListenerOptions {
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly address: string;
+  readonly tls: ListenerTls | null;
+  readonly handler: ExchangeHandler;
+  /** A request that the listener answered itself. */
+  onRefused(code: ErrorCode, detail: string): void;
+  /** A handler threw or gave a bad response; the client got 500 or was cut. Must not throw. */
+  onError(error: unknown): void;
+  readonly clock: Clock;
+}
+
+export interface Listener {
+  readonly port: number;
+  /** Exchanges and WebSockets in progress. */
+  activeCount(): number;
+  /** Open connections, idle ones included. */
+  connectionCount(): number;
+  /** Stops accepting. What is in progress goes on; each connection closes after its next response,
+   *  and idle ones are closed at once (node) or within 10 s by their timer (uWS). */
+  stopAccepting(): void;
+  /** Closes every connection; exchanges in progress are aborted. On uWS it must have returned
+   *  before the worker exits, or the process is terminated. */
+  close(): Promise<void>;
+}
+
+/** What uWS reads from the environment when it loads, once for all threads. */
+export const UWS_ENVIRONMENT: Readonly<Record<string, string>> = {
+  UWS_HTTP_MAX_HEADERS_SIZE: String(HEADERS_SIZE_BYTES_MAX),
+};
+
+/** Sets what uWS reads when it loads. The main thread must call it before it starts a worker: a
+ *  worker's `process.env` is a copy, which native code does not see. */
+export function prepareUwsEnvironment(): void {
+  Object.assign(process.env, UWS_ENVIRONMENT);
+}
+
+/** Resolves if nobody listens on the address; uWS itself would silently share the port.
+ *  Errors: GW_LISTEN naming address and port. */
+export async function assertPortFree(port: number, address: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(port, address, error)));
+    server.listen({ port, host: address, exclusive: true }, () => resolve());
+  });
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
+/** The error of a listen call that failed, with its cause in words. */
+export function listenError(port: number, address: string, cause: unknown): GatewayError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'EADDRINUSE';
+  return new GatewayError('GW_LISTEN', `${address} port ${port}: ${code}`, cause);
+}

@@ -1,0 +1,326 @@
+// One request and its response on node:http and node:http2, whose compatibility classes behave
+// alike. Node keeps the socket safe by itself; this class adds the contract: what was promised as
+// size is kept, what a plane does late is ignored, and an error of a plane ends one exchange only.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import {
+  BODY_DISCARD_SIZE_BYTES_MAX,
+  BODY_SIZE_UNKNOWN,
+  type BodyReader,
+  type ErrorCode,
+  type Exchange,
+  GatewayError,
+  type HeaderList,
+  problemResponse,
+  type WebSocketChannel,
+  type WebSocketPeer,
+} from '../core/index.ts';
+import { NodeBody } from './node-body.ts';
+import type { NodeHost } from './node-host.ts';
+import { unmapAddress } from './peer-address.ts';
+import type { RequestFacts } from './request-checks.ts';
+import { checkHead, isBodiless, isDropped } from './response-checks.ts';
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** Makes the WebSocket; null when the client has left. */
+export type NodeUpgrade = (protocol: string, peer: WebSocketPeer) => WebSocketChannel | null;
+
+export class NodeExchange implements Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly authority: string;
+  readonly httpVersion: Exchange['httpVersion'];
+  readonly headers: HeaderList;
+  readonly isAscii: boolean;
+  readonly bodySizeBytes: number;
+  readonly isWebSocketUpgrade: boolean;
+  readonly remoteAddress: string;
+  onDrain: (() => void) | null = null;
+  onAbort: (() => void) | null = null;
+  readonly #req: NodeRequest;
+  readonly #res: NodeResponse;
+  readonly #host: NodeHost;
+  readonly #upgrade: NodeUpgrade | null;
+  readonly #body: NodeBody | null;
+  #phase: 'open' | 'streaming' | 'ended' = 'open';
+  #isSettled = false;
+  #leftSizeBytes = BODY_SIZE_UNKNOWN;
+  #isHeadSent = false;
+  #isRefused = false;
+
+  constructor(
+    native: { readonly req: NodeRequest; readonly res: NodeResponse },
+    host: NodeHost,
+    request: {
+      readonly headers: HeaderList;
+      readonly upgrade: NodeUpgrade | null;
+      readonly isContinueExpected: boolean;
+    },
+    facts: RequestFacts,
+  ) {
+    const { req, res } = native;
+    this.#req = req;
+    this.#res = res;
+    this.#host = host;
+    this.#upgrade = facts.isWebSocketUpgrade ? request.upgrade : null;
+    this.method = req.method ?? '';
+    this.path = facts.path;
+    this.query = facts.query;
+    this.authority = facts.authority;
+    this.httpVersion = req.httpVersionMajor === 2 ? '2.0' : '1.1';
+    this.headers = request.headers;
+    this.isAscii = facts.isAscii;
+    this.bodySizeBytes = facts.bodySizeBytes;
+    this.isWebSocketUpgrade = this.#upgrade !== null;
+    this.remoteAddress = unmapAddress(req.socket?.remoteAddress ?? '');
+    host.active++;
+    res.once('close', () => this.#onClose());
+    res.on('error', () => this.#onClose());
+    const onContinue = request.isContinueExpected ? () => res.writeContinue() : null;
+    this.#body =
+      facts.bodySizeBytes === 0
+        ? null
+        : new NodeBody(req, host, {
+            onContinue,
+            onError: (error) => this.failInternally(error),
+            onCut: () => this.#cut(),
+          });
+  }
+
+  get scheme(): Exchange['scheme'] {
+    return this.#host.scheme;
+  }
+
+  get localPort(): number {
+    return this.#host.port;
+  }
+
+  /** Whether the parser still is in this request: an error belongs to its body. */
+  get isReceiving(): boolean {
+    return !this.#req.complete;
+  }
+
+  get isEnded(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  readBody(reader: BodyReader): void {
+    if (this.#phase === 'ended') return;
+    if (this.#body !== null) this.#body.read(reader);
+    else this.#guard(() => reader.onChunk(new Uint8Array(0), true));
+  }
+
+  pauseBody(): void {
+    this.#body?.pause();
+  }
+
+  resumeBody(): void {
+    this.#body?.resume();
+  }
+
+  respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
+    if (this.#phase !== 'open') return;
+    // A string is made bytes, or node would encode the head with it as UTF-8.
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const isEmpty304 = status === 304 && bytes.length === 0;
+    if (!this.#writeHead(status, headers, isEmpty304 ? BODY_SIZE_UNKNOWN : bytes.length)) return;
+    this.#phase = 'ended';
+    this.#finishBody();
+    if (isBodiless(this.method, status)) this.#res.end();
+    else this.#res.end(bytes);
+  }
+
+  begin(status: number, headers: HeaderList, bodySizeBytes: number): void {
+    if (this.#phase !== 'open' || !this.#writeHead(status, headers, bodySizeBytes)) return;
+    if (isBodiless(this.method, status)) {
+      this.#phase = 'ended';
+      this.#finishBody();
+      this.#res.end();
+      return;
+    }
+    this.#phase = 'streaming';
+    this.#leftSizeBytes = bodySizeBytes;
+    this.#res.on('drain', () => {
+      if (this.#phase === 'streaming' && this.onDrain !== null) this.#guard(this.onDrain);
+    });
+    queueMicrotask(() => this.#flushHead());
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#phase !== 'streaming' || chunk.length === 0) return true;
+    this.#isHeadSent = true;
+    if (this.#leftSizeBytes !== BODY_SIZE_UNKNOWN) {
+      if (chunk.length > this.#leftSizeBytes) {
+        this.#break();
+        return true;
+      }
+      this.#leftSizeBytes -= chunk.length;
+    }
+    return (this.#res as ServerResponse).write(chunk.slice());
+  }
+
+  end(): void {
+    if (this.#phase !== 'streaming') return;
+    if (this.#leftSizeBytes > 0) {
+      this.#break();
+      return;
+    }
+    this.#phase = 'ended';
+    this.#finishBody();
+    this.#res.end();
+  }
+
+  abort(): void {
+    if (this.#phase === 'ended') return;
+    this.#phase = 'ended';
+    this.#destroy();
+  }
+
+  acceptWebSocket(protocol: string, peer: WebSocketPeer): WebSocketChannel | null {
+    if (this.#phase !== 'open') return null;
+    if (this.#upgrade === null) {
+      this.fail('GW_PROTOCOL_UPGRADE', 'the request asks for no WebSocket');
+      return null;
+    }
+    this.#phase = 'ended';
+    this.#settle();
+    return this.#upgrade(protocol, peer);
+  }
+
+  /** Answers a request that no plane may see, and closes: its framing is not to be trusted. */
+  refuse(code: ErrorCode, detail: string): void {
+    this.#isRefused = true;
+    this.fail(code, detail);
+  }
+
+  /** Answers with a problem; cuts the connection if a response has begun. */
+  fail(code: ErrorCode, detail: string): void {
+    if (this.#phase !== 'open') {
+      this.abort();
+      return;
+    }
+    const { status, headers, body } = problemResponse(code, detail);
+    this.respond(status, headers, body);
+  }
+
+  /** A callback of the plane threw. */
+  failInternally(error: unknown): void {
+    this.#host.onError(error);
+    if (this.#phase !== 'ended') this.fail('GW_INTERNAL', '');
+  }
+
+  /** The parser found the body malformed: answered if nothing was, and the plane told. */
+  failBody(detail: string): void {
+    if (this.#phase === 'ended') return;
+    const { onAbort } = this;
+    this.fail('GW_PROTOCOL_MALFORMED', detail);
+    if (onAbort !== null) this.#guard(onAbort);
+  }
+
+  #writeHead(status: number, headers: HeaderList, bodySizeBytes: number): boolean {
+    const { problem } = checkHead(status, headers);
+    if (problem !== '') {
+      this.#host.onError(new GatewayError('GW_INTERNAL', problem));
+      this.fail('GW_INTERNAL', '');
+      return false;
+    }
+    const lines: string[] = [];
+    const isHttp2 = this.httpVersion === '2.0';
+    for (let index = 0; index < headers.length; index += 2) {
+      const name = headers[index]!;
+      if (isDropped(name) || (isHttp2 && name === 'upgrade')) continue;
+      lines.push(name, headers[index + 1]!);
+    }
+    if (bodySizeBytes !== BODY_SIZE_UNKNOWN && status !== 204) {
+      lines.push('content-length', String(bodySizeBytes));
+    }
+    if (!isHttp2 && this.#mustClose()) {
+      lines.push('connection', 'close');
+      this.#host.closing.add(this.#req.socket);
+    }
+    this.#sendHead(status, lines);
+    return true;
+  }
+
+  /** Node takes flat lists for HTTP/1.1; for HTTP/2 repeated names go into one array. */
+  #sendHead(status: number, lines: string[]): void {
+    if (this.httpVersion !== '2.0') {
+      this.#res.writeHead(status, lines as never);
+      return;
+    }
+    const byName: Record<string, string | string[]> = Object.create(null);
+    for (let index = 0; index < lines.length; index += 2) {
+      const name = lines[index]!;
+      const earlier = byName[name];
+      const value = lines[index + 1]!;
+      if (earlier === undefined) byName[name] = value;
+      else byName[name] = Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
+    }
+    this.#res.writeHead(status, byName);
+  }
+
+  #flushHead(): void {
+    if (this.#isHeadSent || this.#phase !== 'streaming') return;
+    this.#isHeadSent = true;
+    (this.#res as ServerResponse).flushHeaders();
+  }
+
+  #mustClose(): boolean {
+    if (this.#host.isDraining || this.#isRefused) return true;
+    const body = this.#body;
+    if (body === null || body.isComplete) return false;
+    if (this.bodySizeBytes === BODY_SIZE_UNKNOWN) return true;
+    return this.bodySizeBytes - body.receivedSizeBytes > BODY_DISCARD_SIZE_BYTES_MAX;
+  }
+
+  #finishBody(): void {
+    this.#body?.discard();
+  }
+
+  #break(): void {
+    this.#host.onError(new GatewayError('GW_INTERNAL', 'a body is not of its announced size'));
+    this.abort();
+  }
+
+  #cut(): void {
+    const hasEnded = this.#phase === 'ended';
+    this.#phase = 'ended';
+    this.#destroy();
+    if (!hasEnded && this.onAbort !== null) this.#guard(this.onAbort);
+  }
+
+  #destroy(): void {
+    this.#settle();
+    if (this.httpVersion === '2.0') {
+      (this.#res as Http2ServerResponse).stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+    } else {
+      this.#req.socket?.destroy();
+    }
+  }
+
+  #onClose(): void {
+    const hasEnded = this.#phase === 'ended';
+    this.#phase = 'ended';
+    this.#settle();
+    if (!hasEnded && this.onAbort !== null) this.#guard(this.onAbort);
+  }
+
+  #guard(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.failInternally(error);
+    }
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#host.active--;
+    this.#body?.stop();
+  }
+}

@@ -1,0 +1,15 @@
+// What all exchanges of one node listener share.
+
+import type { Exchange } from '../core/index.ts';
+import type { UploadWatch } from './upload-watch.ts';
+
+export interface NodeHost {
+  /** Sockets whose last response said `connection: close`: what is pipelined behind is dropped. */
+  readonly closing: WeakSet<object>;
+  readonly scheme: Exchange['scheme'];
+  readonly uploads: UploadWatch;
+  port: number;
+  active: number;
+  isDraining: boolean;
+  onError(error: unknown): void;
+}

@@ -1,0 +1,143 @@
+// The request body on uWS. Bytes come whether or not anybody reads: uWS must be given its data
+// handler in the tick of the request, so what comes early is held, bounded, and the socket paused.
+
+import { BODY_HELD_SIZE_BYTES_MAX, type BodyReader } from '../core/index.ts';
+import type { Upload } from './upload-watch.ts';
+import type { UwsResponse } from './uws-native.ts';
+
+const EMPTY = new Uint8Array(0);
+
+/** What a body tells its exchange. */
+export interface BodyOwner {
+  onBodyError(error: unknown): void;
+  /** More is held than may be, or nothing came for too long. */
+  onBodyCut(): void;
+}
+
+export class UwsBody implements Upload {
+  idleSweeps = 0;
+  receivedSizeBytes = 0;
+  isComplete = false;
+  #res: UwsResponse | null;
+  readonly #owner: BodyOwner;
+  #reader: BodyReader | null = null;
+  #held: Uint8Array[] = [];
+  #heldSizeBytes = 0;
+  #hasLastHeld = false;
+  #isHeldBack = true;
+  #isPaused = false;
+  #isMuted = false;
+  #hasProgressed = false;
+
+  constructor(res: UwsResponse, owner: BodyOwner) {
+    this.#res = res;
+    this.#owner = owner;
+  }
+
+  /** Bytes from the socket; `chunk` is valid only during the call. */
+  accept(chunk: Uint8Array, isLast: boolean): void {
+    if (this.#res === null) return;
+    this.#hasProgressed = true;
+    this.receivedSizeBytes += chunk.length;
+    this.isComplete = isLast;
+    if (this.#isMuted) return;
+    if (!this.#isHeldBack) {
+      this.#deliver(chunk, isLast);
+      return;
+    }
+    if (chunk.length > 0) this.#held.push(chunk.slice());
+    this.#heldSizeBytes += chunk.length;
+    this.#hasLastHeld = isLast;
+    if (this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX) this.#owner.onBodyCut();
+    else if (!isLast) this.#pauseSocket();
+  }
+
+  read(reader: BodyReader): void {
+    if (this.#reader !== null) return;
+    this.#reader = reader;
+    this.resume();
+  }
+
+  pause(): void {
+    this.#isHeldBack = true;
+    if (!this.isComplete) this.#pauseSocket();
+  }
+
+  resume(): void {
+    if (this.#reader === null) return;
+    this.#isHeldBack = false;
+    this.#deliverHeld();
+    if (!this.#isHeldBack && this.#isPaused && this.#res !== null) {
+      this.#isPaused = false;
+      this.#res.resume();
+    }
+  }
+
+  /** Pauses again after a write that filled the socket: it makes uWS forget the pause. */
+  repause(): void {
+    if (this.#isPaused) this.#res?.pause();
+  }
+
+  /** The plane has given its whole response: what still comes is nobody's. */
+  mute(): void {
+    this.#isMuted = true;
+    this.#held = [];
+    this.#hasLastHeld = false;
+  }
+
+  /** The response ends: what still comes is discarded, so the socket must be read again. */
+  discard(): void {
+    if (this.#isPaused) this.#res?.resume();
+    this.release();
+  }
+
+  /** The socket is gone or no longer ours. */
+  release(): void {
+    this.#res = null;
+    this.#held = [];
+  }
+
+  hasProgressed(): boolean {
+    const hasProgressed = this.#hasProgressed || this.#isHeldBack;
+    this.#hasProgressed = false;
+    return hasProgressed;
+  }
+
+  /** Pausing disarms uWS's timer for slow uploads and resuming arms it anew. */
+  touch(): void {
+    if (this.#isPaused || this.isComplete || this.#res === null) return;
+    this.#res.pause();
+    this.#res.resume();
+  }
+
+  cut(): void {
+    this.#owner.onBodyCut();
+  }
+
+  #pauseSocket(): void {
+    this.#isPaused = true;
+    this.#res?.pause();
+  }
+
+  #deliverHeld(): void {
+    while (this.#held.length > 0 && !this.#isHeldBack) {
+      const chunk = this.#held.shift()!;
+      this.#heldSizeBytes -= chunk.length;
+      const isLast = this.#hasLastHeld && this.#held.length === 0;
+      if (isLast) this.#hasLastHeld = false;
+      this.#deliver(chunk, isLast);
+    }
+    if (this.#hasLastHeld && !this.#isHeldBack) {
+      this.#hasLastHeld = false;
+      this.#deliver(EMPTY, true);
+    }
+  }
+
+  #deliver(chunk: Uint8Array, isLast: boolean): void {
+    try {
+      this.#reader?.onChunk(chunk, isLast);
+    } catch (error) {
+      this.#owner.onBodyError(error);
+    }
+  }
+}

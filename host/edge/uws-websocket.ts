@@ -1,0 +1,113 @@
+// WebSockets on uWS: the upgrade of an exchange, and the channel that lives on. uWS cannot pause a
+// client, so only sending has back-pressure; a client that reads too slowly is closed.
+
+import {
+  GatewayError,
+  headerValue,
+  WEBSOCKET_SEND_PAUSE_SIZE_BYTES,
+  type WebSocketChannel,
+  type WebSocketPeer,
+} from '../core/index.ts';
+import type { UwsHost, UwsResponse } from './uws-native.ts';
+import { closeManner, fittingReason, isProtocolOffered } from './websocket-close.ts';
+
+/** The part of uWS's WebSocket that a channel uses. */
+export interface UwsSocket {
+  send(data: Uint8Array, isBinary: boolean, isCompressed: boolean): number;
+  end(code?: number, reason?: string): void;
+  close(): void;
+  getBufferedAmount(): number;
+}
+
+export interface UpgradeRequest {
+  readonly protocol: string;
+  readonly headers: readonly string[];
+  readonly context: unknown;
+}
+
+/** Upgrades a response that no exchange owns any more. Null when the protocol was not offered:
+ *  the client is cut, as it would fail the handshake itself. */
+export function upgradeToWebSocket(
+  res: UwsResponse,
+  host: UwsHost,
+  peer: WebSocketPeer,
+  request: UpgradeRequest,
+): WebSocketChannel | null {
+  const { protocol, headers, context } = request;
+  if (protocol !== '' && !isProtocolOffered(headers, protocol)) {
+    host.onError(new GatewayError('GW_INTERNAL', `protocol "${protocol}" was not offered`));
+    res.close();
+    return null;
+  }
+  const channel = new UwsChannel(host, peer);
+  const key = headerValue(headers, 'sec-websocket-key') ?? '';
+  res.cork(() => res.upgrade({ channel }, key, protocol, '', context));
+  return channel;
+}
+
+export class UwsChannel implements WebSocketChannel {
+  readonly #host: UwsHost;
+  readonly #peer: WebSocketPeer;
+  #socket: UwsSocket | null = null;
+  #isClosed = false;
+  #isFull = false;
+
+  constructor(host: UwsHost, peer: WebSocketPeer) {
+    this.#host = host;
+    this.#peer = peer;
+    host.active++;
+  }
+
+  send(data: Uint8Array, kind: 'text' | 'binary'): boolean {
+    if (this.#socket === null) return true;
+    this.#socket.send(data, kind === 'binary', false);
+    // The send may have closed the socket, when the client reads too slowly.
+    if (this.#socket === null) return true;
+    this.#isFull = this.#socket.getBufferedAmount() > WEBSOCKET_SEND_PAUSE_SIZE_BYTES;
+    return !this.#isFull;
+  }
+
+  close(code: number, reason: string): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    const manner = closeManner(code);
+    if (manner === 'cut') socket.close();
+    else if (manner === 'none') socket.end();
+    else socket.end(code, fittingReason(reason));
+  }
+
+  attach(socket: UwsSocket): void {
+    this.#socket = socket;
+  }
+
+  onMessage(data: ArrayBuffer, isBinary: boolean): void {
+    const kind = isBinary ? 'binary' : 'text';
+    this.#guard(() => this.#peer.onMessage(new Uint8Array(data), kind));
+  }
+
+  onDrain(): void {
+    if (!this.#isFull || this.#socket === null) return;
+    if (this.#socket.getBufferedAmount() > WEBSOCKET_SEND_PAUSE_SIZE_BYTES) return;
+    this.#isFull = false;
+    this.#guard(() => this.#peer.onDrain());
+  }
+
+  onClose(code: number, message: ArrayBuffer): void {
+    this.#socket = null;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#host.active--;
+    // uWS gives its own words for a cut as if the peer had sent them.
+    const reason = code === 1006 ? '' : Buffer.from(message).toString();
+    this.#guard(() => this.#peer.onClose(code, reason));
+  }
+
+  #guard(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#host.onError(error);
+      this.close(1011, '');
+    }
+  }
+}

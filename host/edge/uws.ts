@@ -1,0 +1,184 @@
+// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast and
+// carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with what
+// closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
+
+import type * as uWS from 'uWebSockets.js';
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { isMainThread } from 'node:worker_threads';
+import type { ListenerTls } from '../config/index.ts';
+import {
+  GatewayError,
+  type HeaderList,
+  WEBSOCKET_IDLE_TIMEOUT_MS,
+  WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
+  WEBSOCKET_SEND_SIZE_BYTES_MAX,
+} from '../core/index.ts';
+import {
+  type Listener,
+  type ListenerOptions,
+  listenError,
+  prepareUwsEnvironment,
+  UWS_ENVIRONMENT,
+} from './listener.ts';
+import { inspectRequest } from './request-checks.ts';
+import { UploadWatch } from './upload-watch.ts';
+import { UwsExchange } from './uws-exchange.ts';
+import type { UwsHost } from './uws-native.ts';
+import type { UwsChannel, UwsSocket } from './uws-websocket.ts';
+
+/** Serves one port with uWS, shared with the other threads of this process (SO_REUSEPORT).
+ *  Errors: GW_LISTEN; GW_CONFIG_FILE and GW_CONFIG_BAD_VALUE for certificates; GW_CONFIG_CONFLICT
+ *  for client certificates; GW_INTERNAL when uWS was loaded without its environment. */
+export async function listenUws(options: ListenerOptions): Promise<Listener> {
+  const native = await loadUws();
+  const app = createApp(native, options.tls);
+  const host: UwsHost = {
+    scheme: options.tls === null ? 'http' : 'https',
+    clock: options.clock,
+    uploads: new UploadWatch(),
+    port: options.port,
+    active: 0,
+    isDraining: false,
+    onError: (error) => options.onError(error),
+  };
+  let connections = 0;
+  const countConnection = (_res: unknown, change: number): void => {
+    connections += change;
+  };
+  app.filter(countConnection);
+  addRoutes(app, host, options);
+  for (const { host: name, cert, key } of options.tls?.sni ?? []) {
+    checkCertificate(cert, key);
+    app.addServerName(name, { cert_file_name: cert, key_file_name: key });
+    addRoutes(app.domain(name), host, options);
+  }
+  let socket: uWS.us_listen_socket | null;
+  try {
+    socket = await bind(app, options);
+  } catch (error) {
+    host.uploads.stop();
+    app.close();
+    throw error;
+  }
+  host.port = native.us_socket_local_port(socket);
+  const stopAccepting = () => {
+    host.isDraining = true;
+    if (socket !== null) native.us_listen_socket_close(socket);
+    socket = null;
+  };
+  let isClosed = false;
+  return {
+    port: host.port,
+    activeCount: () => host.active,
+    connectionCount: () => connections,
+    stopAccepting,
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      stopAccepting();
+      host.uploads.stop();
+      app.close();
+    },
+  };
+}
+
+/** Loaded on first use, so that a thread that imports this folder does not load it with the wrong
+ *  environment: the limits are read once for the process. */
+async function loadUws(): Promise<typeof uWS> {
+  if (isMainThread) prepareUwsEnvironment();
+  for (const [name, value] of Object.entries(UWS_ENVIRONMENT)) {
+    if (process.env[name] === value) continue;
+    throw new GatewayError('GW_INTERNAL', `${name} must be ${value} before a worker starts`);
+  }
+  return import('uWebSockets.js');
+}
+
+function bind(app: uWS.TemplatedApp, options: ListenerOptions): Promise<uWS.us_listen_socket> {
+  const { port, address } = options;
+  return new Promise((resolve, reject) => {
+    app.listen(address, port, (socket) => {
+      if (socket === false) reject(listenError(port, address, undefined));
+      else resolve(socket);
+    });
+  });
+}
+
+function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {
+  if (tls === null) return native.App();
+  if (tls.clientCa !== '') {
+    throw new GatewayError('GW_CONFIG_CONFLICT', 'clientCa needs engine node, uws cannot check it');
+  }
+  checkCertificate(tls.cert, tls.key);
+  return native.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
+}
+
+/** uWS says nothing of why it refuses a certificate, so node is asked first. */
+function checkCertificate(certPath: string, keyPath: string): void {
+  const [cert, key] = [certPath, keyPath].map((path) => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      throw new GatewayError('GW_CONFIG_FILE', path, error);
+    }
+  });
+  try {
+    createSecureContext({ cert: cert!, key: key! });
+  } catch (error) {
+    throw new GatewayError('GW_CONFIG_BAD_VALUE', `${certPath} with ${keyPath}`, error);
+  }
+}
+
+/** Where the headers of the request at hand go: one function for all of them, as a closure for each
+ *  request would cost on the hottest path. */
+let collected: HeaderList = [];
+const collect = (name: string, value: string): void => {
+  collected.push(name, value);
+};
+
+function addRoutes(app: uWS.TemplatedApp, host: UwsHost, options: ListenerOptions): void {
+  app.any('/*', (res, req) => serve(res, req, null, host, options));
+  app.ws<{ channel: UwsChannel }>('/*', {
+    maxPayloadLength: WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
+    maxBackpressure: WEBSOCKET_SEND_SIZE_BYTES_MAX,
+    closeOnBackpressureLimit: true,
+    compression: 0,
+    idleTimeout: WEBSOCKET_IDLE_TIMEOUT_MS / 1000,
+    sendPingsAutomatically: true,
+    upgrade: (res, req, context) => serve(res, req, context, host, options),
+    open: (socket) => socket.getUserData().channel.attach(socket as UwsSocket),
+    message: (socket, data, isBinary) => socket.getUserData().channel.onMessage(data, isBinary),
+    drain: (socket) => socket.getUserData().channel.onDrain(),
+    close: (socket, code, message) => socket.getUserData().channel.onClose(code, message),
+  });
+}
+
+/** No error may leave this function: uWS would end the process. */
+function serve(
+  res: uWS.HttpResponse,
+  req: uWS.HttpRequest,
+  context: uWS.us_socket_context_t | null,
+  host: UwsHost,
+  options: ListenerOptions,
+): void {
+  const headers: HeaderList = [];
+  collected = headers;
+  req.forEach(collect);
+  const method = req.getCaseSensitiveMethod();
+  const query: string | undefined = req.getQuery();
+  const facts = inspectRequest(method, req.getUrl(), query ?? '', headers, 'utf8');
+  const { refusal, detail } = facts;
+  const exchange = new UwsExchange(res, host, { method, headers, context }, facts);
+  try {
+    if (refusal === null) {
+      options.handler(exchange);
+    } else {
+      exchange.fail(refusal, detail);
+      options.onRefused(refusal, detail);
+    }
+  } catch (error) {
+    exchange.failInternally(error);
+  }
+  exchange.isInHandler = false;
+  if (exchange.isPending) res.onAborted(() => exchange.onNativeAbort());
+}

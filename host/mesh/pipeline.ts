@@ -1,0 +1,228 @@
+// The mesh: match, limit, choose an endpoint, proxy, record. One instance per io worker. It answers
+// every exchange exactly once; what cannot be answered from here, it refuses with a reason.
+
+import type { Snapshot } from '../config/index.ts';
+import {
+  type Clock,
+  ERRORS,
+  type ErrorCode,
+  type Exchange,
+  type HeaderList,
+  headerValue,
+  problemResponse,
+  type Random,
+  secretBytes,
+  TARGET_SIZE_BYTES_MAX,
+} from '../core/index.ts';
+import {
+  type Limiter,
+  type Matcher,
+  STATUS_BAD_PATH,
+  STATUS_TOO_LONG,
+  type StatsWriter,
+} from '../kernels/index.ts';
+import type { AccessLog } from '../telemetry/index.ts';
+import { Generation, type GenerationDeps, type GenerationSlots } from './generation.ts';
+import { hash32 } from './hash32.ts';
+import { applyHeaderOperations } from './header-operations.ts';
+import { NO_CAPTURE, type PathCapture } from './path-parameters.ts';
+import { ProxyCall } from './proxy-call.ts';
+import { RateGate } from './rate-gate.ts';
+import { upstreamHost } from './rewrite.ts';
+import type { ProxyRuntime, RouteRuntime } from './routes.ts';
+import type { EndpointRuntime, ServiceRuntime } from './services.ts';
+import { TraceparentSource } from './trace-context.ts';
+import { Deadlines } from './upstream/deadlines.ts';
+import { Recorder, Visit } from './visit.ts';
+import { callWebSocket } from './websocket-call.ts';
+
+export interface MeshDeps {
+  readonly matcher: Matcher;
+  readonly limiter: Limiter;
+  readonly stats: StatsWriter;
+  /** Null when the access log is off. */
+  readonly accessLog: AccessLog | null;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** No exchange of a superseded generation is in flight any more. */
+  readonly onReleased: (generation: number) => void;
+}
+
+const NO_HEADERS: readonly string[] = [];
+
+export class Mesh {
+  readonly #matcher: Matcher;
+  readonly #clock: Clock;
+  readonly #recorder: Recorder;
+  readonly #rateGate: RateGate;
+  readonly #generationDeps: GenerationDeps;
+  readonly #onReleased: (generation: number) => void;
+  #generation: Generation | null = null;
+
+  constructor(deps: MeshDeps) {
+    this.#matcher = deps.matcher;
+    this.#clock = deps.clock;
+    this.#recorder = new Recorder(deps.stats, deps.accessLog, deps.clock);
+    this.#rateGate = new RateGate(deps.limiter);
+    this.#onReleased = deps.onReleased;
+    this.#generationDeps = {
+      limiter: deps.limiter,
+      clock: deps.clock,
+      random: deps.random,
+      deadlines: new Deadlines(deps.clock),
+      traceparents: new TraceparentSource(secretBytes),
+    };
+  }
+
+  /** Takes a configuration into force, whose route table must be the active one. Exchanges in
+   *  progress go on with the one they began with. */
+  publish(snapshot: Snapshot, slots: GenerationSlots): void {
+    const before = this.#generation;
+    const next = new Generation(snapshot, slots, before, this.#generationDeps, this.#onReleased);
+    this.#matcher.acquire();
+    this.#generation = next;
+    before?.retire(next);
+  }
+
+  close(): void {
+    this.#generation?.close();
+    this.#matcher.release();
+  }
+
+  handle(exchange: Exchange): void {
+    const visit = new Visit(exchange, this.#generation!, this.#clock.nowMs());
+    const index = this.#match(visit);
+    if (index < 0) {
+      this.#refuseUnmatched(visit, index);
+      return;
+    }
+    const route = visit.generation.routes.route(index);
+    visit.route = route;
+    const { requestBodySizeBytesMax: limit } = route.config;
+    if (exchange.bodySizeBytes > limit) {
+      const detail = `${exchange.bodySizeBytes} bytes, the limit of this route is ${limit}`;
+      this.#refuse(visit, 'GW_PROTOCOL_BODY_TOO_LARGE', detail, NO_HEADERS);
+      return;
+    }
+    const capture = route.needsCapture ? this.#capture() : NO_CAPTURE;
+    let extra = NO_HEADERS;
+    if (route.rates !== null) {
+      const isGranted = this.#rateGate.pass(route.rates, exchange, capture, visit.startMs);
+      extra = this.#rateGate.headers;
+      if (!isGranted) {
+        this.#refuse(visit, 'GW_RATE_LIMITED', this.#rateGate.detail, extra);
+        return;
+      }
+    }
+    if (route.action.kind === 'proxy') {
+      this.#proxy(visit, route, route.action.proxy, capture, extra);
+    } else if (route.action.answer(exchange, capture, extra)) {
+      this.#recorder.record(visit, route.action.status, 0, this.#clock.nowMs());
+    } else {
+      this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', 'a path parameter does not fit', extra);
+    }
+  }
+
+  /** The index of the route, or a negative status. */
+  #match(visit: Visit): number {
+    const matcher = this.#matcher;
+    const { method, authority, path, query, headers } = visit.exchange;
+    let index = matcher.match(method, authority, path, query, headers);
+    while (index >= 0 && matcher.needsHostCheck) {
+      const { regex } = visit.generation.routes.route(index);
+      if (regex === null || regex.matches(0, matcher.normalisedPath)) break;
+      index = matcher.next();
+    }
+    return index;
+  }
+
+  #capture(): PathCapture {
+    const matcher = this.#matcher;
+    const values: string[] = [];
+    for (let index = 0; index < matcher.paramCount; index++) values.push(matcher.param(index));
+    return { values, rest: matcher.suffix };
+  }
+
+  #proxy(
+    visit: Visit,
+    route: RouteRuntime,
+    proxy: ProxyRuntime,
+    capture: PathCapture,
+    extra: readonly string[],
+  ): void {
+    const { exchange, generation } = visit;
+    const path =
+      proxy.rewritePath === null
+        ? this.#matcher.normalisedPath
+        : proxy.rewritePath(capture, exchange.query);
+    if (path === null) {
+      this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', 'a path parameter does not fit', extra);
+      return;
+    }
+    const service = generation.routes.pickService(proxy);
+    visit.service = service;
+    const endpoint = pickEndpoint(service, proxy, exchange, capture);
+    if (endpoint === null) {
+      const detail = `service ${service.config.name} has no endpoint to take the request`;
+      this.#refuse(visit, 'GW_UPSTREAM_NO_HEALTHY', detail, extra);
+      return;
+    }
+    visit.endpoint = endpoint;
+    const host = upstreamHost(proxy.rewriteHost, exchange, endpoint.state.config);
+    const headers = generation.forwardHeaders.build(exchange, host);
+    applyHeaderOperations(headers, route.requestOperations);
+    visit.traceparent = headerValue(headers, 'traceparent') ?? '';
+    const { query, method } = exchange;
+    const target = query === '' ? path : `${path}?${query}`;
+    const timeouts = route.config.timeouts ?? service.config.timeouts;
+    if (exchange.isWebSocketUpgrade) {
+      const to = { route, service, endpoint, target, headers, timeouts, extra };
+      callWebSocket(visit, to, this.#recorder, this.#clock);
+      return;
+    }
+    const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);
+    call.start({
+      method,
+      target,
+      headers,
+      bodySizeBytes: exchange.bodySizeBytes,
+      isAscii: exchange.isAscii,
+      connectMs: timeouts.connectMs,
+      requestMs: timeouts.requestMs,
+      idleMs: timeouts.idleMs,
+    });
+  }
+
+  #refuseUnmatched(visit: Visit, status: number): void {
+    if (status === STATUS_BAD_PATH) {
+      const detail = 'the path holds a character or an escape that is not allowed';
+      this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
+    } else if (status === STATUS_TOO_LONG) {
+      const detail = `the target has too many bytes or segments, the limit is ${TARGET_SIZE_BYTES_MAX} bytes`;
+      this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
+    } else {
+      this.#refuse(visit, 'GW_ROUTE_NONE', '', NO_HEADERS);
+    }
+  }
+
+  #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
+    const problem = problemResponse(code, detail);
+    const headers: HeaderList = problem.headers;
+    for (const text of extra) headers.push(text);
+    visit.bytesOut = problem.body.length;
+    visit.exchange.respond(problem.status, headers, problem.body);
+    this.#recorder.record(visit, problem.status, ERRORS[code].reason, this.#clock.nowMs());
+  }
+}
+
+function pickEndpoint(
+  service: ServiceRuntime,
+  proxy: ProxyRuntime,
+  exchange: Exchange,
+  capture: PathCapture,
+): EndpointRuntime | null {
+  const readKey = proxy.hashKeys.size === 0 ? undefined : proxy.hashKeys.get(service);
+  const key = readKey === undefined ? null : readKey(exchange, capture.values);
+  const state = service.balancer.pick(key === null ? 0 : hash32(key), null);
+  return state === null ? null : service.endpoints[state.index]!;
+}

@@ -1,0 +1,190 @@
+// One request on its way to an upstream and back: the only object that sees both sides. It streams
+// the response with back-pressure, holds a small one back until it is whole so that it leaves in
+// one write, and makes sure that exactly one outcome is recorded.
+
+import {
+  type BodyReader,
+  type Clock,
+  ERRORS,
+  type ErrorCode,
+  type HeaderList,
+  problemResponse,
+} from '../core/index.ts';
+import { cleanResponseHeaders } from './header-operations.ts';
+import type { RouteRuntime } from './routes.ts';
+import type { EndpointRuntime, ServiceRuntime } from './services.ts';
+import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream/contract.ts';
+import type { Recorder, Visit } from './visit.ts';
+
+const NO_BYTES = new Uint8Array(0);
+
+/** `held`: the head has come, and waits for the first bytes of a body of known size. */
+type State = 'waiting' | 'held' | 'streaming' | 'ended';
+
+export class ProxyCall implements UpstreamHandler {
+  readonly #visit: Visit;
+  readonly #route: RouteRuntime;
+  readonly #service: ServiceRuntime;
+  readonly #endpoint: EndpointRuntime;
+  /** Headers that every answer of this exchange carries: a rate limit's. */
+  readonly #extra: readonly string[];
+  readonly #recorder: Recorder;
+  readonly #clock: Clock;
+  #call: UpstreamCall | null = null;
+  #state: State = 'waiting';
+  #status = 0;
+  #heldHeaders: HeaderList = [];
+  #heldSizeBytes = 0;
+
+  constructor(
+    visit: Visit,
+    route: RouteRuntime,
+    service: ServiceRuntime,
+    endpoint: EndpointRuntime,
+    extra: readonly string[],
+    recorder: Recorder,
+    clock: Clock,
+  ) {
+    this.#visit = visit;
+    this.#route = route;
+    this.#service = service;
+    this.#endpoint = endpoint;
+    this.#extra = extra;
+    this.#recorder = recorder;
+    this.#clock = clock;
+  }
+
+  start(request: UpstreamRequest): void {
+    const { exchange } = this.#visit;
+    this.#recorder.enter(this.#visit);
+    exchange.onAbort = () => this.#onClientGone();
+    const call = this.#endpoint.pool.send(request, this);
+    // The pool may have refused at once; the outcome is then recorded already.
+    if (this.#state === 'ended') return;
+    this.#call = call;
+    if (request.bodySizeBytes === 0) return;
+    const sizeBytesMax = this.#route.config.requestBodySizeBytesMax;
+    exchange.readBody(new RequestBody(this.#visit, call, sizeBytesMax, this));
+  }
+
+  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
+    const { exchange } = this.#visit;
+    cleanResponseHeaders(headers, this.#route.responseOperations);
+    for (const text of this.#extra) headers.push(text);
+    this.#status = status;
+    if (bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304) {
+      this.#state = 'held';
+      this.#heldHeaders = headers;
+      this.#heldSizeBytes = bodySizeBytes;
+      return;
+    }
+    this.#state = 'streaming';
+    exchange.begin(status, headers, bodySizeBytes);
+  }
+
+  onChunk(chunk: Uint8Array): void {
+    const { exchange } = this.#visit;
+    this.#visit.bytesOut += chunk.length;
+    if (this.#state === 'held') {
+      this.#state = 'streaming';
+      if (chunk.length === this.#heldSizeBytes) {
+        // onEnd follows and finds the exchange answered.
+        exchange.respond(this.#status, this.#heldHeaders, chunk);
+        return;
+      }
+      exchange.begin(this.#status, this.#heldHeaders, this.#heldSizeBytes);
+    }
+    if (!exchange.write(chunk)) this.#holdUpstream();
+  }
+
+  onEnd(): void {
+    const { exchange } = this.#visit;
+    if (this.#state === 'held') exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
+    else exchange.end();
+    this.#finish(this.#status, 0);
+  }
+
+  onError(code: ErrorCode, detail: string): void {
+    if (this.#state === 'ended') return;
+    const { exchange } = this.#visit;
+    const { reason } = ERRORS[code];
+    if (this.#state === 'streaming') {
+      // The status has left already; a cut connection is the only honest end.
+      exchange.abort();
+      this.#finish(this.#status, reason);
+      return;
+    }
+    const problem = problemResponse(code, detail);
+    for (const text of this.#extra) problem.headers.push(text);
+    this.#visit.bytesOut = problem.body.length;
+    exchange.respond(problem.status, problem.headers, problem.body);
+    this.#finish(problem.status, reason);
+  }
+
+  onDrain(): void {
+    this.#visit.exchange.resumeBody();
+  }
+
+  /** Ends the exchange for a fault that is found on this side of the upstream. */
+  giveUp(code: ErrorCode, detail: string): void {
+    if (this.#state === 'ended') return;
+    this.#call?.cancel();
+    this.onError(code, detail);
+  }
+
+  #holdUpstream(): void {
+    const { exchange } = this.#visit;
+    const call = this.#call;
+    if (call === null || exchange.isEnded) return;
+    call.pause();
+    exchange.onDrain = () => {
+      exchange.onDrain = null;
+      call.resume();
+    };
+  }
+
+  #onClientGone(): void {
+    if (this.#state === 'ended') return;
+    this.#call?.cancel();
+    const { status, reason } = ERRORS.GW_CLIENT_CLOSED;
+    this.#finish(this.#state === 'streaming' ? this.#status : status, reason);
+  }
+
+  #finish(status: number, reason: number): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    const nowMs = this.#clock.nowMs();
+    const { state } = this.#endpoint;
+    const outcome = status >= 500 ? 'failed' : 'answered';
+    this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
+    this.#recorder.record(this.#visit, status, reason, nowMs);
+  }
+}
+
+/** The request body's way from the client to the upstream. */
+class RequestBody implements BodyReader {
+  readonly #visit: Visit;
+  readonly #call: UpstreamCall;
+  readonly #sizeBytesMax: number;
+  readonly #owner: ProxyCall;
+
+  constructor(visit: Visit, call: UpstreamCall, sizeBytesMax: number, owner: ProxyCall) {
+    this.#visit = visit;
+    this.#call = call;
+    this.#sizeBytesMax = sizeBytesMax;
+    this.#owner = owner;
+  }
+
+  onChunk(chunk: Uint8Array, isLast: boolean): void {
+    const visit = this.#visit;
+    visit.bytesIn += chunk.length;
+    if (visit.bytesIn > this.#sizeBytesMax) {
+      const detail = `more than ${this.#sizeBytesMax} bytes, the limit of this route`;
+      this.#owner.giveUp('GW_PROTOCOL_BODY_TOO_LARGE', detail);
+      return;
+    }
+    const mayContinue = chunk.length === 0 || this.#call.write(chunk);
+    if (isLast) this.#call.end();
+    else if (!mayContinue) visit.exchange.pauseBody();
+  }
+}

@@ -1,0 +1,58 @@
+// A route's rate limits at work: reads the keys, takes the tokens, and says in headers what is left.
+// All of a route's policies grant, or none is charged (but for the race that takeAll documents).
+
+import type { Exchange, HeaderList } from '../core/index.ts';
+import type { Limiter } from '../kernels/index.ts';
+import type { PathCapture } from './path-parameters.ts';
+import type { RateRuntime } from './routes.ts';
+
+/** Requests that lack the key share the bucket of this one, which no present key equals. */
+const ABSENT_KEY = '';
+
+export class RateGate {
+  readonly #limiter: Limiter;
+  readonly #keys: string[] = [];
+  #headers: HeaderList = [];
+  #detail = '';
+
+  constructor(limiter: Limiter) {
+    this.#limiter = limiter;
+  }
+
+  /** Whether a request may pass. Afterwards `headers` tells what its answer must say; `detail`
+   *  names the policy that refused. Cost: about 60 ns a policy, and the headers' texts. */
+  pass(rates: RateRuntime, exchange: Exchange, capture: PathCapture, nowMs: number): boolean {
+    const { policies, keys } = rates;
+    for (let index = 0; index < keys.length; index++) {
+      this.#keys[index] = keys[index]!(exchange, capture.values) ?? ABSENT_KEY;
+    }
+    this.#keys.length = keys.length;
+    this.#headers = [];
+    const limiter = this.#limiter;
+    const refusing = limiter.takeAll(policies, this.#keys, nowMs);
+    if (refusing >= 0) {
+      const item = rates.headers.item(refusing, 0, limiter.resetMs);
+      rates.headers.pushRefusal(this.#headers, item, limiter.retryAfterMs);
+      this.#detail = rates.refusals[refusing]!;
+      return false;
+    }
+    let items = '';
+    for (let index = 0; index < policies.length; index++) {
+      if (policies.length > 1) limiter.select(index);
+      const item = rates.headers.item(index, limiter.remaining, limiter.resetMs);
+      items = items === '' ? item : `${items}, ${item}`;
+    }
+    rates.headers.push(this.#headers, items);
+    return true;
+  }
+
+  /** What the answer to the last request must carry. */
+  get headers(): HeaderList {
+    return this.#headers;
+  }
+
+  /** Which policy refused the last request, and what it allows. */
+  get detail(): string {
+    return this.#detail;
+  }
+}

@@ -1,0 +1,60 @@
+// What the pipeline and the upstream client say to each other. Calls and handlers are plain objects
+// with methods, so that a request costs no closure; every callback is synchronous and may call
+// back.
+
+import type { ErrorCode, HeaderList } from '../../core/index.ts';
+
+export interface UpstreamRequest {
+  /** A token, as it goes on the wire. */
+  readonly method: string;
+  /** Path and query as they go on the wire: no space, no control character. */
+  readonly target: string;
+  /** Final: lower-case names, checked values, with `host`; without `content-length`,
+   *  `transfer-encoding` and `connection`, which the client writes itself. */
+  readonly headers: HeaderList;
+  /** 0 for none, the exact size, or BODY_SIZE_UNKNOWN for a chunked body. */
+  readonly bodySizeBytes: number;
+  /** Whether target and headers are ASCII. Otherwise the head is sent as UTF-8, never as latin1:
+   *  latin1 would cut U+010D down to a carriage return. */
+  readonly isAscii: boolean;
+  /** For a connection to be had, waiting in the pool's queue included. */
+  readonly connectMs: number;
+  /** From the request's last byte, or its start where it has no body, to the response head. */
+  readonly requestMs: number;
+  /** Without a byte in either direction; not counted while the response is paused. */
+  readonly idleMs: number;
+}
+
+/** What a failed call left behind, for the decision to send the request again. */
+export interface FailureFacts {
+  /** How much of the request may have reached the upstream. */
+  readonly sent: 'nothing' | 'head' | 'body';
+  readonly connection: 'none' | 'fresh' | 'reused';
+}
+
+export interface UpstreamHandler {
+  /** The response head, hop-by-hop headers and `content-length` taken out. `bodySizeBytes` is
+   *  exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size announced, if any. */
+  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
+  /** Body bytes, valid only during the call. After pause() at most one more read's bytes come. */
+  onChunk(chunk: Uint8Array): void;
+  /** The response is complete. Exactly one of onEnd and onError comes, and it comes last. */
+  onEnd(): void;
+  onError(code: ErrorCode, detail: string, facts: FailureFacts): void;
+  /** After write() returned false: the request body may continue. */
+  onDrain(): void;
+}
+
+export interface UpstreamCall {
+  /** Sends body bytes; they are copied or sent before it returns. False: wait for onDrain. Bytes
+   *  given after the response has ended are dropped. More than announced fails the call. */
+  write(chunk: Uint8Array): boolean;
+  /** Ends the request body. Fewer bytes than announced fail the call. */
+  end(): void;
+  /** Stops reading the response from the socket. */
+  pause(): void;
+  resume(): void;
+  /** Gives the call up: no callback comes afterwards. The connection is closed, or kept where the
+   *  rest of its response is small or other requests wait on it. */
+  cancel(): void;
+}

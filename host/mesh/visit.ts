@@ -1,0 +1,104 @@
+// What is known of one exchange while it is in the gateway, for the records. Recorded exactly once,
+// whether it was proxied, answered or refused, so that the metrics and the log agree.
+
+import type { Clock, Exchange } from '../core/index.ts';
+import { STATS_ROUTE_SLOT_NONE, STATS_SLOT_ABSENT, type StatsWriter } from '../kernels/index.ts';
+import type { AccessLog } from '../telemetry/index.ts';
+import type { Generation } from './generation.ts';
+import type { RouteRuntime } from './routes.ts';
+import type { EndpointRuntime, ServiceRuntime } from './services.ts';
+
+export class Visit {
+  readonly exchange: Exchange;
+  readonly generation: Generation;
+  readonly startMs: number;
+  /** Null until one matches; likewise below. */
+  route: RouteRuntime | null = null;
+  service: ServiceRuntime | null = null;
+  endpoint: EndpointRuntime | null = null;
+  /** As sent to the upstream; `''` for none. */
+  traceparent = '';
+  bytesIn = 0;
+  bytesOut = 0;
+  isEntered = false;
+
+  constructor(exchange: Exchange, generation: Generation, startMs: number) {
+    this.exchange = exchange;
+    this.generation = generation;
+    this.startMs = startMs;
+  }
+}
+
+export class Recorder {
+  readonly #stats: StatsWriter;
+  readonly #accessLog: AccessLog | null;
+  readonly #clock: Clock;
+
+  constructor(stats: StatsWriter, accessLog: AccessLog | null, clock: Clock) {
+    this.#stats = stats;
+    this.#accessLog = accessLog;
+    this.#clock = clock;
+  }
+
+  /** A visit goes on beyond the call that began it, until record() is called with the same. */
+  enter(visit: Visit): void {
+    const { route, service, endpoint } = visit;
+    this.#stats.begin(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
+    endpoint!.state.active += 1;
+    visit.generation.enter();
+    visit.isEntered = true;
+  }
+
+  /** Counts and logs a visit that has ended. `reason`: 0 when nothing went wrong. */
+  record(visit: Visit, status: number, reason: number, nowMs: number): void {
+    const { route, service, endpoint } = visit;
+    const durationMs = nowMs - visit.startMs;
+    this.#stats.record(
+      route === null ? STATS_ROUTE_SLOT_NONE : route.seriesSlot,
+      endpoint === null ? STATS_SLOT_ABSENT : endpoint.seriesSlot,
+      service === null ? STATS_SLOT_ABSENT : service.seriesSlot,
+      status,
+      reason,
+      durationMs * 1000,
+      visit.bytesIn,
+      visit.bytesOut,
+    );
+    if (visit.isEntered) this.#leave(visit);
+    if (this.#accessLog !== null) this.#log(this.#accessLog, visit, status, reason, durationMs);
+  }
+
+  #leave(visit: Visit): void {
+    const { route, service, endpoint } = visit;
+    this.#stats.finish(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
+    endpoint!.state.active -= 1;
+    visit.generation.leave();
+  }
+
+  #log(
+    accessLog: AccessLog,
+    visit: Visit,
+    status: number,
+    reason: number,
+    durationMs: number,
+  ): void {
+    const { exchange } = visit;
+    const { query, path } = exchange;
+    accessLog.write({
+      wallMs: this.#clock.wallMs() - durationMs,
+      clientAddress: visit.generation.clientAddress.of(exchange),
+      method: exchange.method,
+      path: query === '' ? path : `${path}?${query}`,
+      protocol: `HTTP/${exchange.httpVersion}`,
+      route: visit.route?.config.name ?? '',
+      service: visit.service?.config.name ?? '',
+      endpoint: visit.endpoint?.label ?? '',
+      status,
+      reason,
+      bytesIn: visit.bytesIn,
+      bytesOut: visit.bytesOut,
+      durationMs,
+      // 00-<trace id, 32 digits>-<parent id>-<flags>
+      traceId: visit.traceparent.slice(3, 35),
+    });
+  }
+}

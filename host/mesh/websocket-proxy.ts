@@ -1,0 +1,317 @@
+// A proxied WebSocket: the handshake is made with the upstream first, so that the client is
+// accepted with the subprotocol that the upstream chose, or gets the upstream's refusal. Messages
+// pass whole and in order; pings are answered by each side for itself.
+//
+//   upstream -> client  a client that reads slowly pauses the upstream's socket: true back-pressure
+//   client -> upstream  the client's side cannot be paused (uWS), so bytes that the upstream has
+//                       not taken are bounded: beyond the bound the client is closed with 1013
+
+import { WebSocket } from 'ws';
+import {
+  type ErrorCode,
+  type Exchange,
+  type HeaderList,
+  isToken,
+  joinedHeaderValue,
+  WEBSOCKET_PROTOCOLS_COUNT_MAX,
+  WEBSOCKET_QUEUE_SIZE_BYTES_MAX,
+  type WebSocketChannel,
+  type WebSocketPeer,
+} from '../core/index.ts';
+import { WebSocketDial, type WebSocketDialOptions } from './websocket-dial.ts';
+
+const CLOSE_NORMAL = 1000;
+const CLOSE_GOING_AWAY = 1001;
+const CLOSE_PROTOCOL_ERROR = 1002;
+/** Never on the wire: there was no code, or no close frame. */
+const CLOSE_NO_STATUS = 1005;
+const CLOSE_ABNORMAL = 1006;
+const CLOSE_TOO_BIG = 1009;
+const CLOSE_TRY_AGAIN_LATER = 1013;
+const CLOSE_BAD_GATEWAY = 1014;
+/** A control frame's 125 bytes less the code. Source: RFC 6455 section 5.5. */
+const CLOSE_REASON_SIZE_BYTES_MAX = 123;
+
+export interface WebSocketProxyOptions extends WebSocketDialOptions {
+  /** Without a message in either direction, once open; 0 for no limit. */
+  readonly idleMs: number;
+  /** Answers the exchange with a problem. */
+  fail(exchange: Exchange, code: ErrorCode, detail: string): void;
+  /** Answers the exchange with the upstream's refusal; the route's header operations go here. */
+  refuse(exchange: Exchange, status: number, headers: HeaderList, body: Uint8Array): void;
+}
+
+export interface WebSocketProxyResult {
+  /** The close code that came first; 0 when the WebSocket never opened. */
+  readonly code: number;
+  /** What went wrong on the gateway's or the upstream's side, or that the client left early. */
+  readonly error: ErrorCode | null;
+  /** Message bytes from the client, and to it. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface WebSocketProxy {
+  /** Closes both sides, as a drain does. Does nothing when they are closed. */
+  close(code: number, reason: string): void;
+}
+
+/** Proxies a WebSocket upgrade. `onDone` is called exactly once, when both sides are closed or the
+ *  exchange has been answered otherwise. */
+export function proxyWebSocket(
+  exchange: Exchange,
+  options: WebSocketProxyOptions,
+  onDone: (result: WebSocketProxyResult) => void,
+): WebSocketProxy {
+  return new WebSocketRelay(exchange, options, onDone);
+}
+
+interface Message {
+  readonly data: Buffer;
+  readonly kind: 'text' | 'binary';
+}
+
+class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
+  readonly #exchange: Exchange;
+  readonly #options: WebSocketProxyOptions;
+  readonly #onDone: (result: WebSocketProxyResult) => void;
+  #dial: WebSocketDial | null = null;
+  #upstream: WebSocket | null = null;
+  #channel: WebSocketChannel | null = null;
+  /** Whether channel.close() has been called. */
+  #isClosing = false;
+  /** Whether send() returned false and onDrain has not come yet. */
+  #isBlocked = false;
+  /** Messages of the read in which the client fell behind; the socket is paused behind them. */
+  #waiting: Message[] = [];
+  /** How the client is to be closed once `#waiting` is empty. */
+  #closeWhenSent: { readonly code: number; readonly reason: string } | null = null;
+  #idleTimer: NodeJS.Timeout | null = null;
+  #isDone = false;
+  #code = 0;
+  #error: ErrorCode | null = null;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(
+    exchange: Exchange,
+    options: WebSocketProxyOptions,
+    onDone: (result: WebSocketProxyResult) => void,
+  ) {
+    this.#exchange = exchange;
+    this.#options = options;
+    this.#onDone = onDone;
+    const protocols = offeredProtocols(exchange.headers);
+    if (protocols === null) {
+      this.#fail('GW_PROTOCOL_UPGRADE', 'sec-websocket-protocol is not a list of unique tokens');
+      return;
+    }
+    exchange.onAbort = () => {
+      this.#dial?.cancel();
+      this.#finish('GW_CLIENT_CLOSED');
+    };
+    try {
+      this.#dial = new WebSocketDial(options, protocols, {
+        onOpen: (upstream, protocol) => this.#open(upstream, protocol),
+        onRefused: (status, headers, body) => {
+          exchange.onAbort = null;
+          options.refuse(exchange, status, headers, body);
+          this.#finish(null);
+        },
+        onFailed: (code, detail) => this.#fail(code, detail),
+      });
+    } catch (cause) {
+      // `ws` and `node:http` throw for a header or a path that they will not write.
+      this.#fail('GW_PROTOCOL_MALFORMED', cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#isDone) return;
+    if (this.#upstream === null) {
+      this.#dial?.cancel();
+      this.#fail('GW_DRAINING', '');
+      return;
+    }
+    this.#closeClient(code, reason);
+    this.#closeUpstream(code, reason);
+  }
+
+  // From the client.
+
+  onMessage(data: Uint8Array, kind: 'text' | 'binary'): void {
+    this.#idleTimer?.refresh();
+    this.#bytesIn += data.length;
+    const upstream = this.#upstream;
+    if (upstream === null || upstream.readyState !== WebSocket.OPEN) return;
+    // A message alone may be larger than the bound; it has a bound of its own.
+    const queued = upstream.bufferedAmount;
+    if (queued > 0 && queued + data.length > WEBSOCKET_QUEUE_SIZE_BYTES_MAX) {
+      this.#error ??= 'GW_OVERLOADED';
+      this.#code ||= CLOSE_TRY_AGAIN_LATER;
+      this.#waiting = [];
+      this.#closeClient(CLOSE_TRY_AGAIN_LATER, 'the upstream reads too slowly');
+      upstream.terminate();
+      return;
+    }
+    // Copied: `data` is the listener's, and `ws` may hold on to it until the socket has room.
+    upstream.send(Buffer.from(data), { binary: kind === 'binary', compress: false });
+  }
+
+  onClose(code: number, reason: string): void {
+    this.#code ||= code;
+    this.#channel = null;
+    this.#waiting = [];
+    this.#closeUpstream(code, reason);
+    this.#finishWhenClosed();
+  }
+
+  onDrain(): void {
+    this.#idleTimer?.refresh();
+    this.#isBlocked = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    // What blocks again goes back to `#waiting` in order.
+    for (const { data, kind } of waiting) this.#sendToClient(data, kind);
+    if (this.#isBlocked) return;
+    if (this.#closeWhenSent !== null) {
+      this.#closeClient(this.#closeWhenSent.code, this.#closeWhenSent.reason);
+    }
+    if (this.#upstream?.readyState === WebSocket.OPEN) this.#upstream.resume();
+  }
+
+  // From the upstream.
+
+  #open(upstream: WebSocket, protocol: string): void {
+    this.#dial = null;
+    this.#upstream = upstream;
+    upstream.on('message', (data, isBinary) => {
+      this.#idleTimer?.refresh();
+      this.#sendToClient(data as Buffer, isBinary ? 'binary' : 'text');
+    });
+    upstream.on('ping', () => this.#idleTimer?.refresh());
+    upstream.on('error', (error) => this.#upstreamFailed(upstream, error));
+    upstream.on('close', (code, reason) => this.#upstreamClosed(code, reason.toString()));
+    this.#exchange.onAbort = null;
+    this.#channel = this.#exchange.acceptWebSocket(protocol, this);
+    if (this.#channel === null) {
+      this.#error ??= 'GW_CLIENT_CLOSED';
+      upstream.terminate();
+      return;
+    }
+    const { idleMs } = this.#options;
+    if (idleMs > 0) this.#idleTimer = setTimeout(() => this.#idle(), idleMs);
+  }
+
+  #sendToClient(data: Buffer, kind: 'text' | 'binary'): void {
+    const channel = this.#channel;
+    if (channel === null || this.#isClosing) return;
+    if (this.#isBlocked) {
+      this.#waiting.push({ data, kind });
+      return;
+    }
+    this.#bytesOut += data.length;
+    if (channel.send(data, kind)) return;
+    this.#isBlocked = true;
+    this.#upstream?.pause();
+  }
+
+  #upstreamFailed(upstream: WebSocket, error: NodeJS.ErrnoException): void {
+    const isTooBig = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+    const isProtocol = error.code?.startsWith('WS_ERR_') === true;
+    this.#error ??= isProtocol ? 'GW_UPSTREAM_BAD_RESPONSE' : 'GW_UPSTREAM_RESET';
+    if (isTooBig) this.#code ||= CLOSE_TOO_BIG;
+    upstream.terminate();
+  }
+
+  #upstreamClosed(code: number, reason: string): void {
+    const isTooBig = this.#code === CLOSE_TOO_BIG && this.#error === 'GW_UPSTREAM_BAD_RESPONSE';
+    if (code === CLOSE_ABNORMAL && this.#code === 0) this.#error ??= 'GW_UPSTREAM_CLOSED';
+    this.#code ||= code;
+    const shown = isTooBig ? CLOSE_TOO_BIG : clientCloseCode(code);
+    if (this.#waiting.length === 0) this.#closeClient(shown, reason);
+    else this.#closeWhenSent = { code: shown, reason };
+    this.#finishWhenClosed();
+  }
+
+  #idle(): void {
+    this.#error ??= 'GW_TIMEOUT_IDLE';
+    this.close(CLOSE_GOING_AWAY, 'idle');
+  }
+
+  #closeClient(code: number, reason: string): void {
+    if (this.#channel === null || this.#isClosing) return;
+    this.#isClosing = true;
+    this.#channel.close(code, clippedReason(reason));
+  }
+
+  #closeUpstream(code: number, reason: string): void {
+    const upstream = this.#upstream;
+    if (upstream === null || upstream.readyState === WebSocket.CLOSED) return;
+    // A paused socket would never read the answer to the close frame.
+    if (upstream.isPaused) upstream.resume();
+    if (code === CLOSE_ABNORMAL) upstream.terminate();
+    else if (code === CLOSE_NO_STATUS) upstream.close();
+    else if (isWireCloseCode(code)) upstream.close(code, clippedReason(reason));
+    else upstream.close(CLOSE_PROTOCOL_ERROR);
+  }
+
+  #fail(code: ErrorCode, detail: string): void {
+    this.#exchange.onAbort = null;
+    this.#options.fail(this.#exchange, code, detail);
+    this.#finish(code);
+  }
+
+  #finishWhenClosed(): void {
+    if (this.#channel !== null) return;
+    if (this.#upstream !== null && this.#upstream.readyState !== WebSocket.CLOSED) return;
+    this.#finish(null);
+  }
+
+  #finish(error: ErrorCode | null): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#error ??= error;
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#onDone({
+      code: this.#code,
+      error: this.#error,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+    });
+  }
+}
+
+/** The subprotocols that a client offers; null when they are not a list of unique tokens. */
+function offeredProtocols(headers: readonly string[]): string[] | null {
+  const list = joinedHeaderValue(headers, 'sec-websocket-protocol');
+  if (list === undefined) return [];
+  const protocols = list.split(',').map((protocol) => protocol.trim());
+  const isList =
+    protocols.length <= WEBSOCKET_PROTOCOLS_COUNT_MAX &&
+    protocols.every(isToken) &&
+    new Set(protocols).size === protocols.length;
+  return isList ? protocols : null;
+}
+
+/** Whether a code may stand in a close frame. Source: RFC 6455 section 7.4, IANA's registry. */
+function isWireCloseCode(code: number): boolean {
+  if (code >= 3000 && code <= 4999) return true;
+  return code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006);
+}
+
+/** The upstream's close code as the client may see it: none becomes normal, an upstream that
+ *  vanished becomes bad gateway. */
+function clientCloseCode(code: number): number {
+  if (code === CLOSE_NO_STATUS) return CLOSE_NORMAL;
+  return isWireCloseCode(code) ? code : CLOSE_BAD_GATEWAY;
+}
+
+/** A reason cut to what a close frame holds, at a character's border. */
+function clippedReason(reason: string): string {
+  const bytes = Buffer.from(reason, 'utf8');
+  if (bytes.length <= CLOSE_REASON_SIZE_BYTES_MAX) return reason;
+  let end = CLOSE_REASON_SIZE_BYTES_MAX;
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
+}

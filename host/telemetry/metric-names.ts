@@ -1,0 +1,100 @@
+// Every metric there is: its name, type, labels and one line of help. docs/telemetry.md says the
+// same to people, and a test holds the two together.
+
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary';
+
+export interface MetricEntry {
+  readonly type: MetricType;
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+function entry(type: MetricType, labels: readonly string[], help: string): MetricEntry {
+  return { type, labels, help };
+}
+
+export const METRICS = {
+  sluice_requests_total: entry(
+    'counter',
+    ['route', 'service', 'code_class'],
+    'Requests by route and class of status.',
+  ),
+  sluice_request_duration_seconds: entry(
+    'histogram',
+    ['route'],
+    'Time from the first byte of a request to the last of its response.',
+  ),
+  sluice_request_bytes_total: entry('counter', ['route'], 'Bytes of request bodies.'),
+  sluice_response_bytes_total: entry('counter', ['route'], 'Bytes of response bodies.'),
+  sluice_requests_active: entry('gauge', ['route'], 'Requests in flight.'),
+  sluice_route_refused_total: entry(
+    'counter',
+    ['route', 'family'],
+    'Refusals of a route by family of reason.',
+  ),
+  sluice_refused_total: entry('counter', ['reason', 'code'], 'Refusals by reason.'),
+  sluice_service_requests_total: entry('counter', ['service'], 'Requests sent to a service.'),
+  sluice_service_errors_total: entry('counter', ['service'], 'Requests a service failed.'),
+  sluice_service_requests_active: entry('gauge', ['service'], 'Requests in flight to a service.'),
+  sluice_service_request_duration_seconds: entry(
+    'summary',
+    ['service'],
+    'Duration of the requests sent to a service, as a sum and a count.',
+  ),
+  sluice_endpoint_requests_total: entry(
+    'counter',
+    ['service', 'endpoint'],
+    'Requests sent to an endpoint.',
+  ),
+  sluice_endpoint_errors_total: entry(
+    'counter',
+    ['service', 'endpoint'],
+    'Requests an endpoint failed.',
+  ),
+  sluice_endpoint_connect_failures_total: entry(
+    'counter',
+    ['service', 'endpoint'],
+    'Connections to an endpoint that could not be made.',
+  ),
+  sluice_endpoint_requests_active: entry(
+    'gauge',
+    ['service', 'endpoint'],
+    'Requests in flight to an endpoint.',
+  ),
+  sluice_endpoint_request_duration_seconds: entry(
+    'summary',
+    ['service', 'endpoint'],
+    'Duration of the requests sent to an endpoint, as a sum and a count.',
+  ),
+  sluice_connections_open: entry('gauge', ['worker'], 'Client connections open.'),
+  sluice_connections_total: entry('counter', ['worker'], 'Client connections accepted.'),
+  sluice_uncaught_errors_total: entry('counter', ['worker'], 'Errors that no handler caught.'),
+  sluice_event_loop_delay_seconds: entry(
+    'gauge',
+    ['worker', 'stat'],
+    'Delay of the event loop over the last second.',
+  ),
+  sluice_worker_heartbeats_total: entry('counter', ['worker'], 'Turns a worker has reported.'),
+  sluice_limiter_overflows_total: entry(
+    'counter',
+    ['worker'],
+    'Rate-limit keys that shared the overflow bucket.',
+  ),
+  sluice_log_lines_total: entry('counter', ['worker'], 'Access log lines written.'),
+  sluice_log_lines_dropped_total: entry(
+    'counter',
+    ['worker'],
+    'Access log lines dropped because the log was slower than the traffic.',
+  ),
+  sluice_config_generation: entry('gauge', [], 'Number of the configuration in use.'),
+  sluice_config_reloads_total: entry('counter', ['outcome'], 'Reloads by outcome.'),
+  sluice_config_last_reload_success: entry('gauge', [], 'Whether the last reload was taken.'),
+  sluice_config_last_reload_timestamp_seconds: entry('gauge', [], 'When the last reload ended.'),
+  sluice_build_info: entry('gauge', ['version', 'node'], 'Always 1; the versions are labels.'),
+  sluice_uptime_seconds: entry('gauge', [], 'Time since the process started.'),
+  process_cpu_seconds_total: entry('counter', [], 'CPU time of the process, all threads.'),
+  process_resident_memory_bytes: entry('gauge', [], 'Resident memory of the process.'),
+  process_start_time_seconds: entry('gauge', [], 'When the process started.'),
+} as const satisfies Record<string, MetricEntry>;
+
+export type MetricName = keyof typeof METRICS;

@@ -1,0 +1,246 @@
+// The gateway as the main thread runs it: loads the configuration, publishes it to the io workers,
+// reloads and drains. It never touches a request.
+
+import { type ConfigIssue, openSnapshot, type Snapshot } from '../config/index.ts';
+import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
+import {
+  createEdgeImage,
+  type EdgeImage,
+  type EdgeInstance,
+  initialiseLimiter,
+  instantiateEdge,
+  LIMITER_SEED_SIZE_BYTES,
+  Limiter,
+  MAIN_THREAD_INDEX,
+  RouteTables,
+  StatsReader,
+} from '../kernels/index.ts';
+import type { ProcessLog } from '../telemetry/index.ts';
+import { readWasm } from './assets.ts';
+import { ComputePool } from './compute.ts';
+import { ConfigRefused } from './config-refused.ts';
+import { ConfigSource, readConfigFile } from './config-source.ts';
+import { IoFleet } from './io-fleet.ts';
+import type { Publication } from './messages.ts';
+import { prepareListening } from './ports.ts';
+import { restartIssues } from './restart-keys.ts';
+import { SeriesBook } from './series-book.ts';
+
+export interface GatewayOptions {
+  readonly configPath: string;
+  readonly clock: Clock;
+  readonly log: ProcessLog;
+  /** The process must end at once; the reason has been logged. */
+  readonly onFatal: () => void;
+}
+
+/** What happened to reloads so far, for the metrics. */
+export interface ReloadHistory {
+  taken: number;
+  refused: number;
+  isLastTaken: boolean;
+  lastWallMs: number;
+}
+
+interface Compiled {
+  readonly snapshot: SharedArrayBuffer;
+  readonly routeTable: Uint8Array;
+}
+
+export class Gateway {
+  readonly image: EdgeImage;
+  /** The main thread's own. */
+  readonly instance: EdgeInstance;
+  readonly series: SeriesBook;
+  readonly reloads: ReloadHistory = { taken: 0, refused: 0, isLastTaken: true, lastWallMs: 0 };
+  readonly startWallMs: number;
+  readonly #options: GatewayOptions;
+  readonly #limiter: Limiter;
+  readonly #tables: RouteTables;
+  readonly #reader: StatsReader;
+  readonly #compute: ComputePool;
+  readonly #source: ConfigSource;
+  #fleet: IoFleet | null = null;
+  #snapshot: Snapshot | null = null;
+  #isDraining = false;
+  #generation = 0;
+  /** Reloads wait for each other: workers see one publication after the other. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: GatewayOptions, text: string) {
+    this.#options = options;
+    this.startWallMs = options.clock.wallMs();
+    this.image = createEdgeImage(readWasm('edge.wasm'));
+    initialiseLimiter(this.image, { seed: secretBytes(LIMITER_SEED_SIZE_BYTES) });
+    this.instance = instantiateEdge(this.image, MAIN_THREAD_INDEX);
+    this.#limiter = new Limiter(this.instance);
+    this.#tables = new RouteTables(this.instance);
+    this.#reader = new StatsReader(this.image.memory);
+    this.series = new SeriesBook(this.image.memory);
+    this.#compute = new ComputePool(COMPUTE_THREADS_MAX);
+    this.#source = new ConfigSource(
+      options.configPath,
+      text,
+      (changed) => void this.reload(changed, 'the file changed').catch(() => {}),
+      (error) => options.log.error('cannot watch the configuration', { error: asError(error) }),
+    );
+  }
+
+  /** Starts a gateway from a configuration file. Errors: ConfigRefused; GatewayError such as
+   *  GW_LISTEN. Nothing is left running after an error. */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const text = await readConfigFile(options.configPath);
+    const gateway = new Gateway(options, text);
+    try {
+      await gateway.#start(text);
+    } catch (error) {
+      await gateway.stop(0);
+      throw error;
+    }
+    return gateway;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot!;
+  }
+
+  /** Io workers that serve the newest configuration, of those there should be. */
+  workerCounts(): { serving: number; wanted: number } {
+    return { serving: this.#fleet?.servingCount ?? 0, wanted: this.#fleet?.count ?? 0 };
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Reads the file again and reloads. */
+  async reloadFromFile(cause: string): Promise<void> {
+    await this.reload(await this.#source.read(), cause);
+  }
+
+  /** Puts a new configuration into force, or changes nothing.
+   *  Errors: ConfigRefused; GatewayError when it does not fit or a worker does not take it. */
+  reload(text: string, cause: string): Promise<number> {
+    const turn = this.#queue.then(() => this.#reload(text, cause));
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Checks a configuration without putting it into force. */
+  async check(text: string): Promise<readonly ConfigIssue[]> {
+    const result = await this.#compute.compile({
+      text,
+      fileName: this.#options.configPath,
+      generation: this.#generation,
+    });
+    return result.ok ? [] : result.issues;
+  }
+
+  /** Stops: accepts nothing new, lets exchanges in progress end for at most `drainTimeoutMs`.
+   *  Returns how many were cut off. */
+  async stop(drainTimeoutMs: number): Promise<number> {
+    this.#isDraining = true;
+    this.#source.stop();
+    const abandoned = (await this.#fleet?.drain(drainTimeoutMs)) ?? 0;
+    await this.#compute.close();
+    return abandoned;
+  }
+
+  async #start(text: string): Promise<void> {
+    const { log } = this.#options;
+    const compiled = await this.#compile(text);
+    const snapshot = openSnapshot(compiled.snapshot);
+    await prepareListening(snapshot.listeners);
+    const table = this.#tables.place(compiled.routeTable);
+    this.#tables.publish(table);
+    this.#snapshot = snapshot;
+    const fleet = new IoFleet({
+      image: this.image,
+      count: snapshot.workers.io,
+      clock: this.#options.clock,
+      log,
+      onFatal: (error) => this.#endFatally(error),
+      onGone: (workerIndex) => this.#clearWorker(workerIndex),
+      onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
+    });
+    this.#fleet = fleet;
+    await fleet.start(this.#publication(compiled.snapshot, snapshot));
+    this.#source.start();
+    for (const { engine, address, port, tls } of snapshot.listeners) {
+      log.info('listening', { engine, address, port, tls: tls !== null });
+    }
+  }
+
+  async #reload(text: string, cause: string): Promise<number> {
+    const { log, clock } = this.#options;
+    this.reloads.lastWallMs = clock.wallMs();
+    try {
+      await this.#publish(await this.#compile(text));
+    } catch (error) {
+      this.reloads.refused += 1;
+      this.reloads.isLastTaken = false;
+      const issues = error instanceof ConfigRefused ? error.issues.length : 0;
+      log.error('reload refused; the old configuration stays', {
+        cause,
+        issues,
+        error: asError(error),
+      });
+      throw error;
+    }
+    this.reloads.taken += 1;
+    this.reloads.isLastTaken = true;
+    log.info('configuration in force', { cause, generation: this.#generation });
+    return this.#generation;
+  }
+
+  async #publish(compiled: Compiled): Promise<void> {
+    const fleet = this.#fleet;
+    if (fleet === null || this.#isDraining) throw new GatewayError('GW_DRAINING', '');
+    const next = openSnapshot(compiled.snapshot);
+    const before = this.snapshot;
+    const issues = restartIssues(before, next, this.#options.configPath);
+    if (issues.length > 0) throw new ConfigRefused(issues);
+    const table = this.#tables.place(compiled.routeTable);
+    const publication = this.#publication(compiled.snapshot, next);
+    this.series.superseded(before.generation, fleet.servingWorkers());
+    await fleet.publish(publication, () => this.#tables.publish(table));
+    this.#snapshot = next;
+    this.#tables.freeRetired();
+  }
+
+  #publication(buffer: SharedArrayBuffer, snapshot: Snapshot): Publication {
+    return {
+      generation: snapshot.generation,
+      snapshot: buffer,
+      slots: this.series.assign(snapshot),
+    };
+  }
+
+  async #compile(text: string): Promise<Compiled> {
+    this.#generation += 1;
+    const result = await this.#compute.compile({
+      text,
+      fileName: this.#options.configPath,
+      generation: this.#generation,
+    });
+    if (!result.ok) throw new ConfigRefused(result.issues);
+    return result;
+  }
+
+  #clearWorker(workerIndex: number): void {
+    this.#tables.clearWorker(workerIndex);
+    this.#limiter.recover(workerIndex);
+    this.series.workerGone(workerIndex);
+    this.#reader.clearGauges(workerIndex);
+  }
+
+  #endFatally(error: GatewayError): void {
+    this.#options.log.error('the process ends', { error });
+    this.#options.log.flush();
+    this.#options.onFatal();
+  }
+}
+
+function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value));
+}

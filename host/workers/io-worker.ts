@@ -1,0 +1,186 @@
+// The thread that owns sockets: listeners, the mesh behind them, and this worker's part of the
+// shared memory. Whatever happens here, the listeners are closed before the thread ends, because
+// a uWebSockets app that is still open would take the whole process down with it.
+
+import { getHeapStatistics } from 'node:v8';
+import { parentPort, workerData } from 'node:worker_threads';
+import { openSnapshot, type Snapshot } from '../config/index.ts';
+import {
+  ERRORS,
+  type ErrorCode,
+  type Exchange,
+  GatewayError,
+  isGatewayError,
+  systemClock,
+  systemRandom,
+} from '../core/index.ts';
+import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
+import { instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
+import { Mesh } from '../mesh/index.ts';
+import { AccessLog, createPostedLog, LoopDelayMonitor } from '../telemetry/index.ts';
+import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
+import { HEARTBEAT_INTERVAL_MS } from './watchdog.ts';
+
+/** Above this share of the heap limit the worker ends itself while it still can: when V8 gives up,
+ *  nothing can be closed any more. */
+const HEAP_SHARE_MAX = 0.9;
+const STDOUT_FD = 1;
+
+const data = workerData as IoWorkerData;
+const port = parentPort!;
+
+function tell(message: FromIoWorker): void {
+  port.postMessage(message);
+}
+
+class IoWorker {
+  readonly #mesh: Mesh;
+  readonly #stats: StatsWriter;
+  readonly #accessLog: AccessLog | null;
+  readonly #delay: LoopDelayMonitor;
+  readonly #log;
+  readonly #heartbeat: NodeJS.Timeout;
+  #listeners: Listener[] = [];
+  #isEnding = false;
+
+  constructor(snapshot: Snapshot) {
+    const instance = instantiateEdge(data.image, data.workerIndex);
+    this.#log = createPostedLog({
+      level: snapshot.log.level,
+      clock: systemClock,
+      workerIndex: data.workerIndex,
+      post: (record) => tell({ kind: 'log', record }),
+    });
+    this.#stats = new StatsWriter(instance);
+    this.#accessLog = this.#createAccessLog(snapshot.log.access);
+    this.#mesh = new Mesh({
+      matcher: new Matcher(instance),
+      limiter: new Limiter(instance),
+      stats: this.#stats,
+      accessLog: this.#accessLog,
+      clock: systemClock,
+      random: systemRandom(),
+      onReleased: (generation) => tell({ kind: 'released', generation }),
+    });
+    this.#delay = new LoopDelayMonitor(this.#stats);
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS);
+  }
+
+  publish(publication: Publication): void {
+    this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+  }
+
+  async listen(snapshot: Snapshot): Promise<void> {
+    for (const { engine, port, address, tls } of snapshot.listeners) {
+      if (engine === 'node' && !data.servesNodeListeners) continue;
+      const options: ListenerOptions = {
+        port,
+        address,
+        tls,
+        clock: systemClock,
+        handler: (exchange: Exchange) => this.#mesh.handle(exchange),
+        onRefused: (code: ErrorCode) => this.#stats.refuse(ERRORS[code].reason),
+        onError: (error: unknown) => this.#onError(error),
+      };
+      this.#listeners.push(await (engine === 'node' ? listenNode(options) : listenUws(options)));
+    }
+  }
+
+  /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. */
+  async drain(timeoutMs: number): Promise<number> {
+    const deadlineMs = systemClock.nowMs() + timeoutMs;
+    for (const listener of this.#listeners) listener.stopAccepting();
+    while (this.#activeCount() > 0 && systemClock.nowMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    }
+    const abandoned = this.#activeCount();
+    await this.close();
+    return abandoned;
+  }
+
+  async close(): Promise<void> {
+    this.#isEnding = true;
+    clearInterval(this.#heartbeat);
+    this.#delay.stop();
+    for (const listener of this.#listeners) await listener.close();
+    this.#mesh.close();
+    await this.#accessLog?.close();
+  }
+
+  /** Ends the thread for a fault that it cannot go on with. */
+  async fail(error: unknown): Promise<never> {
+    const code = isGatewayError(error) ? error.code : 'GW_INTERNAL';
+    this.#stats.addCell('uncaughtErrors', 1);
+    tell({ kind: 'failed', code, detail: describe(error) });
+    if (!this.#isEnding) await this.close();
+    process.exit(1);
+  }
+
+  #activeCount(): number {
+    return this.#listeners.reduce((sum, listener) => sum + listener.activeCount(), 0);
+  }
+
+  #onError(error: unknown): void {
+    this.#stats.addCell('uncaughtErrors', 1);
+    const known = error instanceof Error ? error : new Error(String(error));
+    this.#log.error('an exchange failed', { error: known });
+  }
+
+  #beat(): void {
+    this.#stats.heartbeat();
+    this.#delay.sample();
+    this.#stats.setCell('connectionsOpen', this.#activeCount());
+    if (this.#accessLog !== null) {
+      this.#stats.setCell('logLinesWritten', this.#accessLog.linesWritten);
+      this.#stats.setCell('logLinesDropped', this.#accessLog.linesDropped);
+    }
+    const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+    if (used <= limit * HEAP_SHARE_MAX) return;
+    const detail = `heap of ${used} bytes, the limit is ${limit}`;
+    void this.fail(new GatewayError('GW_OVERLOADED', detail));
+  }
+
+  #createAccessLog(format: 'json' | 'text' | 'off'): AccessLog | null {
+    if (format === 'off') return null;
+    return new AccessLog({
+      format,
+      destination: STDOUT_FD,
+      onError: (error) => this.#log.error('cannot write the access log', { error }),
+    });
+  }
+}
+
+/** How often a drain looks whether it is done. */
+const DRAIN_LOOK_MS = 20;
+
+function describe(error: unknown): string {
+  if (isGatewayError(error)) return (error as GatewayError).detail;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+async function main(): Promise<void> {
+  const snapshot = openSnapshot(data.publication.snapshot);
+  const worker = new IoWorker(snapshot);
+  process.on('uncaughtException', (error) => void worker.fail(error));
+  process.on('unhandledRejection', (error) => void worker.fail(error));
+  port.on('message', (message: ToIoWorker) => {
+    if (message.kind === 'publish') {
+      worker.publish(message.publication);
+      tell({ kind: 'published', generation: message.publication.generation });
+      return;
+    }
+    void worker.drain(message.timeoutMs).then((abandoned) => {
+      tell({ kind: 'drained', abandoned });
+      process.exit(0);
+    });
+  });
+  try {
+    worker.publish(data.publication);
+    await worker.listen(snapshot);
+    tell({ kind: 'ready' });
+  } catch (error) {
+    await worker.fail(error);
+  }
+}
+
+await main();

@@ -1,0 +1,44 @@
+// What the main thread and the io workers say to each other. Requests never cross a thread; only
+// configurations, orders and their outcomes do.
+
+import type { ErrorCode } from '../core/index.ts';
+import type { EdgeImage } from '../kernels/index.ts';
+import type { LogRecord } from '../telemetry/index.ts';
+
+/** One published configuration, as every io worker gets it: nothing in it is copied. */
+export interface Publication {
+  readonly generation: number;
+  /** The FlatBuffer snapshot. */
+  readonly snapshot: SharedArrayBuffer;
+  readonly slots: PublishedSlots;
+}
+
+/** Where each route, service and endpoint counts: series slots by their index. Endpoints are
+ *  numbered through all services in order. On shared memory. */
+export interface PublishedSlots {
+  readonly routes: Int32Array;
+  readonly services: Int32Array;
+  readonly endpoints: Int32Array;
+}
+
+export interface IoWorkerData {
+  readonly image: EdgeImage;
+  readonly workerIndex: number;
+  /** The one worker that serves `node` listeners, which cannot share a port. */
+  readonly servesNodeListeners: boolean;
+  readonly publication: Publication;
+}
+
+export type ToIoWorker =
+  | { readonly kind: 'publish'; readonly publication: Publication }
+  | { readonly kind: 'drain'; readonly timeoutMs: number };
+
+export type FromIoWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'published'; readonly generation: number }
+  /** No exchange of this generation is in flight any more. */
+  | { readonly kind: 'released'; readonly generation: number }
+  | { readonly kind: 'drained'; readonly abandoned: number }
+  /** The worker ends itself, its listeners closed. */
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
+  | { readonly kind: 'log'; readonly record: LogRecord };

@@ -1,0 +1,61 @@
+// Watches over the io workers' heartbeats. A thread that is stuck cannot close its own listener,
+// and ending a thread with an open uWebSockets app aborts the process anyway, so a stuck worker
+// ends the whole process, with a reason; `serve --supervise` starts it again.
+
+import { HEADER_HEARTBEATS_OFFSET } from '../../assembly/shared/memory-map.ts';
+import type { Clock } from '../core/index.ts';
+
+/** How often a worker raises its heartbeat. */
+export const HEARTBEAT_INTERVAL_MS = 1_000;
+/** A worker that has been silent for this long is stuck: longer than any pause of the collector,
+ *  short enough that a load balancer in front has not yet given up on the whole machine. */
+export const HEARTBEAT_SILENCE_MS_MAX = 15_000;
+/** A gap this long between two looks means that the whole process stood still (a stopped process, a
+ *  suspended machine): that is no worker's fault, and all get their time anew. */
+const STANDSTILL_MS = 5_000;
+
+/** Raises this thread's heartbeat. */
+export function beat(memory: WebAssembly.Memory, workerIndex: number): void {
+  const words = new Int32Array(memory.buffer, HEADER_HEARTBEATS_OFFSET);
+  Atomics.add(words, workerIndex, 1);
+}
+
+export class Watchdog {
+  readonly #words: Int32Array;
+  readonly #clock: Clock;
+  readonly #seen = new Map<number, { beats: number; sinceMs: number }>();
+  #lookedMs: number;
+
+  constructor(memory: WebAssembly.Memory, clock: Clock) {
+    this.#words = new Int32Array(memory.buffer, HEADER_HEARTBEATS_OFFSET);
+    this.#clock = clock;
+    this.#lookedMs = clock.nowMs();
+  }
+
+  watch(workerIndex: number): void {
+    const beats = Atomics.load(this.#words, workerIndex);
+    this.#seen.set(workerIndex, { beats, sinceMs: this.#clock.nowMs() });
+  }
+
+  forget(workerIndex: number): void {
+    this.#seen.delete(workerIndex);
+  }
+
+  /** The workers that have been silent for too long. To be asked about once a second. */
+  stuck(): { workerIndex: number; silentMs: number }[] {
+    const nowMs = this.#clock.nowMs();
+    const stoodStill = nowMs - this.#lookedMs > STANDSTILL_MS;
+    this.#lookedMs = nowMs;
+    const found: { workerIndex: number; silentMs: number }[] = [];
+    for (const [workerIndex, state] of this.#seen) {
+      const beats = Atomics.load(this.#words, workerIndex);
+      if (beats !== state.beats || stoodStill) {
+        state.beats = beats;
+        state.sinceMs = nowMs;
+      } else if (nowMs - state.sinceMs > HEARTBEAT_SILENCE_MS_MAX) {
+        found.push({ workerIndex, silentMs: nowMs - state.sinceMs });
+      }
+    }
+    return found;
+  }
+}

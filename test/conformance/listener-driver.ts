@@ -1,0 +1,184 @@
+// Starts a fixture process for one engine, and talks to it over raw sockets, where every byte is
+// ours. A suite receives a Driver and does not know which engine answers.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
+import type { ListenerTls } from '../../host/config/index.ts';
+import type { FixtureEvent } from './listener-fixture.ts';
+
+export type Engine = 'uws' | 'node';
+
+/** Bytes to send, or a pause. Units: ms. */
+export type Step = string | Uint8Array | number;
+
+export interface RawAnswer {
+  /** Everything received, one char per byte. */
+  readonly text: string;
+  /** Whether the server closed before the client gave up. */
+  readonly isClosed: boolean;
+}
+
+export class Driver {
+  readonly engine: Engine;
+  port = 0;
+  #child: ChildProcess | null = null;
+  #nextId = 1;
+  readonly #waiting = new Map<number, (message: { result?: unknown; error?: string }) => void>();
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  async start(tls: ListenerTls | null = null): Promise<void> {
+    const child = fork('test/conformance/listener-fixture.ts', {
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#child = child;
+    child.on('message', (message: { id: number; result?: unknown; error?: string }) => {
+      this.#waiting.get(message.id)?.(message);
+      this.#waiting.delete(message.id);
+    });
+    child.on('exit', (code, signal) => {
+      const error = `the fixture ended with ${code ?? signal}`;
+      for (const settle of this.#waiting.values()) settle({ error });
+      this.#waiting.clear();
+      this.#child = null;
+    });
+    this.port = (await this.#ask('listen', { engine: this.engine, tls })) as number;
+  }
+
+  /** What happened since the last call. Fails when the process has ended. */
+  async events(): Promise<readonly FixtureEvent[]> {
+    return (await this.#ask('events')) as FixtureEvent[];
+  }
+
+  /** The events of one kind, as text; the others since the last call are lost. */
+  async texts(kind: FixtureEvent['kind']): Promise<string[]> {
+    return (await this.events()).filter((event) => event.kind === kind).map(({ text }) => text);
+  }
+
+  async counts(): Promise<{ readonly active: number; readonly connections: number }> {
+    return (await this.#ask('counts')) as { active: number; connections: number };
+  }
+
+  async stopAccepting(): Promise<void> {
+    await this.#ask('stop');
+  }
+
+  async closeListener(): Promise<void> {
+    await this.#ask('close');
+  }
+
+  /** Ends the process and returns its exit code. */
+  async stop(): Promise<number | null> {
+    const child = this.#child;
+    if (child === null) return null;
+    const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    child.disconnect();
+    return exited;
+  }
+
+  /** Sends raw bytes and collects the answer until the server closes or `patienceMs` are over
+   *  without a byte. */
+  raw(steps: readonly Step[], patienceMs = 250): Promise<RawAnswer> {
+    return new Promise((resolve) => {
+      const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
+      let text = '';
+      let timer: NodeJS.Timeout | undefined;
+      const finish = (isClosed: boolean) => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve({ text, isClosed });
+      };
+      const rearm = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => finish(false), patienceMs);
+      };
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1');
+        rearm();
+      });
+      socket.on('close', () => finish(true));
+      socket.on('error', () => {});
+      void send(socket, steps).then(rearm);
+    });
+  }
+
+  /** A socket for tests that drive it themselves. */
+  connect(): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        socket.on('error', () => {});
+        resolve(socket);
+      });
+    });
+  }
+
+  #ask(kind: string, more: object = {}): Promise<unknown> {
+    const child = this.#child;
+    if (child === null) return Promise.reject(new Error('the fixture process has ended'));
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, ({ result, error }) => {
+        if (error === undefined) resolve(result);
+        else reject(new Error(error));
+      });
+      child.send({ id, kind, ...more });
+    });
+  }
+}
+
+async function send(socket: Socket, steps: readonly Step[]): Promise<void> {
+  for (const step of steps) {
+    if (typeof step === 'number') await sleep(step);
+    else if (!socket.destroyed) {
+      socket.write(typeof step === 'string' ? Buffer.from(step, 'latin1') : step);
+    }
+  }
+}
+
+export function sleep(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}
+
+/** Waits until a condition holds; fails after 5 s. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  patienceMs = 5_000,
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += 10) {
+    if (await holds()) return;
+    await sleep(10);
+  }
+  throw new Error(`waited in vain until ${what}`);
+}
+
+/** A request's text; `lines` are header lines beyond Host. */
+export function request(method: string, target: string, lines: string[] = [], body = ''): string {
+  return `${[`${method} ${target} HTTP/1.1`, 'Host: h', ...lines].join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** The final status codes in an answer, in order. */
+export function statuses(text: string): number[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)]
+    .map((found) => Number(found[1]))
+    .filter((status) => status >= 200);
+}
+
+/** What stands behind the head of the first response. */
+export function bodyOf(text: string): string {
+  const mark = text.indexOf('\r\n\r\n');
+  return mark === -1 ? '' : text.slice(mark + 4);
+}
+
+/** A response header of the first response, or undefined. */
+export function headerOf(text: string, name: string): string | undefined {
+  const head = text.slice(0, text.indexOf('\r\n\r\n'));
+  const found = new RegExp(`^${name}: (.*)$`, 'im').exec(head.replaceAll('\r\n', '\n'));
+  return found?.[1];
+}

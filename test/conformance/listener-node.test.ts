@@ -1,0 +1,3 @@
+import { listenerSuite } from './listener.suite.ts';
+
+listenerSuite('node');

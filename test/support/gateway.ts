@@ -1,0 +1,138 @@
+// A real gateway process for tests: the built dist/sluice.js on free ports with a configuration in
+// a temporary folder, stopped by its process id.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const READY_MS_MAX = 20_000;
+const STOP_MS_MAX = 20_000;
+
+export interface GatewayProcess {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly configPath: string;
+  readonly child: ChildProcess;
+  /** What it has said on stderr, and on stdout. */
+  log(): string;
+  output(): string;
+  /** Replaces the configuration file; the gateway sees the change by itself. */
+  writeConfig(config: object): void;
+  /** Asks for a reload and returns the answer's body. */
+  reload(config: object): Promise<{ isTaken: boolean; generation: number }>;
+  metrics(): Promise<string>;
+  rssBytes(): number;
+  /** Stops it with SIGTERM and returns the exit code. */
+  stop(): Promise<number | null>;
+}
+
+export interface GatewayStart {
+  /** Given the ports, the configuration; `listen` and `admin` are filled in when absent. */
+  readonly config: object;
+  readonly flags?: readonly string[];
+  readonly nodeFlags?: readonly string[];
+  /** The program and its first arguments, instead of `node dist/sluice.js`. */
+  readonly command?: readonly string[];
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Starts a gateway and waits until it is ready. */
+export async function startGateway(start: GatewayStart): Promise<GatewayProcess> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-'));
+  const configPath = join(folder, 'sluice.yaml');
+  const port = await freePort();
+  const adminPort = await freePort();
+  const whole = (config: object) =>
+    JSON.stringify({
+      listen: [{ port, address: '127.0.0.1' }],
+      admin: { port: adminPort, address: '127.0.0.1' },
+      workers: { io: 2 },
+      log: { access: 'off' },
+      ...config,
+    });
+  writeFileSync(configPath, whole(start.config));
+  const program = start.command ?? [process.execPath, ...(start.nodeFlags ?? []), 'dist/sluice.js'];
+  const child = spawn(
+    program[0]!,
+    [...program.slice(1), 'serve', '-c', configPath, ...(start.flags ?? [])],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let log = '';
+  let output = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    log += chunk.toString();
+  });
+  child.stdout!.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  const exited = once(child, 'exit');
+  const adminUrl = `http://127.0.0.1:${adminPort}`;
+  const gateway: GatewayProcess = {
+    port,
+    adminPort,
+    url: `http://127.0.0.1:${port}`,
+    adminUrl,
+    configPath,
+    child,
+    log: () => log,
+    output: () => output,
+    writeConfig: (config) => writeFileSync(configPath, whole(config)),
+    reload: async (config) => {
+      writeFileSync(configPath, whole(config));
+      const response = await fetch(`${adminUrl}/reload`, { method: 'POST' });
+      return (await response.json()) as { isTaken: boolean; generation: number };
+    },
+    metrics: async () => (await fetch(`${adminUrl}/metrics`)).text(),
+    rssBytes: () => residentSizeBytes(child.pid!),
+    stop: async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+      await exited;
+      clearTimeout(timer);
+      rmSync(folder, { recursive: true, force: true });
+      return child.exitCode;
+    },
+  };
+  try {
+    await untilReady(gateway);
+  } catch (error) {
+    await gateway.stop();
+    throw error;
+  }
+  return gateway;
+}
+
+async function untilReady(gateway: GatewayProcess): Promise<void> {
+  const deadline = AbortSignal.timeout(READY_MS_MAX);
+  while (!deadline.aborted) {
+    if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) break;
+    try {
+      if ((await fetch(`${gateway.adminUrl}/readyz`)).ok) return;
+    } catch {
+      // It does not listen yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`the gateway does not get ready:\n${gateway.log()}`);
+}
+
+/** Resident memory of a process. Source: proc(5), /proc/[pid]/status. */
+export function residentSizeBytes(pid: number): number {
+  const found = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(found?.[1] ?? 0) * 1024;
+}
