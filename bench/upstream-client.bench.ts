@@ -32,7 +32,6 @@ const request: UpstreamRequest = {
     ...['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'],
   ],
   bodySizeBytes: 0,
-  isAscii: true,
   connectMs: 1000,
   requestMs: 5000,
   idleMs: 60_000,

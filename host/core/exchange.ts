@@ -28,7 +28,7 @@ export interface Exchange {
   /** All headers, checked: names are lower-case tokens, values hold no control characters. Values
    *  and the target are byte strings on both engines: one char per byte, so write them as latin1. */
   readonly headers: HeaderList;
-  /** Whether every header value and the target are ASCII, so that latin1 and UTF-8 agree. */
+  /** Whether every header value and the target are ASCII: bytes and text are the same. */
   readonly isAscii: boolean;
   /** The peer's address in text, IPv4 unmapped from IPv6. Costs a call on uWS at the first reading,
    *  which must come before the end: later it is `''`. */

@@ -1,5 +1,6 @@
-// Header lists: flat arrays [name, value, name, value, ...] with names in lower case. An array of
-// strings costs no allocation per header and keeps order and repetition, which an object loses.
+// Header lists: flat arrays [name, value, name, value, ...] with names in lower case and values as
+// byte strings (byte-string.ts). An array of strings costs no allocation per header and keeps order
+// and repetition, which an object loses.
 
 export type HeaderList = string[];
 
@@ -49,7 +50,8 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
-/** Whether a header value can be written without splitting a message.
+/** Whether a header value can be written without splitting a message: the byte string of a text is
+ *  good when the text is, for UTF-8 makes no control character of another one.
  *  Source: RFC 9110 section 5.5. */
 export function isHeaderValue(text: string): boolean {
   return !FORBIDDEN_IN_VALUE.test(text);

@@ -1,5 +1,11 @@
 // Ground floor: no I/O, no thread, no state beyond a clock and a generator of random numbers.
 
+export {
+  fromByteString,
+  isByteString,
+  shownByteString,
+  toByteString,
+} from './byte-string.ts';
 export type { Clock } from './clock.ts';
 export { ManualClock, systemClock } from './clock.ts';
 export type { ErrorCode, ErrorEntry, ErrorSource, RetryAdvice } from './errors.ts';

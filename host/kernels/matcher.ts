@@ -1,6 +1,7 @@
 // A worker's side of the router kernel: puts a request's bytes into its scratch area and reads the
-// result. Allocates nothing in match(). It refuses to parse: what it cannot hand over as bytes, a
-// regular expression, it leaves to its caller (`needsHostCheck`).
+// result. Texts are byte strings both ways, and meet the UTF-8 of the table's own. Allocates nothing
+// in match(). It refuses to parse: what it cannot hand over as bytes, a regular expression, it
+// leaves to its caller (`needsHostCheck`).
 
 import {
   HEADER_ACTIVE_TABLE_OFFSET,
@@ -10,12 +11,13 @@ import {
 } from '../../assembly/shared/memory-map.ts';
 import * as layout from '../../assembly/shared/router-layout.ts';
 import {
+  STATUS_BAD_PATH,
   STATUS_BAD_TABLE,
   STATUS_NOT_FOUND,
   STATUS_OK,
   STATUS_TOO_LONG,
 } from '../../assembly/shared/status.ts';
-import { AUTHORITY_SIZE_BYTES_MAX, TARGET_SIZE_BYTES_MAX } from '../core/index.ts';
+import { AUTHORITY_SIZE_BYTES_MAX, isByteString, TARGET_SIZE_BYTES_MAX } from '../core/index.ts';
 import type { EdgeInstance } from './edge-module.ts';
 import { commonMethodId } from './route-fields.ts';
 import { readCustomMethods, readHeaderFields } from './table-names.ts';
@@ -54,7 +56,6 @@ export class Matcher {
 
   #authority: string | null = null;
   #path = '';
-  #pathSize = 0;
   #query = '';
   #headers: readonly string[] = [];
 
@@ -96,9 +97,10 @@ export class Matcher {
   }
 
   /** The first candidate for a request against the held table.
-   *  Shape: `method` as sent; `authority` in lower case, with its port if any; `path` as received,
-   *  without query; `query` without `?`; `headers` flat, names in lower case.
-   *  Errors: STATUS_NOT_FOUND; STATUS_BAD_PATH; STATUS_TOO_LONG when path and query exceed
+   *  Shape: byte strings: `method` as sent; `authority` in lower case, with its port if any; `path`
+   *  as received, without query; `query` without `?`; `headers` flat, names in lower case.
+   *  Errors: STATUS_NOT_FOUND; STATUS_BAD_PATH, also for a path that is no byte string;
+   *  STATUS_TOO_LONG when path and query exceed
    *  TARGET_SIZE_BYTES_MAX, the authority AUTHORITY_SIZE_BYTES_MAX, the normalised path 128
    *  segments, or the values that conditions look at their area of 25,472 bytes.
    *  Cost: O(path + nodes on matching branches); headers and query are read only when a candidate
@@ -111,7 +113,6 @@ export class Matcher {
     headers: readonly string[],
   ): number {
     this.#path = path;
-    this.#pathSize = path.length;
     if (this.#table === 0) return this.#refuse(STATUS_NOT_FOUND);
     if (path.length + query.length > TARGET_SIZE_BYTES_MAX) return this.#refuse(STATUS_TOO_LONG);
     if (authority !== this.#authority) {
@@ -120,13 +121,12 @@ export class Matcher {
     }
     this.#query = query;
     this.#headers = headers;
-    let size = this.#writeShortAscii(path);
-    if (size < 0) {
-      size = this.#write(path, layout.PATH_OFFSET, layout.PATH_SIZE_BYTES_MAX);
+    if (path.length > SHORT_TEXT_LENGTH_MAX) {
+      if (!isByteString(path)) return this.#refuse(STATUS_BAD_PATH);
+      const size = this.#write(path, layout.PATH_OFFSET, layout.PATH_SIZE_BYTES_MAX);
       if (size > layout.PATH_SIZE_BYTES_MAX) return this.#refuse(STATUS_TOO_LONG);
-    }
-    this.#pathSize = size;
-    const route = this.#kernel.routerMatch(this.#worker, size, this.#methodId(method));
+    } else if (this.#writeShort(path) > 0xff) return this.#refuse(STATUS_BAD_PATH);
+    const route = this.#kernel.routerMatch(this.#worker, path.length, this.#methodId(method));
     return route === layout.ROUTER_NEEDS_FIELDS ? this.#nextWithFields() : route;
   }
 
@@ -158,7 +158,7 @@ export class Matcher {
   /** The path as matched: the very string given to match() when normalising left it as it was. */
   get normalisedPath(): string {
     const size = this.#resultWord(layout.RESULT_PATH_SIZE_OFFSET);
-    return size === this.#pathSize ? this.#path : this.#scratchText(0, size);
+    return size === this.#path.length ? this.#path : this.#scratchText(0, size);
   }
 
   /** What a prefix route matched beyond its prefix, with the `/` it begins with.
@@ -173,22 +173,20 @@ export class Matcher {
     return this.#words[this.#result + (offset >> 2)]!;
   }
 
-  /** Bytes and characters agree in a path that was neither changed nor holds more than ASCII. */
+  /** Normalising only ever shortens: a path of the same size is the same. */
   #pathText(start: number, end: number): string {
-    const isAsGiven =
-      this.#pathSize === this.#path.length &&
-      this.#resultWord(layout.RESULT_PATH_SIZE_OFFSET) === this.#pathSize;
+    const isAsGiven = this.#resultWord(layout.RESULT_PATH_SIZE_OFFSET) === this.#path.length;
     return isAsGiven ? this.#path.slice(start, end) : this.#scratchText(start, end);
   }
 
   #scratchText(start: number, end: number): string {
     const path = this.#scratch + layout.PATH_OFFSET;
-    return this.#bytes.toString('utf8', path + start, path + end);
+    return this.#bytes.toString('latin1', path + start, path + end);
   }
 
   /** A request that the kernel never sees leaves no candidates of an earlier one behind. */
   #refuse(status: number): number {
-    this.#words[this.#result + (layout.RESULT_PATH_SIZE_OFFSET >> 2)] = this.#pathSize;
+    this.#words[this.#result + (layout.RESULT_PATH_SIZE_OFFSET >> 2)] = this.#path.length;
     if (this.#table === 0) return status;
     this.#kernel.routerEnd(this.#worker);
     return status;
@@ -199,10 +197,10 @@ export class Matcher {
     return id >= 0 ? id : (this.#customMethods.get(method) ?? layout.METHOD_OTHER);
   }
 
-  /** Writes a short path, four characters at a time; -1 when it is long or more than ASCII. */
-  #writeShortAscii(path: string): number {
+  /** Writes a short path, four characters at a time. Returns all of them or-ed: above 0xff, it is
+   *  no byte string and nothing that was written means anything. */
+  #writeShort(path: string): number {
     const length = path.length;
-    if (length > SHORT_TEXT_LENGTH_MAX) return -1;
     const words = this.#words;
     let place = (this.#scratch + layout.PATH_OFFSET) >> 2;
     let seen = 0;
@@ -222,14 +220,14 @@ export class Matcher {
       word |= code << shift;
     }
     words[place] = word;
-    return seen < 0x80 ? length : -1;
+    return seen;
   }
 
-  /** Writes a text as UTF-8. Returns its size; more than `sizeMax` when it did not fit. */
+  /** Writes a byte string. Returns its size; more than `sizeMax`, and nothing is written, when it
+   *  does not fit. */
   #write(text: string, offset: number, sizeMax: number): number {
     if (text.length > sizeMax) return sizeMax + 1;
-    // Each area has more than 4 bytes after it, so that a text cut short shows as too long.
-    return this.#bytes.write(text, this.#scratch + offset, sizeMax + 4, 'utf8');
+    return this.#bytes.write(text, this.#scratch + offset, sizeMax, 'latin1');
   }
 
   #setHost(authority: string): number {

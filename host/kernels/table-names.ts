@@ -1,5 +1,5 @@
-// Reads the names that a placed table asks for back into maps, once per table and worker. Query
-// names are not read: the kernel looks them up itself.
+// Reads the names that a placed table asks for back into maps, once per table and worker, as byte
+// strings: so requests carry them. Query names are not read: the kernel looks them up itself.
 
 import {
   FIELD_INDEX_OFFSET,
@@ -22,7 +22,7 @@ export function readHeaderFields(memory: Buffer, table: number): Map<string, num
     const start = record + FIELD_NAME_OFFSET;
     const sizeBytes = memory.readInt32LE(record + FIELD_NAME_SIZE_OFFSET);
     if (memory.readInt32LE(record + FIELD_KIND_OFFSET) === FIELD_KIND_HEADER) {
-      const name = memory.toString('utf8', start, start + sizeBytes);
+      const name = memory.toString('latin1', start, start + sizeBytes);
       fields.set(name, memory.readInt32LE(record + FIELD_INDEX_OFFSET));
     }
     record = start + ((sizeBytes + 3) & ~3);
@@ -37,7 +37,7 @@ export function readCustomMethods(memory: Buffer, table: number): Map<string, nu
   let record = table + memory.readInt32LE(table + TABLE_METHODS_OFFSET);
   for (let index = 0; index < count; index++) {
     const sizeBytes = memory.readInt32LE(record);
-    const name = memory.toString('utf8', record + 4, record + 4 + sizeBytes);
+    const name = memory.toString('latin1', record + 4, record + 4 + sizeBytes);
     methods.set(name, METHOD_FIRST_CUSTOM + index);
     record += 4 + ((sizeBytes + 3) & ~3);
   }

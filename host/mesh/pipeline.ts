@@ -186,7 +186,6 @@ export class Mesh {
       target,
       headers,
       bodySizeBytes: exchange.bodySizeBytes,
-      isAscii: exchange.isAscii,
       connectMs: timeouts.connectMs,
       requestMs: timeouts.requestMs,
       idleMs: timeouts.idleMs,

@@ -1,5 +1,6 @@
 // What the router should find, said slowly: every route tested one by one in the order of
-// precedence. Shares no code with the kernel or with the compiler of tables.
+// precedence. Requests are byte strings, one character per byte; routes are Unicode text and are
+// made byte strings first. Shares no code with the kernel or with the compiler of tables.
 
 import type { FieldCondition, RouteSpec } from '../../host/core/index.ts';
 
@@ -26,14 +27,13 @@ export interface Outcome {
 }
 
 /** All candidates of a request, in order. */
-export function oracleOutcome(specs: readonly RouteSpec[], request: RouterRequest): Outcome {
+export function oracleOutcome(routes: readonly RouteSpec[], request: RouterRequest): Outcome {
+  const specs = routes.map(specAsBytes);
   const refusal = (end: Outcome['end']) => ({ candidates: [], end, normalisedPath: request.path });
   if (request.path.length + request.query.length > 8192) return refusal('too-long');
-  if (request.authority.length > 261 || Buffer.byteLength(request.path) > 8192) {
-    return refusal('too-long');
-  }
+  if (request.authority.length > 261) return refusal('too-long');
   if (request.path === '*') return refusal('not-found');
-  const path = oracleNormalisedPath(Buffer.from(request.path).toString());
+  const path = oracleNormalisedPath(request.path);
   if (path === null) return refusal('bad-path');
   if (path.split('/').length - 1 > 128) {
     return { candidates: [], end: 'too-long', normalisedPath: path };
@@ -133,14 +133,9 @@ function matchesRest(spec: RouteSpec, request: RouterRequest): boolean {
       if (equals < 0) return [decoded(part), ''];
       return [decoded(part.slice(0, equals)), decoded(part.slice(equals + 1))];
     });
-  const wantedQuery = spec.query.map((wanted) => ({
-    ...wanted,
-    name: bytesAsText(wanted.name),
-    value: bytesAsText(wanted.value),
-  }));
   return (
     spec.headers.every((wanted) => holds(wanted, headers)) &&
-    wantedQuery.every((wanted) => holds(wanted, query))
+    spec.query.every((wanted) => holds(wanted, query))
   );
 }
 
@@ -154,13 +149,43 @@ function holds({ name, op, value }: FieldCondition, fields: [string, string][]):
 
 /** A query's name or value, decoded to bytes, one character per byte. */
 function decoded(text: string): string {
-  return bytesAsText(text.replace(/\+/g, ' ')).replace(/%[0-9a-f]{2}/gi, (triplet) =>
-    String.fromCharCode(Number.parseInt(triplet.slice(1), 16)),
-  );
+  return text
+    .replace(/\+/g, ' ')
+    .replace(/%[0-9a-f]{2}/gi, (triplet) =>
+      String.fromCharCode(Number.parseInt(triplet.slice(1), 16)),
+    );
 }
 
-function bytesAsText(text: string): string {
-  return Buffer.from(text).toString('latin1');
+/** A text as the bytes of its UTF-8 form, one character per byte. */
+export function utf8Bytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function specAsBytes(spec: RouteSpec): RouteSpec {
+  const asBytes = (condition: FieldCondition): FieldCondition => ({
+    name: utf8Bytes(condition.name),
+    op: condition.op,
+    value: utf8Bytes(condition.value),
+  });
+  return {
+    host: utf8Bytes(spec.host),
+    path: utf8Bytes(spec.path),
+    methods: spec.methods.map(utf8Bytes),
+    headers: spec.headers.map(asBytes),
+    query: spec.query.map(asBytes),
+  };
+}
+
+/** A request written as Unicode text, as its bytes. */
+export function requestAsBytes(request: RouterRequest): RouterRequest {
+  const { method, authority, path, query, headers } = request;
+  return {
+    method: utf8Bytes(method),
+    authority: utf8Bytes(authority),
+    path: utf8Bytes(path),
+    query: utf8Bytes(query),
+    headers: headers.map(utf8Bytes),
+  };
 }
 
 function candidateOf(pattern: string, path: string, route: number): Candidate | null {

@@ -1,5 +1,6 @@
 // What routes mean, as a table of cases. Each runs on the oracle and on the kernel. A candidate is
 // written `route`, `route(param,param)`, `route+suffix` or `route?` where the host has to check.
+// Cases are Unicode text; the suite sends the bytes of its UTF-8 form.
 
 import type { FieldCondition, RouteSpec } from '../../host/core/index.ts';
 import type { RouterRequest } from './router-oracle.ts';
@@ -70,6 +71,20 @@ export const ROUTER_CASES: readonly RouterCase[] = [
       [get('/u/a%2Fb'), '0(a%2Fb)'],
       [get('/u/Grüße'), '0(Grüße)'],
       [get('/u/%7euser/o/%41'), '1(~user,A) 2(u,~user,o,A)'],
+    ],
+  },
+  {
+    title: 'a literal beyond ASCII matches its UTF-8 bytes and not its escapes',
+    routes: [route('/grün'), route('/č/{x}/*'), route('/a', { headers: [equals('x', 'grün')] })],
+    finds: [
+      [get('/grün'), '0'],
+      [get('/./grün'), '0'],
+      [get('/gr%C3%BCn'), ''],
+      [get('/grÃ¼n'), ''],
+      [get('/č/ü/ř'), '1(ü)+/ř'],
+      [get('/%63/../č/%C4%8D'), '1(%C4%8D)'],
+      [get('/a', { headers: ['x', 'grün'] }), '2'],
+      [get('/a', { headers: ['x', 'gr\u0308un'] }), ''],
     ],
   },
   {

@@ -6,7 +6,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { FieldCondition, RouteSpec } from '../../host/core/index.ts';
 import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
-import { oracleNormalisedPath, oracleOutcome, type RouterRequest } from './router-oracle.ts';
+import {
+  oracleNormalisedPath,
+  oracleOutcome,
+  type RouterRequest,
+  requestAsBytes,
+  utf8Bytes,
+} from './router-oracle.ts';
 import { RouterSubject } from './router-subject.ts';
 
 const seed = testSeed('router properties');
@@ -48,7 +54,11 @@ const specs: fc.Arbitrary<RouteSpec[]> = fc.array(
   { maxLength: 30 },
 );
 
-const pathSegments = fc.constantFrom(...literals, ...literals, '.', '..', '%61', '%2e%2E', '%7e');
+const pathSegments = fc.constantFrom(
+  ...literals,
+  ...literals,
+  ...['.', '..', '%61', '%2e%2E', '%7e', 'Ã©'],
+);
 const paths = fc.array(pathSegments, { maxLength: 5 }).map((segments) => `/${segments.join('/')}`);
 const queries = fc
   .array(
@@ -72,16 +82,19 @@ const queries = fc
   )
   .map((parts) => parts.join('&'));
 
-const requests: fc.Arbitrary<RouterRequest> = fc.record({
-  method: fc.constantFrom('GET', 'POST', 'PURGE', 'LINK', 'get', 'UNKNOWN'),
-  authority: fc.constantFrom(
-    ...['a.com', 'a.com:80', 'b.a.com', 'c.b.a.com:8080', 'x.com', '.com', '.a.com', 'com', ''],
-    ...['[::1]:80', '[::1]', 'other.org', 'a..com'],
-  ),
-  path: paths,
-  query: queries,
-  headers: fc.array(fc.tuple(names, values), { maxLength: 4 }).map((fields) => fields.flat()),
-});
+/** Written as text, sent as the bytes of its UTF-8 form. */
+const requests: fc.Arbitrary<RouterRequest> = fc
+  .record({
+    method: fc.constantFrom('GET', 'POST', 'PURGE', 'LINK', 'get', 'UNKNOWN'),
+    authority: fc.constantFrom(
+      ...['a.com', 'a.com:80', 'b.a.com', 'c.b.a.com:8080', 'x.com', '.com', '.a.com', 'com', ''],
+      ...['[::1]:80', '[::1]', 'other.org', 'a..com'],
+    ),
+    path: paths,
+    query: queries,
+    headers: fc.array(fc.tuple(names, values), { maxLength: 4 }).map((fields) => fields.flat()),
+  })
+  .map(requestAsBytes);
 
 describe('the router against its oracle', () => {
   it('finds the same candidates in the same order, with the same parameters', () => {
@@ -106,7 +119,15 @@ describe('the router against its oracle', () => {
       ...['/', '/', '.', '..', '%2e', '%2E', '%2f', '%2F', '%41', '%7E', 'a', '%', '%2', '%zz'],
       ...['%00', '%0a', '\\', '#', '\u0001', '\u007f', '%c3%a9', 'é', '𝄞', '?', 'a'.repeat(17)],
     );
-    const anyPath = fc.array(pieces, { maxLength: 24 }).map((parts) => `/${parts.join('')}`);
+    const bytes = fc.constantFrom('\x80', '\xc3', '\xff', '\xfe%41', '\xae');
+    const anyPath = fc
+      .array(
+        fc.oneof({ weight: 5, arbitrary: pieces.map(utf8Bytes) }, { weight: 1, arbitrary: bytes }),
+        {
+          maxLength: 24,
+        },
+      )
+      .map((parts) => `/${parts.join('')}`);
     subject.load([]);
     fc.assert(
       fc.property(anyPath, (path) => {
@@ -123,8 +144,11 @@ describe('the router against its oracle', () => {
     );
   });
 
-  it('survives any text in any place', () => {
-    const text = fc.string({ unit: 'binary', maxLength: 400 });
+  it('survives any bytes in any place', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 400 }).map(utf8Bytes),
+      fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+    );
     const table: RouteSpec[] = ['/', '/{x}', '/a/*', '/*', '~ x'].map((path, index) => ({
       host: index === 2 ? '*.a' : '',
       path,

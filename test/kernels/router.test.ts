@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { STATUS_NOT_FOUND, STATUS_TOO_LONG } from '../../assembly/shared/status.ts';
+import {
+  STATUS_BAD_PATH,
+  STATUS_NOT_FOUND,
+  STATUS_TOO_LONG,
+} from '../../assembly/shared/status.ts';
 import { isGatewayError, type RouteSpec } from '../../host/core/index.ts';
 import { encodeRouteTable, Matcher, RouteTables } from '../../host/kernels/index.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
@@ -12,6 +16,8 @@ import {
   type Outcome,
   oracleOutcome,
   type RouterRequest,
+  requestAsBytes,
+  utf8Bytes,
 } from './router-oracle.ts';
 import { RouterSubject } from './router-subject.ts';
 
@@ -45,8 +51,12 @@ for (const [name, outcome] of [
     for (const { title, routes, finds } of ROUTER_CASES) {
       it(title, () => {
         for (const [request, wanted] of finds) {
-          const found = outcomeText(outcome(routes, request));
-          assert.equal(found, wanted, `${request.method} ${request.authority} ${request.path}`);
+          const found = outcomeText(outcome(routes, requestAsBytes(request)));
+          assert.equal(
+            found,
+            utf8Bytes(wanted),
+            `${request.method} ${request.authority} ${request.path}`,
+          );
         }
       });
     }
@@ -56,12 +66,34 @@ for (const [name, outcome] of [
 describe('the matcher', () => {
   it('gives back the very path it was given when nothing changed, and the changed one else', () => {
     const { matcher } = loaded([spec('/*')]);
-    for (const path of ['/a/b', `/${'long'.repeat(40)}`, '/grün', '/a%2Fb', '/%00']) {
+    const green = utf8Bytes('/grün');
+    for (const path of ['/a/b', `/${'long'.repeat(40)}`, green, '/\xff', '/a%2Fb', '/%00']) {
       matcher.match('GET', 'h', path, '', []);
       assert.equal(matcher.normalisedPath, path);
     }
-    matcher.match('GET', 'h', '/grün/../%41/ü', '', []);
-    assert.equal(matcher.normalisedPath, '/A/ü');
+    matcher.match('GET', 'h', utf8Bytes('/grün/../%41/ü'), '', []);
+    assert.equal(matcher.normalisedPath, '/A/\xc3\xbc');
+    const long = `/x/../${'\xff\x80'.repeat(200)}/%41`;
+    matcher.match('GET', 'h', long, '', []);
+    assert.equal(matcher.normalisedPath, `/${'\xff\x80'.repeat(200)}/A`);
+  });
+
+  it('matches the bytes of a literal however the request cuts them, and never one byte alone', () => {
+    const { matcher } = loaded([spec('/ü'), spec('/\u00c3/{x}')]);
+    assert.equal(matcher.match('GET', 'h', '/\xc3\xbc', '', []), 0);
+    assert.equal(matcher.match('GET', 'h', '/\xfc', '', []), STATUS_NOT_FOUND);
+    assert.equal(matcher.match('GET', 'h', '/\xc3\x83/\xfc', '', []), 1);
+    assert.equal(matcher.param(0), '\xfc');
+  });
+
+  it('refuses a path that is no byte string, which written as bytes would be another', () => {
+    const { matcher } = loaded([spec('/a/b'), spec('/*')]);
+    // The low byte of U+012F is a slash.
+    for (const path of ['/a\u012fb', `/${'a'.repeat(100)}\u012fb`, '/\u010d', '/\u{1f600}']) {
+      assert.equal(matcher.match('GET', 'h', path, '', []), STATUS_BAD_PATH, path);
+      assert.equal(matcher.normalisedPath, path);
+      assert.equal(matcher.next(), STATUS_NOT_FOUND);
+    }
   });
 
   it('finds nothing more after the last candidate, a refusal, or a release', () => {

@@ -177,7 +177,6 @@ export function makeRequest(change: Partial<UpstreamRequest> = {}): UpstreamRequ
     target: '/',
     headers: ['host', 'test'],
     bodySizeBytes: 0,
-    isAscii: true,
     connectMs: 5000,
     requestMs: 10_000,
     idleMs: 10_000,

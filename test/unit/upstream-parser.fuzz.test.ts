@@ -4,8 +4,7 @@
 // Allowed differences, each on purpose:
 // - identical repeated content-length headers are one (RFC 9110 section 8.6); Node refuses them;
 // - bytes behind a response make Node refuse it; ours delivers it and then closes the connection;
-// - hop-by-hop headers and content-length are taken out of ours;
-// - values that are UTF-8 are decoded as such; Node decodes all as latin1.
+// - hop-by-hop headers and content-length are taken out of ours.
 
 import assert from 'node:assert/strict';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
@@ -43,7 +42,7 @@ function readOurs(bytes: Buffer, method: string, random: SeededRandom): Seen | n
   const parser = new ResponseParser({
     onHead: (code, list) => {
       status = code;
-      headers = list.map((text, index) => (index % 2 === 0 ? text : asBytes(text, bytes)));
+      headers = list;
     },
     onBody: (chunk) => {
       body += Buffer.from(chunk).toString('latin1');
@@ -64,12 +63,6 @@ function readOurs(bytes: Buffer, method: string, random: SeededRandom): Seen | n
   }
   if (!isComplete && !parser.finish()) return null;
   return { status, headers, body, hasLeftover: hasLeftover || offset < bytes.length };
-}
-
-/** The bytes a value had: those of its UTF-8 form if they were there, else of latin1. */
-function asBytes(text: string, bytes: Buffer): string {
-  const utf8 = Buffer.from(text, 'utf8');
-  return bytes.includes(utf8) ? utf8.toString('latin1') : text;
 }
 
 /** A socket that has already been told everything. */

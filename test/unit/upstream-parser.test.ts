@@ -140,9 +140,9 @@ describe('the response parser accepts', () => {
     });
   }
 
-  it('values of UTF-8 as such, and other bytes as latin1', () => {
+  it('values of any bytes, one character each', () => {
     const text = 'HTTP/1.1 200 OK\r\nA: \xc4\x8d\r\nB: \xe9\r\nContent-Length: 0\r\n\r\n';
-    assert.equal(parse(text).events[0], 'head 200 0 a|\u010d|b|\u00e9');
+    assert.equal(parse(text).events[0], 'head 200 0 a|\xc4\x8d|b|\xe9');
   });
 
   it('closing after close, HTTP/1.0 and bodies without an end', () => {

@@ -41,15 +41,57 @@ describe('the upstream pool', () => {
     await server.stop();
   });
 
-  it('sends a head that is not ASCII as UTF-8, so that no character becomes CR or LF', async () => {
-    const server = await echoServer();
+  it('sends every byte of target and values as it is, and gives them back so', async () => {
+    const bytes = '\x80\xc4\x8d\xff';
+    const server = await echoServer(`X-A: ${bytes}\r\n`);
     const pool = makePool({ port: server.port });
-    await exchange(pool, { headers: ['host', 'h', 'x-y', '\u010d\u010a'], isAscii: false });
-    const value = Buffer.from('\u010d\u010a', 'utf8').toString('latin1');
-    assert.equal(server.received[0], `GET / HTTP/1.1\r\nhost: h\r\nx-y: ${value}\r\n\r\n`);
+    const got = await exchange(pool, {
+      target: `/${bytes}?${bytes}`,
+      headers: ['host', 'h', 'x-y', bytes],
+    });
+    const head = `GET /${bytes}?${bytes} HTTP/1.1\r\nhost: h\r\nx-y: ${bytes}\r\n\r\n`;
+    assert.equal(server.received[0], head);
+    assert.deepEqual(got.headers, ['x-a', bytes]);
     pool.close();
     await server.stop();
   });
+
+  // latin1 keeps the low byte of a character: U+010D U+010A would be CR LF, and a header of its own.
+  for (const pipeline of [1, 4]) {
+    it(`refuses a head that is no byte string, pipeline ${pipeline}, and goes on`, async () => {
+      const server = await echoServer();
+      const pool = makePool({ port: server.port, pipeline, connectionsMax: 1 });
+      const bad = ['host', 'h', 'x-y', 'a\u010d\u010aevil: 1'];
+      // On no connection yet, on an idle one, behind one in flight, and with a body.
+      const calls = [
+        await exchange(pool, { headers: bad }),
+        await exchange(pool),
+        await exchange(pool, { headers: bad }),
+        await exchange(pool, { target: '/\u012f' }),
+        ...(await Promise.all([exchange(pool), exchange(pool, { headers: bad }), exchange(pool)])),
+      ];
+      const { call, recorder } = sendRecorded(pool, {
+        method: 'POST',
+        headers: bad,
+        bodySizeBytes: 3,
+      });
+      call.write(Buffer.from('abc'));
+      call.end();
+      calls.push(await recorder.over, await exchange(pool));
+      const outcomes = calls.map(({ status, error }) => error?.code ?? status);
+      const no = 'GW_INTERNAL';
+      assert.deepEqual(outcomes, [no, 200, no, no, 200, no, 200, no, 200]);
+      assert.match(calls[0]!.error!.detail, /above 0xff in the request head/);
+      assert.deepEqual(calls[0]!.error!.facts, { sent: 'nothing', connection: 'none' });
+      assert.equal(server.received.length, 1);
+      assert.equal(countHeads(server.received[0]!), 4);
+      assert.ok(!server.received[0]!.includes('evil'));
+      assert.equal(pool.activeCount, 0);
+      assert.equal(pool.idleCount, 1);
+      pool.close();
+      await server.stop();
+    });
+  }
 
   it('reuses the most recently used connection', async () => {
     const server = await echoServer();

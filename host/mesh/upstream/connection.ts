@@ -96,13 +96,15 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     return count < this.#owner.pipeline && call.isShareable && this.inFlight[0]!.isShareable;
   }
 
-  /** Sends a call. The caller has made sure that there is room. */
-  dispatch(call: Call): void {
+  /** Sends a call. The caller has made sure that there is room. False: its head cannot be sent,
+   *  nothing was, and the call is still the caller's. */
+  dispatch(call: Call): boolean {
+    const head = requestHead(call.request);
+    if (head === null) return false;
     const nowMs = this.#owner.clock.nowMs();
     call.carrier = this;
     this.inFlight.push(call);
     this.#lastActivityMs = nowMs;
-    const head = requestHead(call.request);
     if (call.hasBody) this.#dispatchBody(call, head);
     else {
       call.dueMs = nowMs + call.request.requestMs;
@@ -115,6 +117,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
         this.#noteFlushed();
       }
     }
+    return true;
   }
 
   /** Writes what was staged. */

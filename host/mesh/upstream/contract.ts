@@ -7,16 +7,14 @@ import type { ErrorCode, HeaderList } from '../../core/index.ts';
 export interface UpstreamRequest {
   /** A token, as it goes on the wire. */
   readonly method: string;
-  /** Path and query as they go on the wire: no space, no control character. */
+  /** Path and query as they go on the wire: a byte string, no space, no control character. */
   readonly target: string;
-  /** Final: lower-case names, checked values, with `host`; without `content-length`,
-   *  `transfer-encoding` and `connection`, which the client writes itself. */
+  /** Final: lower-case names, checked values as byte strings, with `host`; without
+   *  `content-length`, `transfer-encoding` and `connection`, which the client writes itself. A
+   *  request that holds a character above 0xff, here or in `target`, fails with GW_INTERNAL. */
   readonly headers: HeaderList;
   /** 0 for none, the exact size, or BODY_SIZE_UNKNOWN for a chunked body. */
   readonly bodySizeBytes: number;
-  /** Whether target and headers are ASCII. Otherwise the head is sent as UTF-8, never as latin1:
-   *  latin1 would cut U+010D down to a carriage return. */
-  readonly isAscii: boolean;
   /** For a connection to be had, waiting in the pool's queue included. */
   readonly connectMs: number;
   /** From the request's last byte, or its start where it has no body, to the response head. */
@@ -33,8 +31,8 @@ export interface FailureFacts {
 }
 
 export interface UpstreamHandler {
-  /** The response head, hop-by-hop headers and `content-length` taken out. `bodySizeBytes` is
-   *  exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size announced, if any. */
+  /** The response head, hop-by-hop headers and `content-length` taken out, values as byte
+   *  strings. `bodySizeBytes` is exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size announced, if any. */
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
   /** Body bytes, valid only during the call. After pause() at most one more read's bytes come. */
   onChunk(chunk: Uint8Array): void;

@@ -42,8 +42,6 @@ export class FieldScanner {
    */
   readonly spans = new Int32Array(4 * RESPONSE_HEADERS_COUNT_MAX);
   count = 0;
-  /** Whether every value is ASCII. */
-  isAscii = true;
   detail = '';
 
   /** Scans from `start` to the empty line. Names are put in lower case in place. Shape: the offset
@@ -51,7 +49,6 @@ export class FieldScanner {
   scan(bytes: Uint8Array, start: number, end: number): number {
     const spans = this.spans;
     let offset = start;
-    let seen = 0;
     let count = 0;
     for (;;) {
       if (offset >= end) return SCAN_INCOMPLETE;
@@ -59,7 +56,6 @@ export class FieldScanner {
         if (offset + 1 >= end) return SCAN_INCOMPLETE;
         if (bytes[offset + 1] !== LF) return this.#bad('a bare CR');
         this.count = count;
-        this.isAscii = seen < 0x80;
         return offset + 2;
       }
       if (count === RESPONSE_HEADERS_COUNT_MAX) {
@@ -78,10 +74,7 @@ export class FieldScanner {
       offset += 1;
       while (offset < end && (bytes[offset] === SPACE || bytes[offset] === TAB)) offset += 1;
       const valueStart = offset;
-      while (offset < end && IS_VALUE[bytes[offset]!] === 1) {
-        seen |= bytes[offset]!;
-        offset += 1;
-      }
+      while (offset < end && IS_VALUE[bytes[offset]!] === 1) offset += 1;
       if (offset < end && bytes[offset] !== CR) return this.#badValue(bytes[offset]!);
       if (offset + 1 >= end) return SCAN_INCOMPLETE;
       if (bytes[offset + 1] !== LF) return this.#bad('a bare CR');

@@ -106,8 +106,11 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
     this.#activeCount += 1;
     this.#addresses.touch();
     const connection = this.#connectionFor(call);
-    if (connection !== undefined) connection.dispatch(call);
-    else this.#enqueue(call);
+    if (connection === undefined) this.#enqueue(call);
+    else if (!connection.dispatch(call)) {
+      process.nextTick(refuseHead, call);
+      if (connection.inFlight.length === 0) this.onRoom(connection);
+    }
     return call;
   }
 
@@ -150,7 +153,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
       const call = this.#waiting.first;
       if (call === undefined || !connection.hasRoomFor(call)) break;
       this.#waiting.shift();
-      connection.dispatch(call);
+      if (!connection.dispatch(call)) process.nextTick(refuseHead, call);
     }
     if (connection.inFlight.length > 0) return;
     if (this.#isClosing || connection.isRetiring) {
@@ -297,6 +300,12 @@ function refuse(call: Call, pendingMax: number): void {
     const detail = `${pendingMax} requests wait for a connection, the limit is ${pendingMax}`;
     call.fail('GW_UPSTREAM_POOL_FULL', detail, facts);
   }
+}
+
+/** Later, as the caller of send() may not have its handle yet. */
+function refuseHead(call: Call): void {
+  const detail = 'a character above 0xff in the request head for the upstream';
+  call.fail('GW_INTERNAL', detail, { sent: 'nothing', connection: 'none' });
 }
 
 function removeFrom(list: Connection[], connection: Connection): void {

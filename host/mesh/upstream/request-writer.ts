@@ -1,16 +1,16 @@
-// Writes requests as bytes: a head as one string that is safe to send as latin1, and body bytes
-// framed and copied. It refuses nothing: method, target and headers were checked where they came in
-// (the listener) and where they were changed (configuration, filters).
+// Writes requests as bytes: a head as one string to be sent as latin1, and body bytes framed and
+// copied. It refuses a head that is no byte string, for latin1 would make a carriage return of
+// U+010D. All else was checked where it came in (the listener) or was changed (configuration).
 
-import { BODY_SIZE_UNKNOWN } from '../../core/index.ts';
+import { BODY_SIZE_UNKNOWN, isByteString } from '../../core/index.ts';
 import type { UpstreamRequest } from './contract.ts';
 
 /** What ends a chunked body. */
 export const LAST_CHUNK = '0\r\n\r\n';
 
-/** The head of a request. Every character of it is one byte: a head that is not ASCII holds the
- *  bytes of its UTF-8 form. Cost: O(head). */
-export function requestHead(request: UpstreamRequest): string {
+/** The head of a request, a byte string; null where it would be none, and must not be sent.
+ *  Cost: O(head); about 8 ns of it for the check, once the text is in one piece. */
+export function requestHead(request: UpstreamRequest): string | null {
   const { method, headers, bodySizeBytes } = request;
   let head = `${method} ${request.target} HTTP/1.1\r\n`;
   for (let index = 0; index < headers.length; index += 2) {
@@ -20,10 +20,10 @@ export function requestHead(request: UpstreamRequest): string {
   else if (bodySizeBytes > 0 || mayHaveBody(method)) {
     head += `content-length: ${bodySizeBytes}\r\n\r\n`;
   } else head += '\r\n';
-  return request.isAscii ? head : Buffer.from(head, 'utf8').toString('latin1');
+  return isByteString(head) ? head : null;
 }
 
-/** Joins a head that still waits (or `''`) and body bytes in one buffer of our own, framed as a
+/** Joins a head of requestHead() that still waits (or `''`) and body bytes in one buffer of our own, framed as a
  *  chunk where the body is chunked. `chunk` is copied. */
 export function bodyBytes(head: string, chunk: Uint8Array, request: UpstreamRequest): Buffer {
   const isChunked = request.bodySizeBytes === BODY_SIZE_UNKNOWN;

@@ -1,4 +1,5 @@
-// Turns the scanned fields of a response head into a header list and what its framing says. Headers
+// Turns the scanned fields of a response head into a header list and what its framing says. Values
+// are byte strings: they go on with the very bytes they came with, whatever those mean. Headers
 // that concern one connection only (RFC 9110 section 7.6.1) and those of the framing are taken out,
 // so that nothing downstream can repeat them by mistake.
 
@@ -13,7 +14,6 @@ const FRAMING = new Set(['content-length', 'transfer-encoding']);
 /** 15 digits stay below 2^53. */
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 const KEEP_ALIVE_TIMEOUT = /(?:^|[\s,;])timeout=([0-9]{1,9})(?:$|[\s,;])/i;
-const REPLACEMENT_CHARACTER = '\u{fffd}';
 
 export class ResponseFields {
   readonly #scanner = new FieldScanner();
@@ -49,9 +49,7 @@ export class ResponseFields {
     const { spans, count } = scanner;
     for (let at = 0; at < 4 * count; at += 4) {
       const name = text.slice(spans[at]! - start, spans[at + 1]! - start);
-      const value = scanner.isAscii
-        ? text.slice(spans[at + 2]! - start, spans[at + 3]! - start)
-        : decode(bytes, spans[at + 2]!, spans[at + 3]!);
+      const value = text.slice(spans[at + 2]! - start, spans[at + 3]! - start);
       if (!this.#take(name, value)) return SCAN_BAD;
       if (bytes[spans[at + 3]!] !== CR && FRAMING.has(name)) {
         // Node refuses a tab here; two readers must not disagree about framing.
@@ -155,10 +153,4 @@ export class ResponseFields {
     this.detail = detail;
     return SCAN_BAD;
   }
-}
-
-/** UTF-8 where the value is UTF-8, so that it goes on with the same bytes; else latin1. */
-function decode(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.toString('utf8', start, end);
-  return text.includes(REPLACEMENT_CHARACTER) ? bytes.toString('latin1', start, end) : text;
 }
