@@ -10,7 +10,9 @@ import {
   HEADERS_SIZE_BYTES_MAX,
   type HeaderList,
   isToken,
+  shownByteString,
   TARGET_SIZE_BYTES_MAX,
+  toByteString,
 } from '../core/index.ts';
 
 /** How the engine gives bytes above 0x7f: uWS as decoded UTF-8, with U+FFFD for what is none, node
@@ -236,7 +238,7 @@ function targetText(text: string, form: TextForm): string {
 function byteString(text: string, form: TextForm, what: string): string {
   if (form === 'utf8') {
     if (text.includes('\ufffd')) refuse('GW_PROTOCOL_MALFORMED', `${what} is not UTF-8`);
-    text = Buffer.from(text, 'utf8').toString('latin1');
+    text = toByteString(text);
   }
   facts.isAscii = false;
   return text;
@@ -254,6 +256,7 @@ function isUpgradeComplete(method: string): boolean {
 }
 
 /** What a client sent, short enough to be shown to it. */
-function shown(text: string): string {
-  return text.length <= 64 ? text : `${text.slice(0, 64)}…`;
+function shown(bytes: string): string {
+  const text = shownByteString(bytes);
+  return text.length <= 64 ? text : `${text.slice(0, 64).replace(/[\ud800-\udbff]$/, '')}…`;
 }

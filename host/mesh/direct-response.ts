@@ -2,7 +2,7 @@
 // redirect whose only changing part is Location.
 
 import type { RouteAction } from '../config/index.ts';
-import type { Exchange, HeaderList } from '../core/index.ts';
+import { type Exchange, type HeaderList, toByteString } from '../core/index.ts';
 import {
   applyHeaderOperations,
   type CompiledOperations,
@@ -19,12 +19,13 @@ export type DirectResponder = (
   extra: readonly string[],
 ) => boolean;
 
-/** Makes a fixed answer ready. A body without a content-type is text. */
+/** Makes a fixed answer ready: header values as byte strings, the body as UTF-8. A body without a
+ *  content-type is text. */
 export function compileRespond(
   action: Extract<RouteAction, { kind: 'respond' }>,
   operations: CompiledOperations | null,
 ): DirectResponder {
-  const headers: HeaderList = [...action.headers];
+  const headers: HeaderList = action.headers.map(toByteString);
   const hasType = headers.some((name, index) => index % 2 === 0 && name === 'content-type');
   if (action.body !== '' && !hasType) headers.push('content-type', 'text/plain; charset=utf-8');
   cleanResponseHeaders(headers, operations);

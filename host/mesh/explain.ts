@@ -1,13 +1,16 @@
 // Explains a match: which route takes a request, and why others whose host and path fit do not. It
 // asks the router kernel for the answer itself and looks at every route one by one for the reasons,
-// which no request ever waits for. At most CANDIDATES_COUNT_MAX are named.
+// which no request ever waits for. At most CANDIDATES_COUNT_MAX are named. Question and answer are
+// Unicode text; to the kernel goes what a client would send, the bytes of its UTF-8 form.
 
 import type { Snapshot } from '../config/index.ts';
 import {
   type FieldCondition,
+  fromByteString,
   GatewayError,
   joinedHeaderValue,
   type RouteSpec,
+  toByteString,
 } from '../core/index.ts';
 import { type Matcher, STATUS_BAD_PATH, STATUS_TOO_LONG } from '../kernels/index.ts';
 import { isPrefixPath, isRegexPath, parameterNames } from './path-parameters.ts';
@@ -58,21 +61,28 @@ function explain(matcher: Matcher, snapshot: Snapshot, question: MatchQuestion):
   const fitting = new Set<number>();
   let matched: string | null = null;
   let parameters: Record<string, string> = {};
-  let index = matcher.match(method, authority, path, query, headers);
+  let index = matcher.match(
+    method,
+    toByteString(authority),
+    toByteString(path),
+    toByteString(query),
+    headers.map(toByteString),
+  );
   if (index === STATUS_BAD_PATH || index === STATUS_TOO_LONG) {
     throw new GatewayError('GW_PROTOCOL_MALFORMED', `the path of ${path} is not allowed`);
   }
-  const normalised = matcher.normalisedPath;
+  const bytes = matcher.normalisedPath;
+  const normalised = fromByteString(bytes);
   for (; index >= 0 && candidates.length < CANDIDATES_COUNT_MAX; index = matcher.next()) {
     const { name, match } = snapshot.route(index);
     fitting.add(index);
-    const isMatch = !matcher.needsHostCheck || new RegexChecks([match]).matches(0, normalised);
+    const isMatch = !matcher.needsHostCheck || new RegexChecks([match]).matches(0, bytes);
     const why = isMatch ? '' : `the regular expression does not match ${normalised}`;
     candidates.push({ route: name, isMatch, why });
     if (isMatch && matched === null) {
       matched = name;
       const names = parameterNames(match.path);
-      const values = names.map((_, place) => matcher.param(place));
+      const values = names.map((_, place) => fromByteString(matcher.param(place)));
       parameters = Object.fromEntries(names.map((key, place) => [key, values[place]!]));
     }
   }

@@ -1,11 +1,17 @@
 // The header operations of a route, and what is taken from an upstream's response. The order is
 // remove, set, add; names that frame a message are refused, since they are the listener's and the
-// upstream client's to write.
+// upstream client's to write. Configured values are text and are made byte strings once, here.
 
 import type { HeaderOperations } from '../config/index.ts';
-import { GatewayError, type HeaderList, isFramingHeader, isHeaderValue } from '../core/index.ts';
+import {
+  GatewayError,
+  type HeaderList,
+  isFramingHeader,
+  isHeaderValue,
+  toByteString,
+} from '../core/index.ts';
 
-/** Operations made ready: one filter, and one list to put behind. */
+/** Operations made ready: one filter, and one list of byte strings to put behind. */
 export interface CompiledOperations {
   readonly removed: ReadonlySet<string>;
   readonly appended: readonly string[];
@@ -22,7 +28,7 @@ export function compileHeaderOperations(operations: HeaderOperations): CompiledO
   for (const list of [operations.set, operations.add]) {
     for (let index = 0; index < list.length; index += 2) {
       requireValue(list[index]!, list[index + 1]!);
-      appended.push(list[index]!, list[index + 1]!);
+      appended.push(list[index]!, toByteString(list[index + 1]!));
     }
   }
   for (const name of [...removed, ...appended.filter((_, index) => index % 2 === 0)]) {

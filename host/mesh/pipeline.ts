@@ -208,7 +208,7 @@ export class Mesh {
     const problem = problemResponse(code, detail);
     const headers: HeaderList = problem.headers;
     for (const text of extra) headers.push(text);
-    visit.bytesOut = problem.body.length;
+    visit.bytesOut = Buffer.byteLength(problem.body);
     visit.exchange.respond(problem.status, headers, problem.body);
     this.#recorder.record(visit, problem.status, ERRORS[code].reason, this.#clock.nowMs());
   }

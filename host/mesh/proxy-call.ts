@@ -116,7 +116,7 @@ export class ProxyCall implements UpstreamHandler {
     }
     const problem = problemResponse(code, detail);
     for (const text of this.#extra) problem.headers.push(text);
-    this.#visit.bytesOut = problem.body.length;
+    this.#visit.bytesOut = Buffer.byteLength(problem.body);
     exchange.respond(problem.status, problem.headers, problem.body);
     this.#finish(problem.status, reason);
   }

@@ -3,7 +3,7 @@
 // JavaScript's own engine cannot promise.
 
 import { RE2JS, type RE2JS as Regex } from 're2js';
-import { GatewayError, type RouteSpec } from '../core/index.ts';
+import { fromByteString, GatewayError, type RouteSpec } from '../core/index.ts';
 import { isRegexPath } from './path-parameters.ts';
 
 /** Instructions of a compiled pattern. A path of 8 KiB visits each once per character. */
@@ -28,10 +28,11 @@ export class RegexChecks {
   }
 
   /** Whether a route's pattern is found anywhere in a path; `^` and `$` anchor it. True for a
-   *  route without a pattern. Cost: O(path): about 2 us for a short path, 3 ms for
-   *  one of 8 KiB at worst. */
+   *  route without a pattern. `path`: a byte string; the pattern sees the text that it holds as
+   *  UTF-8, and U+FFFD for a byte that is none, as RE2 does. Cost: O(path): about 2 us for a short
+   *  path, 3 ms for one of 8 KiB at worst. */
   matches(route: number, path: string): boolean {
-    return this.#patterns[route]?.test(path) ?? true;
+    return this.#patterns[route]?.test(fromByteString(path)) ?? true;
   }
 }
 

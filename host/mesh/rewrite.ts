@@ -1,8 +1,8 @@
-// Path and host rewrites, and the targets of redirects. A template is cut once; what clients sent
-// goes into it as raw segments, and what comes out is checked again, because a parameter must never
+// Path and host rewrites, and the targets of redirects. A template is text and is cut once, its
+// literals made byte strings; what clients sent goes into it as raw segments, byte strings too, and what comes out is checked again, because a parameter must never
 // break out of its place: not out of the path, not into another host, not into another header.
 
-import type { Exchange } from '../core/index.ts';
+import { type Exchange, toByteString } from '../core/index.ts';
 import { isPrefixPath, type PathCapture, parameterNames } from './path-parameters.ts';
 
 /** Text, or the place of a path parameter. */
@@ -17,7 +17,7 @@ export type TemplateRenderer = (capture: PathCapture, query: string) => string |
  *  Shape: `/v2/{id}/*` on route `/api/{id}/*`. A last `/*` is the rest of a prefix route. */
 export function compilePathRewrite(template: string, routePath: string): TemplateRenderer | null {
   if (template === '') return null;
-  const { parts, hasRest } = cutTemplate(template, routePath);
+  const { parts, hasRest } = cutTemplate(template, routePath, toByteString);
   return (capture) => {
     let path = '';
     for (const part of parts) {
@@ -29,12 +29,15 @@ export function compilePathRewrite(template: string, routePath: string): Templat
   };
 }
 
-/** Makes the target of a redirect ready. The query of the request is kept, unless the template has
+/** Makes the target of a redirect ready. Bytes beyond ASCII, the template's and the client's, are
+ *  percent-encoded one by one. The query of the request is kept, unless the template has
  *  one of its own. A template that begins with a parameter is a path: `/` is put before it.
  *  Shape: `https://www.example.com/{x}/*`, or `/new/{x}?from={y}`. */
 export function compileRedirect(template: string, routePath: string): TemplateRenderer {
   const rooted = template.startsWith('{') ? `/${template}` : template;
-  const { parts, hasRest } = cutTemplate(rooted, routePath);
+  const { parts, hasRest } = cutTemplate(rooted, routePath, (text) =>
+    toByteString(text).replace(/[\x80-\xff]/g, encodeByte),
+  );
   const isRelative = rooted.startsWith('/');
   const hasQuery = rooted.includes('?');
   return (capture, query) => {
@@ -67,6 +70,7 @@ export function upstreamHost(
 function cutTemplate(
   template: string,
   routePath: string,
+  readyLiteral: (text: string) => string,
 ): { readonly parts: readonly Part[]; readonly hasRest: boolean } {
   const hasRest = isPrefixPath(routePath) && template.endsWith('/*');
   const text = hasRest ? template.slice(0, -2) : template;
@@ -76,7 +80,7 @@ function cutTemplate(
   for (const piece of text.split(/(\{[^{}]*\})/)) {
     const parameter = piece.startsWith('{') ? names.indexOf(piece.slice(1, -1)) : -1;
     if (piece === '') continue;
-    parts.push(parameter === -1 ? piece : { parameter, place: placeAfter(before) });
+    parts.push(parameter === -1 ? readyLiteral(piece) : { parameter, place: placeAfter(before) });
     before += piece;
   }
   return { parts, hasRest };
@@ -91,7 +95,7 @@ function placeAfter(before: string): Place {
 function fitted(part: Exclude<Part, string>, capture: PathCapture): string | null {
   const value = capture.values[part.parameter] ?? '';
   if (part.place === 'path') return encodePath(value);
-  if (part.place === 'query') return encodeQuery(value).replace(/[&=+;]/g, encodeCharacter);
+  if (part.place === 'query') return encodeQuery(value).replace(/[&=+;]/g, encodeByte);
   // In a host name only what may stand in one label: no dot, no port, no user.
   return /^[A-Za-z0-9-]{1,63}$/.test(value) ? value : null;
 }
@@ -117,19 +121,17 @@ function appendQuery(location: string, query: string): string {
   return `${location.slice(0, hash)}?${query}${location.slice(hash)}`;
 }
 
-/** Keeps what may stand in a path and the escapes that are there; encodes the rest. */
-function encodePath(text: string): string {
-  return text.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/gu, encodeCharacter);
+/** Keeps what may stand in a path and the escapes that are there; encodes the other bytes. What is
+ *  no byte stays, for isLocation() to refuse. */
+function encodePath(bytes: string): string {
+  return bytes.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/%\u0100-\uffff]/g, encodeByte);
 }
 
-function encodeQuery(text: string): string {
-  return text.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu, encodeCharacter);
+function encodeQuery(bytes: string): string {
+  return bytes.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%\u0100-\uffff]/g, encodeByte);
 }
 
-/** Percent-encodes one character as UTF-8; half a surrogate pair becomes U+FFFD. */
-function encodeCharacter(character: string): string {
-  const code = character.codePointAt(0)!;
-  if (code >= 0xd800 && code <= 0xdfff) return '%EF%BF%BD';
-  if (code < 128) return `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
-  return encodeURIComponent(character);
+/** Percent-encodes one character of a byte string. */
+function encodeByte(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }

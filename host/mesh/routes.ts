@@ -2,7 +2,7 @@
 // thousand of them cost a worker nothing until they are used.
 
 import type { RouteConfig, Snapshot } from '../config/index.ts';
-import type { Random } from '../core/index.ts';
+import { type Random, toByteString } from '../core/index.ts';
 import type { Limiter, LimiterPolicy } from '../kernels/index.ts';
 import type { ClientAddress } from './client-address.ts';
 import {
@@ -140,7 +140,7 @@ export class RouteSet {
           split: new ServiceSplit(action.to, this.#deps.random),
           hashKeys,
           rewritePath: compilePathRewrite(action.rewrite.path, match.path),
-          rewriteHost: action.rewrite.host,
+          rewriteHost: toByteString(action.rewrite.host),
         };
         return { kind: 'proxy', proxy };
       }

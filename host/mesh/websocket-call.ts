@@ -45,7 +45,7 @@ export function callWebSocket(
     body: string | Uint8Array,
   ) => {
     status = given;
-    visit.bytesOut = body.length;
+    visit.bytesOut = Buffer.byteLength(body);
     for (const text of to.extra) headers.push(text);
     exchange.respond(given, headers, body);
   };

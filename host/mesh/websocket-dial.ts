@@ -7,7 +7,9 @@ import { WebSocket } from 'ws';
 import type { EndpointConfig } from '../config/index.ts';
 import {
   type ErrorCode,
+  GatewayError,
   type HeaderList,
+  isByteString,
   RESPONSE_HEADERS_SIZE_BYTES_MAX,
   WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
   WEBSOCKET_REFUSAL_SIZE_BYTES_MAX,
@@ -20,9 +22,10 @@ export interface WebSocketDialOptions {
   readonly endpoint: Pick<EndpointConfig, 'protocol' | 'host' | 'port'>;
   /** PEM text of the authorities to trust, and the name to check; `''` for the usual. */
   readonly tls: { readonly caPem: string; readonly serverName: string };
-  /** Path and query as they go on the wire. */
+  /** Path and query as they go on the wire: a byte string. */
   readonly target: string;
-  /** With `host`, without what concerns one hop; `sec-websocket-*` in it is ignored. */
+  /** With `host`, without what concerns one hop, values as byte strings; `sec-websocket-*` in it
+   *  is ignored. */
   readonly headers: HeaderList;
   /** For the connection, TLS included. */
   readonly connectMs: number;
@@ -46,13 +49,15 @@ export class WebSocketDial {
   #protocol = '';
   #timer: NodeJS.Timeout | null = null;
 
-  /** Starts the handshake. Errors: a TypeError or SyntaxError for options that cannot be sent. */
+  /** Starts the handshake. Errors: GW_INTERNAL for a target or a value that is no byte string; a
+   *  TypeError or SyntaxError for other options that cannot be sent. */
   constructor(
     options: WebSocketDialOptions,
     protocols: readonly string[],
     handler: WebSocketDialHandler,
   ) {
     const { endpoint, tls } = options;
+    requireByteStrings(options);
     const scheme = endpoint.protocol === 'https' ? 'wss' : 'ws';
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     this.#options = options;
@@ -82,7 +87,7 @@ export class WebSocketDial {
 
   #sendRequest(request: ClientRequest): void {
     // As it stands: a URL parser would tidy up what the client wrote.
-    request.path = binaryText(this.#options.target);
+    request.path = this.#options.target;
     const connected = this.#options.endpoint.protocol === 'https' ? 'secureConnect' : 'connect';
     request.once('socket', (socket) => {
       socket.once(connected, () => {
@@ -171,6 +176,13 @@ function codeOf(
   return isSystem ? 'GW_UPSTREAM_RESET' : 'GW_UPSTREAM_BAD_RESPONSE';
 }
 
+/** `node:http` writes byte strings as they are, and cuts a target's other characters to bytes. */
+function requireByteStrings({ target, headers }: WebSocketDialOptions): void {
+  if (isByteString(target) && headers.every(isByteString)) return;
+  const detail = 'a character above 0xff in the request head for the upstream';
+  throw new GatewayError('GW_INTERNAL', detail);
+}
+
 /** Headers for `node:http`: repeated names as lists, and without the handshake's own, which `ws`
  *  writes. */
 function headerRecord(headers: HeaderList): Record<string, string | string[]> {
@@ -178,18 +190,12 @@ function headerRecord(headers: HeaderList): Record<string, string | string[]> {
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
     if (name.startsWith('sec-websocket-')) continue;
-    const value = binaryText(headers[index + 1]!);
+    const value = headers[index + 1]!;
     const before = record[name];
     if (before === undefined) record[name] = value;
     else record[name] = Array.isArray(before) ? [...before, value] : [before, value];
   }
   return record;
-}
-
-/** Text whose code units are the bytes of its UTF-8 form, which `node:http` writes as they are. */
-function binaryText(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly ASCII
-  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
 const NOT_FOR_CLIENTS = new Set([
@@ -204,15 +210,14 @@ const NOT_FOR_CLIENTS = new Set([
   'upgrade',
 ]);
 
-/** The headers of a refusal, without what concerns the upstream's hop. */
+/** The headers of a refusal as byte strings, without what concerns the upstream's hop. */
 function responseHeaders(response: IncomingMessage): HeaderList {
   const listed = (response.headers.connection ?? '').toLowerCase().split(/\s*,\s*/);
   const headers: HeaderList = [];
   for (let index = 0; index < response.rawHeaders.length; index += 2) {
     const name = response.rawHeaders[index]!.toLowerCase();
     if (NOT_FOR_CLIENTS.has(name) || listed.includes(name)) continue;
-    const value = response.rawHeaders[index + 1]!;
-    headers.push(name, Buffer.from(value, 'latin1').toString('utf8'));
+    headers.push(name, response.rawHeaders[index + 1]!);
   }
   return headers;
 }

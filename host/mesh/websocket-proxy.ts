@@ -11,6 +11,7 @@ import {
   type ErrorCode,
   type Exchange,
   type HeaderList,
+  isGatewayError,
   isToken,
   joinedHeaderValue,
   WEBSOCKET_PROTOCOLS_COUNT_MAX,
@@ -122,7 +123,8 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
       });
     } catch (cause) {
       // `ws` and `node:http` throw for a header or a path that they will not write.
-      this.#fail('GW_PROTOCOL_MALFORMED', cause instanceof Error ? cause.message : String(cause));
+      if (isGatewayError(cause)) this.#fail(cause.code, cause.detail);
+      else this.#fail('GW_PROTOCOL_MALFORMED', cause instanceof Error ? cause.message : `${cause}`);
     }
   }
 

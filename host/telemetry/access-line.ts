@@ -1,13 +1,16 @@
 // One line of the access log from one finished request. Lines are ASCII whatever a client sends:
 // JSON escapes the rest as \uXXXX, so that a parser gives back the exact text, and text escapes it
-// as \xXX as nginx does, so that no control character ever reaches a terminal.
+// as \xXX as nginx does, so that no control character ever reaches a terminal. A path that is UTF-8
+// is decoded for JSON; text shows its bytes.
+
+import { shownByteString } from '../core/index.ts';
 
 export interface AccessEntry {
   /** When the request began. Units: ms, wall clock. */
   readonly wallMs: number;
   readonly clientAddress: string;
   readonly method: string;
-  /** As received, with its query if the caller wants it logged. */
+  /** As received, a byte string, with its query if the caller wants it logged. */
   readonly path: string;
   readonly protocol: string;
   /** Names, `''` where there is none. */
@@ -39,7 +42,7 @@ const PLAIN_WORD = /^[!#-[\]-~]+$/;
 export function jsonLine(entry: AccessEntry, time: string): string {
   return (
     `{"time":"${time}","client":"${json(entry.clientAddress)}",` +
-    `"method":"${json(entry.method)}","path":"${json(entry.path)}",` +
+    `"method":"${json(entry.method)}","path":"${jsonBytes(entry.path)}",` +
     `"protocol":"${json(entry.protocol)}","route":"${json(entry.route)}",` +
     `"service":"${json(entry.service)}","endpoint":"${json(entry.endpoint)}",` +
     `"status":${whole(entry.status)},"reason":${whole(entry.reason)},` +
@@ -88,6 +91,11 @@ function json(text: string): string {
     else escaped += `\\u${unit.toString(16).padStart(4, '0')}`;
   }
   return escaped;
+}
+
+function jsonBytes(bytes: string): string {
+  if (bytes.length <= ACCESS_FIELD_LENGTH_MAX && PLAIN.test(bytes)) return bytes;
+  return json(shownByteString(bytes));
 }
 
 function plain(text: string): string {

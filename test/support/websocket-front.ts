@@ -73,7 +73,7 @@ function upgradeExchange(request: IncomingMessage, socket: Socket, head: Buffer)
       for (let index = 0; index < list.length; index += 2) {
         lines.push(`${list[index]}: ${list[index + 1]}`);
       }
-      socket.end(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), bytes]));
+      socket.end(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]));
     },
     acceptWebSocket(protocol: string, peer: WebSocketPeer) {
       if (isEnded) return null;

@@ -73,7 +73,7 @@ const entries: fc.Arbitrary<AccessEntry> = fc.record({
   wallMs: fc.double(),
   clientAddress: hostile,
   method: hostile,
-  path: hostile,
+  path: hostile.map((text) => Buffer.from(text, 'utf8').toString('latin1')),
   protocol: hostile,
   route: hostile,
   service: hostile,
@@ -115,13 +115,26 @@ describe('access log lines', () => {
     );
   });
 
+  it('a path that is UTF-8 is text in JSON and bytes in text, any other is bytes in both', () => {
+    for (const [path, json, text] of [
+      ['/gr\xc3\xbcn?\xc4\x8d', '/gr\\u00fcn?\\u010d', '/gr\\xC3\\xBCn?\\xC4\\x8D'],
+      ['/\xf0\x9f\x98\x80', '/\\ud83d\\ude00', '/\\xF0\\x9F\\x98\\x80'],
+      ['/\xc3\xbc/\xff', '/\\u00c3\\u00bc/\\u00ff', '/\\xC3\\xBC/\\xFF'],
+    ] as const) {
+      assert.ok(jsonLine({ ...ENTRY, path }, TIME).includes(`"path":"${json}"`), path);
+      assert.ok(textLine({ ...ENTRY, path }, TIME).includes(`"GET ${text} HTTP/1.1"`), path);
+    }
+  });
+
   it('JSON gives back exactly what a client sent', () => {
     const check = (entry: AccessEntry) => {
       const line = jsonLine(entry, TIME);
       assert.match(line, /^[ -~]*\n$/, 'a line is ASCII and ends once');
       const parsed = JSON.parse(line) as Record<string, unknown>;
       assert.equal(parsed.client, entry.clientAddress);
-      for (const key of ['method', 'path', 'protocol', 'route', 'service', 'endpoint'] as const) {
+      const text = Buffer.from(entry.path, 'latin1').toString('utf8');
+      assert.equal(parsed.path, text.includes('\ufffd') ? entry.path : text);
+      for (const key of ['method', 'protocol', 'route', 'service', 'endpoint'] as const) {
         assert.equal(parsed[key], entry[key]);
       }
       assert.equal(parsed.traceId, entry.traceId);

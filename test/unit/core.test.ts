@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   ERRORS,
+  fromByteString,
   GatewayError,
   headerValue,
+  isByteString,
   isGatewayError,
   isHeaderValue,
   isToken,
@@ -15,8 +17,38 @@ import {
   removeHeader,
   SeededRandom,
   setHeader,
+  shownByteString,
   systemClock,
+  toByteString,
 } from '../../host/core/index.ts';
+
+describe('byte strings', () => {
+  const EVERY_BYTE = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte));
+
+  it('are the UTF-8 bytes of a text, and back', () => {
+    for (const text of ['', 'plain', 'grün', '\u010d\u010a', '𝄞', EVERY_BYTE]) {
+      const bytes = toByteString(text);
+      assert.ok(isByteString(bytes));
+      assert.deepEqual(Buffer.from(bytes, 'latin1'), Buffer.from(text, 'utf8'));
+      assert.equal(fromByteString(bytes), text);
+      assert.equal(shownByteString(bytes), text);
+    }
+    assert.equal(toByteString('a\ud800'), 'a\xef\xbf\xbd');
+  });
+
+  it('that are no UTF-8 are U+FFFD in text, and stay as they are for people', () => {
+    assert.equal(fromByteString('a\xff\xc3\xbc'), 'a\ufffdü');
+    assert.equal(shownByteString('a\xff\xc3\xbc'), 'a\xff\xc3\xbc');
+  });
+
+  it('end at 0xff', () => {
+    assert.ok(isByteString(EVERY_BYTE));
+    for (const text of ['\u0100', `${EVERY_BYTE}\u010d`, '\ud800', '\uffff', '𝄞']) {
+      assert.ok(!isByteString(text));
+      assert.equal(shownByteString(text), text);
+    }
+  });
+});
 
 describe('units', () => {
   it('reads durations, sizes and percentages, and nothing else', () => {

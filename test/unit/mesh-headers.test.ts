@@ -368,6 +368,13 @@ describe('header operations', () => {
     assert.deepEqual(headers, ['a', '1']);
   });
 
+  it('send configured text as the bytes of its UTF-8 form', () => {
+    const operations = compileHeaderOperations({ remove: [], set: ['a', 'ü'], add: ['b', 'č1'] });
+    const headers = ['c', '\xfc'];
+    applyHeaderOperations(headers, operations);
+    assert.deepEqual(headers, ['c', '\xfc', 'a', '\xc3\xbc', 'b', '\xc4\x8d1']);
+  });
+
   it('refuse framing headers and values that would split a message', () => {
     const none = { remove: [], set: [], add: [] };
     for (const bad of [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { SeededRandom } from '../../host/core/index.ts';
+import { SeededRandom, toByteString } from '../../host/core/index.ts';
 import { compileRedirectResponse, compileRespond } from '../../host/mesh/direct-response.ts';
 import { compileHeaderOperations } from '../../host/mesh/header-operations.ts';
 import { isPrefixPath, NO_CAPTURE, parameterNames } from '../../host/mesh/path-parameters.ts';
@@ -13,8 +13,11 @@ import { exchangeOf } from '../support/exchange.ts';
 import { testSeed } from '../support/seed.ts';
 
 const seed = testSeed('mesh-rewrite');
-/** What clients may try to put into a captured segment. */
-const hostile = fc.string({ unit: 'binary', maxLength: 20 });
+/** What clients may try to put into a captured segment: a byte string, of UTF-8 or not. */
+const hostile = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 20 }).map(toByteString),
+  fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+);
 
 describe('path parameters', () => {
   it('are named in order', () => {
@@ -39,6 +42,7 @@ describe('path rewrites', () => {
     ['/fixed', '/old/*', [], '/a', '/fixed'],
     ['/literal/*', '/no-prefix', [], '', '/literal/*'],
     ['/{unknown}', '/a', [], '', '/{unknown}'],
+    ['/{id}/ü/*', '/api/{id}/*', ['\xc4\x8d'], '/\xff', '/\xc4\x8d/\xc3\xbc/\xff'],
     ['/{id}', '/api/{id}', ['a b'], '', null],
     ['/{id}', '/api/{id}', ['a\r\nx: y'], '', null],
     ['/{id}', '/api/{id}', ['a?b'], '', null],
@@ -106,9 +110,21 @@ describe('redirects', () => {
     { to: '/*', route: '/a/*', rest: '/\\evil.com', location: '/%5Cevil.com' },
     { to: '{x}', route: '/{x}', values: ['javascript:alert(1)'], location: '/javascript:alert(1)' },
     { to: '/n?id={id}', route: '/{id}', values: ['a&b=c+d'], location: '/n?id=a%26b%3Dc%2Bd' },
-    { to: '/n/{id}', route: '/{id}', values: ['a"<č>'], location: '/n/a%22%3C%C4%8D%3E' },
-    { to: '/n', route: '/a', query: 'a=č"', location: '/n?a=%C4%8D%22' },
-    { to: '/n/{id}', route: '/{id}', values: ['\ud800'], location: '/n/%EF%BF%BD' },
+    {
+      to: '/n/{id}',
+      route: '/{id}',
+      values: [toByteString('a"<č>')],
+      location: '/n/a%22%3C%C4%8D%3E',
+    },
+    { to: '/n', route: '/a', query: toByteString('a=č"'), location: '/n?a=%C4%8D%22' },
+    // Bytes that are no UTF-8 are encoded as they came; what is no byte is refused.
+    { to: '/n/{id}', route: '/{id}', values: ['\xff\xc4'], location: '/n/%FF%C4' },
+    { to: '/n?x={id}', route: '/{id}', values: ['\x80&'], location: '/n?x=%80%26' },
+    { to: '/n/{id}', route: '/{id}', values: ['\u010d'], location: null },
+    { to: '/n', route: '/a', query: '\ud800', location: null },
+    // The template's own text is encoded too.
+    { to: '/grün/{id}', route: '/{id}', values: ['7'], location: '/gr%C3%BCn/7' },
+    { to: 'https://e.com/č?q=ř#š', route: '/a', location: 'https://e.com/%C4%8D?q=%C5%99#%C5%A1' },
   ];
   for (const { to, route, values = [], rest = '', query = '', location } of cases) {
     it(`${route} to ${to} with ${JSON.stringify([...values, rest, query])} is ${location}`, () => {
@@ -137,13 +153,13 @@ describe('redirects', () => {
 describe('direct answers', () => {
   it('are the configured status, headers and body, with the route’s operations', () => {
     const operations = compileHeaderOperations({ remove: [], set: ['x-a', '1'], add: [] });
-    const action = { kind: 'respond' as const, status: 200, headers: ['x-b', '2'], body: 'héy' };
+    const action = { kind: 'respond' as const, status: 200, headers: ['x-b', 'č'], body: 'héy' };
     const respond = compileRespond(action, operations);
     const exchange = exchangeOf();
     assert.ok(respond(exchange, NO_CAPTURE, ['ratelimit', 'x']));
     assert.deepEqual(exchange.sent, {
       status: 200,
-      headers: ['x-b', '2', 'content-type', 'text/plain; charset=utf-8', 'x-a', '1'].concat([
+      headers: ['x-b', '\xc4\x8d', 'content-type', 'text/plain; charset=utf-8', 'x-a', '1'].concat([
         'ratelimit',
         'x',
       ]),
@@ -255,6 +271,16 @@ describe('regular expressions in paths', () => {
     assert.ok(!checks.matches(0, '/v12/xy') && !checks.matches(0, '/a/v1/x'));
     assert.ok(checks.matches(1, '/anything'));
     assert.ok(checks.matches(2, '/a/xyz') && !checks.matches(2, '/a'));
+  });
+
+  it('see the text that a byte string holds, and U+FFFD for a byte that is none', () => {
+    const checks = new RegexChecks([{ path: '~ ^/gr.n$' }, { path: '~ ^/grün' }, { path: '~ ü' }]);
+    const green = '/gr\xc3\xbcn';
+    assert.ok(checks.matches(0, green) && checks.matches(1, green) && checks.matches(2, green));
+    assert.ok(checks.matches(0, '/gr\xfcn'));
+    assert.ok(!checks.matches(1, '/gr\xfcn') && !checks.matches(2, '/gr\xfcn'));
+    // A byte elsewhere that is no UTF-8 hides nothing from a pattern.
+    assert.ok(checks.matches(1, `${green}/\xff`));
   });
 
   it('stay linear where JavaScript’s engine would not end', () => {

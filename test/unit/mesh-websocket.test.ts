@@ -153,13 +153,13 @@ describe('a proxied WebSocket', () => {
     const upstream = createTcpServer((socket) => {
       socket.on('error', () => {});
       socket.once('data', (bytes) => {
-        lines.push(bytes.toString().split('\r\n')[0]!);
+        lines.push(bytes.toString('latin1').split('\r\n')[0]!);
         socket.end('HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n');
       });
     });
     cleanups.push(() => closeAll(upstream as unknown as Server, []));
     const port = await listenLocal(upstream as unknown as Server);
-    const targets = ['/a/%2e%2e/b|c?x="y"', '//host/path', '/č?ř'];
+    const targets = ['/a/%2e%2e/b|c?x="y"', '//host/path', '/\xc4\x8d?\xc5\x99', '/\xff?\x80'];
     for (const target of targets) {
       const gateway = await startGateway(port, { target });
       assert.equal((await refusedWith(gateway.url)).status, 404);
@@ -168,6 +168,23 @@ describe('a proxied WebSocket', () => {
       lines,
       targets.map((target) => `GET ${target} HTTP/1.1`),
     );
+  });
+
+  it('never writes a target or a value that is no byte string', async () => {
+    // Cut to bytes, U+010D U+010A would be CR LF and what follows another header.
+    for (const bad of [
+      { target: '/\u010d\u010aevil: 1' },
+      { headers: ['x', '\u010d\u010ae: 1'] },
+    ]) {
+      let accepted = 0;
+      const upstream = createTcpServer(() => accepted++);
+      cleanups.push(() => closeAll(upstream as unknown as Server, []));
+      const gateway = await startGateway(await listenLocal(upstream as unknown as Server), bad);
+      const refused = await refusedWith(gateway.url);
+      assert.equal(refused.status, 500);
+      assert.equal(gateway.results[0]!.error, 'GW_INTERNAL');
+      assert.equal(accepted, 0);
+    }
   });
 
   it('negotiates the subprotocol with the upstream first', async () => {
@@ -333,12 +350,17 @@ describe('an upstream that does not open', () => {
 
   it('has its refusal passed to the client', async () => {
     const headers = ['content-length', '6', 'www-authenticate', 'Basic', 'connection', 'x-hop'];
-    const gateway = await answering(401, [...headers, 'x-hop', '1', 'x-end', 'ž'], 'denied');
+    const gateway = await answering(
+      401,
+      [...headers, 'x-hop', '1', 'x-end', '\xc5\xbe\xff'],
+      'denied',
+    );
     const refused = await refusedWith(gateway.url);
     assert.equal(refused.status, 401);
     assert.equal(refused.body, 'denied');
     assert.equal(refused.headers['www-authenticate'], 'Basic');
     assert.equal(refused.headers['x-hop'], undefined);
+    assert.equal(refused.headers['x-end'], '\xc5\xbe\xff');
     assert.deepEqual(gateway.results, [{ code: 0, error: null, bytesIn: 0, bytesOut: 0 }]);
   });
 

@@ -22,7 +22,7 @@ async function echoServer(headers = ''): Promise<RawServer> {
   return rawServer((socket, received, index) => {
     const count = countHeads(received);
     for (let at = answered[index] ?? 0; at < count; at++) {
-      socket.write(okResponse(`ok${index}`, headers));
+      socket.write(okResponse(`ok${index}`, headers), 'latin1');
     }
     answered[index] = count;
   });
