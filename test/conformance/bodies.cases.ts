@@ -148,6 +148,26 @@ export function bodyCases(driver: () => Driver): void {
     }
   });
 
+  it('keeps a slow upload alive', async () => {
+    // uWS cuts what brings less than 16 KB/s over 10 s, on a timer with a grain of 4 s.
+    const steps = Array.from({ length: 15 }, () => [1_000, 'x']).flat();
+    const head = request('POST', '/sum', ['Content-Length: 15']);
+    const { text } = await driver().raw([head, ...steps]);
+    assert.match(bodyOf(text), /^15 /);
+  });
+
+  it('sends the answer to a client that has closed its half, on node; uWS leaves', async () => {
+    const socket = await driver().connect();
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+    });
+    socket.end(request('GET', '/late'));
+    await sleep(120);
+    socket.destroy();
+    assert.deepEqual(statuses(text), driver().engine === 'node' ? [200] : []);
+  });
+
   it('answers Expect: 100-continue', async () => {
     const lines = ['Content-Length: 3', 'Expect: 100-continue'];
     const { text } = await driver().raw([request('POST', '/sum', lines), 60, 'abc']);

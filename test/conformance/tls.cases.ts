@@ -105,10 +105,8 @@ export function tlsCases(engine: Engine): void {
   });
 
   it('upgrades to a WebSocket', async () => {
-    const socket = new WebSocket(`wss://127.0.0.1:${driver.port}/ws?greet`, {
-      servername: 'other.test',
-      rejectUnauthorized: false,
-    });
+    const options = { servername: 'other.test', rejectUnauthorized: false };
+    const socket = new WebSocket(`wss://127.0.0.1:${driver.port}/ws?greet`, options);
     const message = await new Promise((resolve, reject) => {
       socket.once('message', (data) => resolve(String(data)));
       socket.once('error', reject);
