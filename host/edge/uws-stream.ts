@@ -17,8 +17,10 @@ export interface StreamOwner {
   onStreamFinish(): void;
   /** The announced size was not kept: the connection must be cut. */
   onStreamBroken(): void;
-  /** A write filled the socket. */
+  /** A write filled the socket; it is being read again, whether it was paused or not. */
   onStreamFull(): void;
+  /** There is room again: the socket may be paused. Comes before onStreamDrain. */
+  onStreamRoom(): void;
   /** The next call may end the native response, after which it must not be touched. */
   onStreamLast(): void;
 }
@@ -80,11 +82,7 @@ export class UwsStream {
     this.#head = head;
     this.#isClosing = manner.isClosing;
     this.#isHeld = manner.isHeld;
-    this.#res.onWritable(() => {
-      this.#isFull = false;
-      this.#flush();
-      return !this.#isFull;
-    });
+    this.#res.onWritable(() => this.#onWritable());
   }
 
   /** Sends or copies; false means that the client reads slowly. */
@@ -134,6 +132,18 @@ export class UwsStream {
   drop(): void {
     this.#isDone = true;
     this.#pending.length = 0;
+  }
+
+  /** Where this handler is set, uWS sends nothing that it has buffered by itself: a cork around
+   *  nothing makes it try. What it cannot send brings the next call. */
+  #onWritable(): boolean {
+    if (this.#isDone) return true;
+    this.#res.cork(() => {});
+    if (!this.#isFull) return true;
+    this.#isFull = false;
+    this.#owner.onStreamRoom();
+    this.#flush();
+    return !this.#isFull;
   }
 
   #maySend(): boolean {

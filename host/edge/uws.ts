@@ -39,12 +39,12 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     uploads: new UploadWatch(),
     port: options.port,
     active: 0,
+    connections: 0,
     isDraining: false,
     onError: (error) => options.onError(error),
   };
-  let connections = 0;
   const countConnection = (_res: unknown, change: number): void => {
-    connections += change;
+    host.connections += change;
   };
   app.filter(countConnection);
   addRoutes(app, host, options);
@@ -71,7 +71,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   return {
     port: host.port,
     activeCount: () => host.active,
-    connectionCount: () => connections,
+    connectionCount: () => host.connections,
     stopAccepting,
     async close() {
       if (isClosed) return;
