@@ -32,8 +32,10 @@ export interface GatewayProcess {
 }
 
 export interface GatewayStart {
-  /** Given the ports, the configuration; `listen` and `admin` are filled in when absent. */
+  /** The configuration; `listen` and `admin` are filled in when absent. */
   readonly config: object;
+  /** What the filled-in listener says beside port and address: `engine`, `tls`. */
+  readonly listener?: object;
   readonly flags?: readonly string[];
   readonly nodeFlags?: readonly string[];
   /** The program and its first arguments, instead of `node dist/sluice.js`. */
@@ -59,7 +61,7 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   const adminPort = await freePort();
   const whole = (config: object) =>
     JSON.stringify({
-      listen: [{ port, address: '127.0.0.1' }],
+      listen: [{ port, address: '127.0.0.1', ...start.listener }],
       admin: { port: adminPort, address: '127.0.0.1' },
       workers: { io: 2 },
       log: { access: 'off' },
