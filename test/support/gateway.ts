@@ -24,11 +24,23 @@ export interface GatewayProcess {
   /** Replaces the configuration file; the gateway sees the change by itself. */
   writeConfig(config: object): void;
   /** Asks for a reload and returns the answer's body. */
-  reload(config: object): Promise<{ isTaken: boolean; generation: number }>;
+  reload(config: object): Promise<ReloadAnswer>;
   metrics(): Promise<string>;
   rssBytes(): number;
   /** Stops it with SIGTERM and returns the exit code. */
   stop(): Promise<number | null>;
+}
+
+/** What POST /reload answers. */
+export interface ReloadAnswer {
+  readonly taken: boolean;
+  readonly generation: number;
+  readonly issues: readonly {
+    readonly code: string;
+    readonly line: number;
+    readonly path: string;
+    readonly message: string;
+  }[];
 }
 
 export interface GatewayStart {
@@ -97,7 +109,7 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
     reload: async (config) => {
       writeFileSync(configPath, whole(config));
       const response = await fetch(`${adminUrl}/reload`, { method: 'POST' });
-      return (await response.json()) as { isTaken: boolean; generation: number };
+      return (await response.json()) as ReloadAnswer;
     },
     metrics: async () => (await fetch(`${adminUrl}/metrics`)).text(),
     rssBytes: () => residentSizeBytes(child.pid!),
