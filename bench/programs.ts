@@ -41,15 +41,17 @@ export function requirePrograms(names: readonly ProgramName[]): void {
 export function programVersions(): Record<string, string> {
   return {
     node: process.version,
-    nginx: firstLine('nginx', ['-v']),
-    haproxy: firstLine('haproxy', ['-v']),
-    wrk: firstLine('wrk', ['-v']),
+    nginx: version('nginx'),
+    haproxy: version('haproxy'),
+    wrk: version('wrk'),
   };
 }
 
-function firstLine(name: ProgramName, args: readonly string[]): string {
+function version(name: ProgramName): string {
   if (!hasProgram(name)) return '-';
   // wrk ends with 1 after printing its version, nginx prints it to stderr: a shell takes both.
-  const command = `${PROGRAMS[name].path} ${args.join(' ')} 2>&1 || true`;
-  return execFileSync('sh', ['-c', command], { encoding: 'utf8' }).split('\n')[0]!.trim();
+  const text = execFileSync('sh', ['-c', `${PROGRAMS[name].path} -v 2>&1 || true`], {
+    encoding: 'utf8',
+  });
+  return /\d+\.\d+[^\s]*/.exec(text)?.[0] ?? 'unknown';
 }

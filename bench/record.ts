@@ -2,7 +2,7 @@
 // of the files, so that a partial run renews only its own rows.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { arch, cpus, release, totalmem, type } from 'node:os';
+import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { formatOps, type KernelResult } from './kernel-suite.ts';
 import { programVersions } from './programs.ts';
@@ -16,13 +16,20 @@ export interface BenchRecord {
   readonly command: string;
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
+  /** What the machine did before the run: the average load of the last minute. */
+  readonly loadBefore: number;
   readonly system: SystemResult | null;
   readonly kernel: KernelResult | null;
 }
 
+/** The average load of the last minute; read it before the run adds its own. */
+export function currentLoad(): number {
+  return loadavg()[0]!;
+}
+
 /** Wraps a result with where, when and how it was measured. */
 export function makeRecord(
-  command: string,
+  run: { command: string; loadBefore: number },
   result: { system: SystemResult | null; kernel: KernelResult | null },
 ): BenchRecord {
   const processors = cpus();
@@ -30,7 +37,7 @@ export function makeRecord(
   return {
     format: 1,
     date: new Date().toISOString(),
-    command,
+    ...run,
     machine:
       `${processors.length} x ${processors[0]?.model.trim() ?? 'unknown'}, ${gibibytes} GiB, ` +
       `${type()} ${release()} ${arch()}`,
@@ -114,19 +121,33 @@ function systemBar(system: SystemResult, bar: number): string[] {
 
 /** docs/BENCHMARKS.md as a whole. */
 export function benchmarksDocument(records: readonly BenchRecord[]): string {
-  const sections = records.map(({ system, kernel, date, command, machine, versions }) => {
+  const sections = records.map((record) => {
+    const { system, kernel, date, command, machine, versions, loadBefore } = record;
     const title = system?.title ?? `kernel: ${kernel?.file ?? ''}`;
     const facts = [
       `${date.slice(0, 10)} · \`${command}\` · ${machine}`,
       Object.entries(versions)
-        .map(([name, version]) => `${name}: ${version}`)
+        .map(([name, version]) => `${name} ${version}`)
         .join(' · '),
     ];
+    if (loadBefore > LOAD_QUIET_MAX) facts.push('', busyText(loadBefore));
     const body = system === null ? kernelTable(kernel!) : systemSection(system);
     return [`## ${title}`, '', ...facts, '', body].join('\n');
   });
   const parts = [INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')];
   return `${parts.join('\n')}\n`;
+}
+
+/** Others' work above this makes latencies and rates worthless and ratios wide. */
+const LOAD_QUIET_MAX = 0.5;
+
+/** A table from a busy machine must not pass for one from a quiet one. */
+export function busyText(loadBefore: number): string {
+  return (
+    `**The machine was busy**: its load was ${loadBefore.toFixed(1)} on ` +
+    `${availableParallelism()} cores before the run. Read the ratios with their span; ` +
+    'rates and latencies say little.'
+  );
 }
 
 function systemSection(system: SystemResult): string {
@@ -168,6 +189,6 @@ const LIMITS = `## What is not measured
 - Latency under saturation: the closed loop finds the most a contender can do; its own latencies
   are not shown, since they leave out the requests that would have waited.
 - The upstream and the load generator share one core. Requests per second in saturation are
-  therefore a lower bound; CPU per request is not affected by them.
+  therefore a lower bound; CPU per request is hardly affected by them.
 - Skeleton is the floor of the architecture, not a gateway: no routes, no limits, no metrics, no
   request bodies, no strict parsing.`;

@@ -12,6 +12,7 @@ import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
   benchmarksDocument,
+  currentLoad,
   makeRecord,
   readRecords,
   systemTable,
@@ -73,7 +74,9 @@ export function parseArguments(words: readonly string[]): BenchArguments {
 
 async function main(): Promise<void> {
   const given = parseArguments(process.argv.slice(2));
-  const command = ['npm run bench', ...process.argv.slice(2)].join(' ');
+  const words = process.argv.slice(2);
+  const command = ['npm run bench', ...(words.length > 0 ? ['--', ...words] : [])].join(' ');
+  const run = { command, loadBefore: currentLoad() };
   const scenarios = SCENARIOS.filter(({ name }) => name.includes(given.only));
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
   if (scenarios.length + kernels.length === 0) {
@@ -87,7 +90,7 @@ async function main(): Promise<void> {
     const kernel = await runKernel(kernelsFolder, file, sizeFactor);
     console.log(`\n${kernelText(kernel)}`);
     const name = `${prefix}kernel-${file.replace(/\.bench\.ts$/, '')}`;
-    writeRecord(given.outFolder, name, makeRecord(command, { kernel, system: null }));
+    writeRecord(given.outFolder, name, makeRecord(run, { kernel, system: null }));
   }
   for (const scenario of scenarios) {
     const { contenders, sluiceCommand } = given;
@@ -96,7 +99,7 @@ async function main(): Promise<void> {
     const plan = { scenario, contenders, sluiceCommand, log, ...load };
     const system = await runSystem(plan);
     console.log(`\n${scenario.title}\n${systemTable(system)}`);
-    const record = makeRecord(command, { kernel: null, system });
+    const record = makeRecord(run, { kernel: null, system });
     writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
   }
   finish(given);

@@ -17,8 +17,7 @@ export async function checkCommand(file: string, output: Output = process): Prom
     return 0;
   }
   for (const issue of result.issues) output.stderr.write(`${formatIssue(issue)}\n`);
-  const { length } = result.issues;
-  output.stderr.write(`${file}: ${length === 1 ? '1 issue' : `${length} issues`}\n`);
+  output.stderr.write(`${file}: ${count(result.issues.length, 'issue')}\n`);
   return 1;
 }
 
@@ -27,6 +26,14 @@ function summary({ listeners, routes, services }: Config): string {
   const ports = listeners.map(({ address, port }) => {
     return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   });
-  const counts = `${routes.length} routes, ${services.length} services, ${endpoints} endpoints`;
-  return `${counts}, listening on ${ports.join(', ')}`;
+  const counts = [
+    count(routes.length, 'route'),
+    count(services.length, 'service'),
+    count(endpoints, 'endpoint'),
+  ];
+  return `${counts.join(', ')}, listening on ${ports.join(', ')}`;
+}
+
+function count(number: number, noun: string): string {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
 }

@@ -14,9 +14,11 @@ import {
   Parser,
   type YAMLMap,
 } from 'yaml';
-import type { TextIssue, TextPlace } from './document.ts';
+import type { TextIssue } from './document.ts';
 import type { IssueFocus, PathPart } from './issue.ts';
 import { ALIAS_EXPANSION_COUNT_MAX, ISSUES_COUNT_MAX, NESTING_DEPTH_MAX } from './limits.ts';
+
+import { findPart, type PlacedPart, type TextPlace, walkPath } from './places.ts';
 
 type Refused = { readonly ok: false; readonly issues: readonly TextIssue[] };
 
@@ -42,38 +44,29 @@ export class YamlDocument {
 
   /** The place of a key, its value, or of the map that lacks it. */
   locate(path: readonly PathPart[], focus: IssueFocus): TextPlace {
-    let node: unknown = this.contents;
-    let offset = startOf(node, 0);
-    let depth = 0;
-    for (const part of path) {
-      const step = this.#step(node, part);
-      if (step === null) {
-        // Below a scalar is its long form; below a map, a key that has its default.
-        if (!isScalar(node)) depth = path.length;
-        break;
-      }
-      depth += 1;
-      const isEmpty = isScalar(step.value) && (step.value.source ?? '') === '';
-      const isKeyWanted = (focus === 'key' && depth === path.length) || isEmpty;
-      const isMissingHere = focus === 'missing' && depth === path.length - 1;
-      const keyOffset = startOf(step.key, offset);
-      offset = isKeyWanted || isMissingHere ? keyOffset : startOf(step.value, keyOffset);
-      node = step.value;
-    }
+    const root = this.#part('', null, this.contents);
+    const step = (node: unknown, name: PathPart) => this.#step(node, name);
+    const { offset, depth } = walkPath(root, { path, focus }, step);
     const { line, col } = this.#lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1), depth };
   }
 
-  #step(from: unknown, part: PathPart): { readonly key: unknown; readonly value: unknown } | null {
+  #step(from: unknown, name: PathPart): PlacedPart<unknown> | null {
     const node = isAlias(from) ? this.anchors.get(from.source) : from;
-    if (isSeq(node) && typeof part === 'number') {
-      const item = node.items[part];
-      return item === undefined ? null : { key: item, value: item };
+    if (isSeq(node) && typeof name === 'number') {
+      return name < node.items.length ? this.#part(name, null, node.items[name]) : null;
     }
-    if (!isMap(node) || typeof part === 'number') return null;
-    const exact = node.items.find(({ key }) => keyText(key) === part);
-    const found = exact ?? node.items.find(({ key }) => keyText(key)?.toLowerCase() === part);
-    return found === undefined ? null : { key: found.key, value: found.value ?? found.key };
+    if (!isMap(node)) return null;
+    const found = findPart(node.items, name, ({ key }) => keyText(key));
+    return found === undefined ? null : this.#part(name, found.key, found.value);
+  }
+
+  #part(key: PathPart, keyNode: unknown, node: unknown): PlacedPart<unknown> {
+    const isNothing = node == null || (isScalar(node) && node.value === null && !node.source);
+    const keyAt = startOf(keyNode, startOf(node, 0));
+    const valueAt = startOf(node, keyAt);
+    const kind = isScalar(node) ? 'scalar' : 'container';
+    return { key, keyAt, valueAt, kind: isNothing ? 'nothing' : kind, node };
   }
 }
 

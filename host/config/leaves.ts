@@ -252,7 +252,7 @@ export interface EndpointUrl {
 /** An endpoint: scheme, host and port, and nothing else. */
 export const ENDPOINT_URL: Schema<EndpointUrl> = parsed(
   'a URL like http://10.0.0.1:8080 or https://wallet.internal',
-  { pattern: '^https?://[^/?#@]+/?$' },
+  { pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?$' },
   (value) => {
     const found = /^(https?):\/\/(.*)$/i.exec(value);
     if (found === null || !URL.canParse(value)) return undefined;

@@ -24,6 +24,8 @@ export const METHODS_COUNT_MAX = 32;
 export const SPLIT_COUNT_MAX = 64;
 /** A regular expression; RE2's automaton grows with it. */
 export const REGEX_SIZE_CHARS_MAX = 1_024;
+/** Steps of a compiled regular expression; a path visits each of them once per character. */
+export const REGEX_PROGRAM_SIZE_MAX = 2_048;
 /** A body answered by the gateway itself is held in memory once per worker. */
 export const RESPOND_BODY_SIZE_BYTES_MAX = 1_048_576;
 export const LISTENERS_COUNT_MAX = 64;

@@ -8,7 +8,7 @@ import {
   PATH_SEGMENTS_COUNT_MAX,
   TARGET_SIZE_BYTES_MAX,
 } from '../core/index.ts';
-import { REGEX_SIZE_CHARS_MAX } from './limits.ts';
+import { REGEX_PROGRAM_SIZE_MAX, REGEX_SIZE_CHARS_MAX } from './limits.ts';
 import { Complaint } from './schema-kit.ts';
 
 const PARAMETER = /^\{([A-Za-z_][A-Za-z0-9_-]{0,62})\}$/;
@@ -121,11 +121,16 @@ function parseRegex(source: string): PathPattern | Complaint {
     const limit = `the limit is ${REGEX_SIZE_CHARS_MAX}`;
     return new Complaint(`a pattern of ${source.length} characters, ${limit}`, 'GW_CONFIG_LIMIT');
   }
+  let programSize: number;
   try {
-    RE2JS.compile(source);
+    programSize = RE2JS.compile(source).programSize();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     return new Complaint(`not a regular expression of RE2: ${why}`);
+  }
+  if (programSize > REGEX_PROGRAM_SIZE_MAX) {
+    const limit = `the limit is ${REGEX_PROGRAM_SIZE_MAX}`;
+    return new Complaint(`a pattern of ${programSize} steps, ${limit}`, 'GW_CONFIG_LIMIT');
   }
   return { kind: 'regex', text: `~ ${source}`, parameters: [] };
 }
@@ -138,9 +143,7 @@ export function parseRewritePath(text: string, route: PathPattern): string | Com
   const normal: string[] = [];
   for (const [index, segment] of segments.entries()) {
     if (segment === '*' && index === segments.length - 1) {
-      if (!route.text.endsWith('/*')) {
-        return new Complaint(`/* stands for what a prefix route matched; ${route.text} is none`);
-      }
+      if (!isPrefix(route)) return noPrefix(route);
       normal.push('*');
       continue;
     }
@@ -157,8 +160,26 @@ export function parseRewritePath(text: string, route: PathPattern): string | Com
   return `/${normal.join('/')}`;
 }
 
+/** Complains about the target of a redirect that the route cannot fill in, or null. */
+export function checkRedirectTarget(target: string, route: PathPattern): Complaint | null {
+  if (!/^(?:\/|\{|https?:\/\/[^/])/i.test(target)) {
+    const found = JSON.stringify(target);
+    return new Complaint(`expected a path or an http:// or https:// URL, found ${found}`);
+  }
+  if (target.endsWith('/*') && !isPrefix(route)) return noPrefix(route);
+  return unknownParameter(target, route);
+}
+
+function isPrefix(route: PathPattern): boolean {
+  return route.kind === 'template' && route.text.endsWith('/*');
+}
+
+function noPrefix(route: PathPattern): Complaint {
+  return new Complaint(`/* stands for what a prefix route matched; ${route.text} is none`);
+}
+
 /** Complains about a `{x}` of a template that the route's path does not capture, or null. */
-export function unknownParameter(template: string, route: PathPattern): Complaint | null {
+function unknownParameter(template: string, route: PathPattern): Complaint | null {
   for (const [braced, name] of template.matchAll(/\{([^{}]*)\}/g)) {
     if (route.parameters.includes(name!)) continue;
     const known =

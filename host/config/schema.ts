@@ -334,7 +334,7 @@ const REDIRECT = object('a map with to', {
     mapped(HEADER_VALUE, (value) =>
       value === '' || /\s/.test(value) ? new Complaint('expected a URL without spaces') : value,
     ),
-    'where to; `{x}` of the route',
+    'path or URL; `{x}` of the route, and a last `/*` for the rest of a prefix',
   ),
 });
 

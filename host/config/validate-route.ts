@@ -1,7 +1,7 @@
 // Contradictions inside one route: its action, its templates, its keys, the headers it touches.
 
 import type { PathPart, Report } from './issue.ts';
-import { parseRewritePath, unknownParameter } from './path-pattern.ts';
+import { checkRedirectTarget, parseRewritePath } from './path-pattern.ts';
 import type { HeaderOperationsValue, RouteValue } from './schema.ts';
 import { Complaint } from './schema-kit.ts';
 
@@ -70,8 +70,8 @@ function checkAnswer(at: readonly PathPart[], route: RouteValue, report: Report)
     report.key([...at, 'headers', 'request'], 'GW_CONFIG_CONFLICT', message);
   }
   if (redirect !== undefined) {
-    const unknown = unknownParameter(redirect.to, route.match.path);
-    if (unknown !== null) report.value([...at, 'redirect', 'to'], unknown.code, unknown.message);
+    const why = checkRedirectTarget(redirect.to, route.match.path);
+    if (why !== null) report.value([...at, 'redirect', 'to'], why.code, why.message);
   }
   if (respond === undefined) return;
   if (respond.body !== '' && [204, 205, 304].includes(respond.status)) {

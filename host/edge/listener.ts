@@ -43,7 +43,8 @@ export const UWS_ENVIRONMENT: Readonly<Record<string, string>> = {
   UWS_HTTP_MAX_HEADERS_SIZE: String(HEADERS_SIZE_BYTES_MAX),
 };
 
-/** Sets what uWS reads when it loads. The main thread calls it before it starts a worker. */
+/** Sets what uWS reads when it loads. The main thread must call it before it starts a worker: a
+ *  worker's `process.env` is a copy, which native code does not see. */
 export function prepareUwsEnvironment(): void {
   Object.assign(process.env, UWS_ENVIRONMENT);
 }

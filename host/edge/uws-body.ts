@@ -26,6 +26,7 @@ export class UwsBody implements Upload {
   #hasLastHeld = false;
   #isHeldBack = true;
   #isPaused = false;
+  #isMuted = false;
   #hasProgressed = false;
 
   constructor(res: UwsResponse, owner: BodyOwner) {
@@ -39,6 +40,7 @@ export class UwsBody implements Upload {
     this.#hasProgressed = true;
     this.receivedSizeBytes += chunk.length;
     this.isComplete = isLast;
+    if (this.#isMuted) return;
     if (!this.#isHeldBack) {
       this.#deliver(chunk, isLast);
       return;
@@ -74,6 +76,13 @@ export class UwsBody implements Upload {
   /** Pauses again after a write that filled the socket: it makes uWS forget the pause. */
   repause(): void {
     if (this.#isPaused) this.#res?.pause();
+  }
+
+  /** The plane has given its whole response: what still comes is nobody's. */
+  mute(): void {
+    this.#isMuted = true;
+    this.#held = [];
+    this.#hasLastHeld = false;
   }
 
   /** The response ends: what still comes is discarded, so the socket must be read again. */

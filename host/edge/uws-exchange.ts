@@ -129,6 +129,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
       this.#respondBodiless(status, head, sizeBytes === 0 && status === 304 ? -1 : sizeBytes);
       return;
     }
+    this.#body?.mute();
     if (this.#isTainted || body.length > RESPOND_COPY_SIZE_BYTES_MAX) {
       const bytes = typeof body === 'string' ? Buffer.from(body) : body;
       this.#startStream(res, status, head, bytes.length);
@@ -175,6 +176,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   end(): void {
     if (this.#phase !== 'streaming') return;
     this.#phase = 'ended';
+    this.#body?.mute();
     this.#stream?.end();
   }
 
@@ -277,6 +279,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   #respondBodiless(status: number, head: CheckedHead, sizeBytes: number): void {
     const res = this.#res;
     if (res === null) return;
+    this.#body?.mute();
     if (status !== 204 && sizeBytes !== BODY_SIZE_UNKNOWN) {
       appendToHead(head, 'content-length', String(sizeBytes));
     }

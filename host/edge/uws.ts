@@ -2,9 +2,10 @@
 // carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with what
 // closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
 
-import * as uWS from 'uWebSockets.js';
+import type * as uWS from 'uWebSockets.js';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { isMainThread } from 'node:worker_threads';
 import type { ListenerTls } from '../config/index.ts';
 import {
   GatewayError,
@@ -13,7 +14,13 @@ import {
   WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
   WEBSOCKET_SEND_SIZE_BYTES_MAX,
 } from '../core/index.ts';
-import { type Listener, type ListenerOptions, listenError, UWS_ENVIRONMENT } from './listener.ts';
+import {
+  type Listener,
+  type ListenerOptions,
+  listenError,
+  prepareUwsEnvironment,
+  UWS_ENVIRONMENT,
+} from './listener.ts';
 import { inspectRequest } from './request-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
 import { UwsExchange } from './uws-exchange.ts';
@@ -24,11 +31,8 @@ import type { UwsChannel, UwsSocket } from './uws-websocket.ts';
  *  Errors: GW_LISTEN; GW_CONFIG_FILE and GW_CONFIG_BAD_VALUE for certificates; GW_CONFIG_CONFLICT
  *  for client certificates; GW_INTERNAL when uWS was loaded without its environment. */
 export async function listenUws(options: ListenerOptions): Promise<Listener> {
-  for (const [name, value] of Object.entries(UWS_ENVIRONMENT)) {
-    if (process.env[name] === value) continue;
-    throw new GatewayError('GW_INTERNAL', `uWS was loaded without ${name}=${value}`);
-  }
-  const app = createApp(options.tls);
+  const native = await loadUws();
+  const app = createApp(native, options.tls);
   const host: UwsHost = {
     scheme: options.tls === null ? 'http' : 'https',
     clock: options.clock,
@@ -57,10 +61,10 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     app.close();
     throw error;
   }
-  host.port = uWS.us_socket_local_port(socket);
+  host.port = native.us_socket_local_port(socket);
   const stopAccepting = () => {
     host.isDraining = true;
-    if (socket !== null) uWS.us_listen_socket_close(socket);
+    if (socket !== null) native.us_listen_socket_close(socket);
     socket = null;
   };
   let isClosed = false;
@@ -79,6 +83,17 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   };
 }
 
+/** Loaded on first use, so that a thread that imports this folder does not load it with the wrong
+ *  environment: the limits are read once for the process. */
+async function loadUws(): Promise<typeof uWS> {
+  if (isMainThread) prepareUwsEnvironment();
+  for (const [name, value] of Object.entries(UWS_ENVIRONMENT)) {
+    if (process.env[name] === value) continue;
+    throw new GatewayError('GW_INTERNAL', `${name} must be ${value} before a worker starts`);
+  }
+  return import('uWebSockets.js');
+}
+
 function bind(app: uWS.TemplatedApp, options: ListenerOptions): Promise<uWS.us_listen_socket> {
   const { port, address } = options;
   return new Promise((resolve, reject) => {
@@ -89,13 +104,13 @@ function bind(app: uWS.TemplatedApp, options: ListenerOptions): Promise<uWS.us_l
   });
 }
 
-function createApp(tls: ListenerTls | null): uWS.TemplatedApp {
-  if (tls === null) return uWS.App();
+function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {
+  if (tls === null) return native.App();
   if (tls.clientCa !== '') {
     throw new GatewayError('GW_CONFIG_CONFLICT', 'clientCa needs engine node, uws cannot check it');
   }
   checkCertificate(tls.cert, tls.key);
-  return uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
+  return native.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
 }
 
 /** uWS says nothing of why it refuses a certificate, so node is asked first. */

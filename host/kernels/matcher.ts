@@ -18,6 +18,7 @@ import {
 import { AUTHORITY_SIZE_BYTES_MAX, TARGET_SIZE_BYTES_MAX } from '../core/index.ts';
 import type { EdgeInstance } from './edge-module.ts';
 import { commonMethodId } from './route-fields.ts';
+import { readCustomMethods, readHeaderFields } from './table-names.ts';
 
 /** Below this length a loop over the characters is faster than a call into the runtime. */
 const SHORT_TEXT_LENGTH_MAX = 64;
@@ -48,7 +49,6 @@ export class Matcher {
   #openGeneration = 0;
   #readsHost = false;
   #readsQuery = false;
-  #fieldsCount = 0;
   #customMethods: ReadonlyMap<string, number> = new Map();
   #headerFields: ReadonlyMap<string, number> = new Map();
 
@@ -306,40 +306,8 @@ export class Matcher {
     this.#authority = null;
     this.#readsHost = word(layout.TABLE_HOST_SLOTS_OFFSET) !== 0;
     this.#readsQuery = word(layout.TABLE_FIELD_SLOTS_OFFSET) !== 0;
-    this.#fieldsCount = word(layout.TABLE_FIELDS_COUNT_OFFSET);
-    this.#headerFields = this.#readHeaderFields(table + word(layout.TABLE_FIELDS_OFFSET));
-    this.#customMethods = this.#readMethods(
-      table + word(layout.TABLE_METHODS_OFFSET),
-      word(layout.TABLE_METHODS_COUNT_OFFSET),
-    );
-  }
-
-  #readHeaderFields(start: number): Map<string, number> {
-    const fields = new Map<string, number>();
-    let record = start;
-    for (let left = this.#fieldsCount; left > 0; left--) {
-      const kind = this.#words[(record + layout.FIELD_KIND_OFFSET) >> 2]!;
-      const size = this.#words[(record + layout.FIELD_NAME_SIZE_OFFSET) >> 2]!;
-      const nameStart = record + layout.FIELD_NAME_OFFSET;
-      if (kind === layout.FIELD_KIND_HEADER) {
-        const index = this.#words[(record + layout.FIELD_INDEX_OFFSET) >> 2]!;
-        fields.set(this.#bytes.toString('utf8', nameStart, nameStart + size), index);
-      }
-      record = nameStart + ((size + 3) & ~3);
-    }
-    return fields;
-  }
-
-  #readMethods(start: number, count: number): Map<string, number> {
-    const methods = new Map<string, number>();
-    let record = start;
-    for (let index = 0; index < count; index++) {
-      const size = this.#words[record >> 2]!;
-      const name = this.#bytes.toString('utf8', record + 4, record + 4 + size);
-      methods.set(name, layout.METHOD_FIRST_CUSTOM + index);
-      record += 4 + ((size + 3) & ~3);
-    }
-    return methods;
+    this.#headerFields = readHeaderFields(this.#bytes, table);
+    this.#customMethods = readCustomMethods(this.#bytes, table);
   }
 }
 

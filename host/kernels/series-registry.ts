@@ -114,18 +114,24 @@ export class SeriesRegistry {
     return this.#next++;
   }
 
+  /** Writes only where something was counted: a write would make an untouched page real, and the
+   *  histograms of routes that come and go unused would fill the memory. */
   #zero(slot: number): void {
     const { offset, sizeBytes } = KINDS[this.#kind];
-    const bytes = new Uint8Array(this.#memory.buffer);
+    const words = new Uint32Array(this.#memory.buffer);
+    let hasCounted = false;
     for (const worker of this.#reader.usedWorkers()) {
       const start =
         STATS_OFFSET + worker * layout.STATS_SHARD_SIZE_BYTES + offset + slot * sizeBytes;
-      bytes.fill(0, start, start + sizeBytes);
+      const record = words.subarray(start >>> 2, (start + sizeBytes) >>> 2);
+      if (record.every((word) => word === 0)) continue;
+      record.fill(0);
+      hasCounted = true;
     }
-    if (this.#kind !== 'route') return;
+    if (this.#kind !== 'route' || !hasCounted) return;
     const start =
       STATS_OFFSET + layout.STATS_HISTOGRAMS_OFFSET + slot * layout.STATS_HISTOGRAM_SIZE_BYTES;
-    bytes.fill(0, start, start + layout.STATS_HISTOGRAM_SIZE_BYTES);
+    words.fill(0, start >>> 2, (start + layout.STATS_HISTOGRAM_SIZE_BYTES) >>> 2);
   }
 }
 

@@ -55,9 +55,8 @@ export class ProxyCall implements UpstreamHandler {
   }
 
   start(request: UpstreamRequest): void {
-    const { exchange, generation } = this.#visit;
-    generation.enter();
-    this.#endpoint.state.active += 1;
+    const { exchange } = this.#visit;
+    this.#recorder.enter(this.#visit);
     exchange.onAbort = () => this.#onClientGone();
     const call = this.#endpoint.pool.send(request, this);
     // The pool may have refused at once; the outcome is then recorded already.
@@ -156,11 +155,9 @@ export class ProxyCall implements UpstreamHandler {
     this.#state = 'ended';
     const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    state.active -= 1;
     const outcome = status >= 500 ? 'failed' : 'answered';
     this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
     this.#recorder.record(this.#visit, status, reason, nowMs);
-    this.#visit.generation.leave();
   }
 }
 

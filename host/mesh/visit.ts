@@ -20,6 +20,7 @@ export class Visit {
   traceparent = '';
   bytesIn = 0;
   bytesOut = 0;
+  isEntered = false;
 
   constructor(exchange: Exchange, generation: Generation, startMs: number) {
     this.exchange = exchange;
@@ -39,6 +40,15 @@ export class Recorder {
     this.#clock = clock;
   }
 
+  /** A visit goes on beyond the call that began it, until record() is called with the same. */
+  enter(visit: Visit): void {
+    const { route, service, endpoint } = visit;
+    this.#stats.begin(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
+    endpoint!.state.active += 1;
+    visit.generation.enter();
+    visit.isEntered = true;
+  }
+
   /** Counts and logs a visit that has ended. `reason`: 0 when nothing went wrong. */
   record(visit: Visit, status: number, reason: number, nowMs: number): void {
     const { route, service, endpoint } = visit;
@@ -53,7 +63,15 @@ export class Recorder {
       visit.bytesIn,
       visit.bytesOut,
     );
+    if (visit.isEntered) this.#leave(visit);
     if (this.#accessLog !== null) this.#log(this.#accessLog, visit, status, reason, durationMs);
+  }
+
+  #leave(visit: Visit): void {
+    const { route, service, endpoint } = visit;
+    this.#stats.finish(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
+    endpoint!.state.active -= 1;
+    visit.generation.leave();
   }
 
   #log(

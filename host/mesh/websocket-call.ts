@@ -50,7 +50,6 @@ export function callWebSocket(
     exchange.respond(given, headers, body);
   };
   const onDone = (result: WebSocketProxyResult) => {
-    endpoint.state.active -= 1;
     if (status === SWITCHING_PROTOCOLS) {
       visit.bytesIn = result.bytesIn;
       visit.bytesOut = result.bytesOut;
@@ -61,10 +60,8 @@ export function callWebSocket(
       status = entry.status;
     }
     recorder.record(visit, status, entry === null ? 0 : entry.reason, clock.nowMs());
-    visit.generation.leave();
   };
-  visit.generation.enter();
-  endpoint.state.active += 1;
+  recorder.enter(visit);
   proxyWebSocket(
     visit.exchange,
     {

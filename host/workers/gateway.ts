@@ -13,6 +13,7 @@ import {
   Limiter,
   MAIN_THREAD_INDEX,
   RouteTables,
+  StatsReader,
 } from '../kernels/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
@@ -56,6 +57,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #limiter: Limiter;
   readonly #tables: RouteTables;
+  readonly #reader: StatsReader;
   readonly #compute: ComputePool;
   readonly #source: ConfigSource;
   #fleet: IoFleet | null = null;
@@ -73,6 +75,7 @@ export class Gateway {
     this.instance = instantiateEdge(this.image, MAIN_THREAD_INDEX);
     this.#limiter = new Limiter(this.instance);
     this.#tables = new RouteTables(this.instance);
+    this.#reader = new StatsReader(this.image.memory);
     this.series = new SeriesBook(this.image.memory);
     this.#compute = new ComputePool(COMPUTE_THREADS_MAX);
     this.#source = new ConfigSource(
@@ -228,6 +231,7 @@ export class Gateway {
     this.#tables.clearWorker(workerIndex);
     this.#limiter.recover(workerIndex);
     this.series.workerGone(workerIndex);
+    this.#reader.clearGauges(workerIndex);
   }
 
   #endFatally(error: GatewayError): void {

@@ -62,9 +62,16 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
   '/echo': echo,
   '/sum': sum,
   '/sum-late': (exchange, query) => void setTimeout(() => sum(exchange, query), 150),
+  // A client that leaves while it is held back is noticed when it is read again.
   '/hold-body': (exchange) => {
-    exchange.readBody({ onChunk: () => exchange.pauseBody() });
-    setTimeout(() => note('note', `rss ${process.memoryUsage().rss}`), 400);
+    let isFirst = true;
+    exchange.readBody({
+      onChunk() {
+        if (isFirst) exchange.pauseBody();
+        isFirst = false;
+      },
+    });
+    setTimeout(() => exchange.resumeBody(), 1_500);
   },
   '/hang': () => {},
   '/throw': () => {

@@ -3,8 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
+import { abortCases } from './aborts.cases.ts';
+import { bodyCases } from './bodies.cases.ts';
+import { drainCases } from './drain.cases.ts';
+import { fuzzCases } from './fuzz.cases.ts';
+import { headCases } from './heads.cases.ts';
 import { Driver, type Engine } from './listener-driver.ts';
+import { responseCases } from './responses.cases.ts';
 import { smugglingCases } from './smuggling.cases.ts';
+import { tlsCases } from './tls.cases.ts';
+import { webSocketCases } from './websocket.cases.ts';
 
 export function listenerSuite(engine: Engine): void {
   describe(`the ${engine} listener`, () => {
@@ -13,5 +21,15 @@ export function listenerSuite(engine: Engine): void {
     before(() => driver.start());
     after(async () => assert.equal(await driver.stop(), 0));
     describe('smuggling', () => smugglingCases(get));
+    describe('heads', () => headCases(get));
+    describe('responses', () => responseCases(get));
+    describe('bodies', () => bodyCases(get));
+    describe('aborts', () => abortCases(get));
+    describe('WebSockets', () => webSocketCases(get));
+    describe('random bytes', () => fuzzCases(get));
+  });
+  describe(`the ${engine} listener, started and stopped`, () => {
+    tlsCases(engine);
+    drainCases(engine);
   });
 }

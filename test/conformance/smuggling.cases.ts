@@ -1,4 +1,4 @@
-// Request smuggling: bytes that a careless parser takes for a second request. Whatever the answer is
+// Request smuggling: bytes that a careless parser takes for a second request. Whatever the answer
 // and however early it comes, the second request is neither dispatched nor answered.
 
 import assert from 'node:assert/strict';
@@ -128,6 +128,7 @@ export function smugglingCases(driver: () => Driver): void {
   });
 
   it('refuses what makes the size of a body uncertain, with a reason', async () => {
+    await driver().events();
     const heads = [
       ['Content-Length: 3', CHUNKED],
       ['Content-Length: 3', 'Content-Length: 3'],

@@ -254,6 +254,22 @@ describe('series', () => {
     assert.equal(registry.slotOf('wallet'), slot);
   });
 
+  // Zeroing wrote 7 KiB for each name that went, so 1,000 reloads of 10,000 routes that nobody had
+  // asked for made 117 MiB of untouched histograms real.
+  it('names that come and go unused cost no memory', () => {
+    const image = edgeImage();
+    new StatsWriter(edgeInstance(image, 0));
+    const registry = new SeriesRegistry('route', image.memory);
+    const names = Array.from({ length: 16_000 }, (_, index) => `route-${index}`);
+    const before = process.memoryUsage.rss();
+    for (let generation = 1; generation <= 6; generation++) {
+      registry.assign(generation, generation % 2 === 1 ? names : []);
+      registry.retire(generation);
+    }
+    const grownMiB = (process.memoryUsage.rss() - before) / 2 ** 20;
+    assert.ok(grownMiB < 48, `${grownMiB} MiB`);
+  });
+
   it('a full table sends further names to the shared series', () => {
     const registry = new SeriesRegistry('service', edgeImage().memory);
     const names = Array.from({ length: 4_100 }, (_, index) => `service-${index}`);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { readBlockYaml } from '../../host/config/block-yaml.ts';
+import { readText } from '../../host/config/document.ts';
 import { composeYaml, convertYaml } from '../../host/config/general-yaml.ts';
 import { SeededRandom } from '../../host/core/index.ts';
 import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
@@ -83,6 +84,43 @@ const LEFT: readonly string[] = [
   'a: "b"c',
   'true: 1',
 ];
+
+/** Every path of a value, and one that is missing in each map. */
+function pathsOf(value: unknown, path: readonly (string | number)[] = []): (string | number)[][] {
+  if (typeof value !== 'object' || value === null) return [[...path]];
+  const entries: [string | number, unknown][] = Array.isArray(value)
+    ? value.map((item, index) => [index, item])
+    : Object.entries(value);
+  const below = entries.flatMap(([key, item]) => pathsOf(item, [...path, key]));
+  return [[...path], [...path, 'missing'], ...below];
+}
+
+function placesAgree(text: string): void {
+  const read = readText(text);
+  const composed = composeYaml(text);
+  assert.ok(read.ok && composed.ok, text);
+  for (const path of pathsOf(read.value)) {
+    for (const focus of ['key', 'value', 'missing'] as const) {
+      const place = read.locate(path, focus);
+      const note = `${path.join('/')} ${focus} in ${JSON.stringify(text.slice(0, 200))}`;
+      assert.deepEqual(place, composed.document.locate(path, focus), note);
+    }
+  }
+}
+
+describe('places', () => {
+  const nothingInLists = (text: string) => /^ *-$/m.test(text);
+  for (const text of READ.filter((one) => !nothingInLists(one))) {
+    it(`are those of the general parser in ${JSON.stringify(text)}`, () => placesAgree(text));
+  }
+
+  it('are those of the general parser in golden files', () => {
+    for (const name of ['plain.yaml', 'full.yaml.normal.json', 'native.json']) {
+      const text = readFileSync(`test/golden/config/${name}`, 'utf8').replaceAll('\t', '  ');
+      placesAgree(text.replace('json,\n  level', 'json, level'));
+    }
+  });
+});
 
 describe('the fast YAML reader', () => {
   for (const text of READ) {

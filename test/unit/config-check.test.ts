@@ -53,7 +53,7 @@ services: { a: { endpoints: ["http://a", "http://b"] } }
 routes: [{ match: {}, to: a }]
 `;
     const file = fileOf('good.yaml', text);
-    const counts = '1 routes, 1 services, 2 endpoints';
+    const counts = '1 route, 1 service, 2 endpoints';
     const out = `${file}: ok: ${counts}, listening on 0.0.0.0:8080, [::1]:8443\n`;
     assert.deepEqual(await check(file), { code: 0, out, err: '' });
   });

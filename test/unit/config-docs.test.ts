@@ -7,7 +7,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { documentKeys, formatIssue, keyGroups, loadConfig } from '../../host/config/index.ts';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import {
+  documentKeys,
+  formatIssue,
+  jsonSchema,
+  keyGroups,
+  loadConfig,
+} from '../../host/config/index.ts';
 import { ERRORS, type ErrorCode } from '../../host/core/index.ts';
 
 const KEYS_PAGE = readFileSync('docs/configuration.md', 'utf8');
@@ -51,15 +59,55 @@ function completed(example: string): string {
   const indented = (by: string) => example.replace(/^/gm, by);
   const service = 'services: { wallet: { endpoints: ["http://a"] } }\n';
   const next = service.replace(' } }', ' }, wallet-next: { endpoints: ["http://b"] } }');
-  if (/^(match|rewrite|rate|headers):/m.test(example)) {
+  if (/^(match|rewrite|redirect|rate|headers):/m.test(example)) {
+    const action = /^redirect:/m.test(example) ? 'name: part' : 'to: wallet';
     const match = /^match:/m.test(example) ? '' : '    match: {}\n';
-    const head = `listen: [{ port: 1 }]\n${service}routes:\n  - to: wallet\n`;
+    const head = `listen: [{ port: 1 }]\n${service}routes:\n  - ${action}\n`;
     return `${head}${match}${indented('    ')}\n`;
   }
   const listen = /^listen:/m.test(example) ? '' : 'listen: [{ port: 1 }]\n';
   const services = /^routes:/m.test(example) && !/^services:/m.test(example) ? next : '';
   return listen + services + example;
 }
+
+describe('docs/sluice.schema.json', () => {
+  const schema = z.fromJSONSchema(jsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const fits = (text: string) => schema.safeParse(parse(text)).success;
+
+  it('takes every good file', () => {
+    const names = readdirSync('test/golden/config').filter((name) => !/normal/.test(name));
+    for (const name of names) {
+      const text = readFileSync(`test/golden/config/${name}`, 'utf8');
+      const result = schema.safeParse(parse(text));
+      assert.ok(result.success, `${name}: ${result.error?.message}`);
+    }
+  });
+
+  it('refuses unknown keys, keys that are not built, missing keys and wrong forms', () => {
+    const base = 'listen: [{ port: 1 }]\n';
+    assert.ok(fits(base));
+    for (const part of [
+      'routs: []',
+      'plugins: []',
+      'log: { level: loud }',
+      'admin: { port: 70000 }',
+      'workers: { io: many }',
+      'services: { a: {} }',
+      'services: { a: { endpoints: [] } }',
+      'services: { a: { endpoints: ["ftp://a"] } }',
+      'services: { a: { endpoints: ["http://a"], timeouts: { connect: 5 } } }',
+      'services: { "a b": { endpoints: ["http://a"] } }',
+      'routes: [{ to: a }]',
+      'routes: [{ match: {}, to: a, cors: {} }]',
+      'routes: [{ match: { path: a }, to: a }]',
+      'routes: [{ match: {}, redirect: { to: /, status: 200 } }]',
+      'routes: [{ match: {}, to: a, rate: [{ limit: 0, per: 1s }] }]',
+    ]) {
+      assert.ok(!fits(base + part), part);
+    }
+    assert.ok(!fits('services: {}'));
+  });
+});
 
 describe('docs/reasons.md', () => {
   const page = readFileSync('docs/reasons.md', 'utf8');

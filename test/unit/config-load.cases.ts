@@ -372,6 +372,23 @@ const ROUTE_CASES: readonly BadCase[] = [
     `5:48 routes[0].redirect.to ${BAD} | {y} is not captured`,
   ),
   route(
+    "redirects' targets",
+    '{ match: { path: /a }, redirect: { to: "b.com/" } }\n' +
+      '  - { match: { path: /b }, redirect: { to: "/c/*" } }',
+    `5:44 routes[0].redirect.to ${BAD} | http:// or https://`,
+    `6:44 routes[1].redirect.to ${BAD} | prefix route`,
+  ),
+  route(
+    'a regular expression is no prefix',
+    '{ match: { path: "~ ^/a/*" }, to: a, rewrite: { path: "/b/*" } }',
+    `5:59 routes[0].rewrite.path ${BAD} | prefix route`,
+  ),
+  route(
+    'a regular expression of too many steps',
+    '{ match: { path: "~ (abcdefghij){300}" }, to: a }',
+    `5:22 routes[0].match.path ${LIMIT} | steps, the limit is 2048`,
+  ),
+  route(
     'an answer',
     '{ match: {}, respond: { status: 204, body: x, headers: { date: x } } }',
     `5:48 routes[0].respond.body ${CONFLICT} | no body`,

@@ -2,8 +2,10 @@
 // error.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import {
   type Config,
@@ -17,6 +19,12 @@ import { anyConfig } from '../support/config-arbitrary.ts';
 import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
 
 const HEADER_SIZE_BYTES = 32;
+
+/** Boots a thread that reads TypeScript. */
+const READER = `import('tsx/esm/api').then(({ register }) => {
+  register();
+  return import(${JSON.stringify(new URL('../support/snapshot-reader.ts', import.meta.url).href)});
+});`;
 
 function goldenConfig(): Config {
   const text = readFileSync('test/golden/config/full.yaml', 'utf8');
@@ -65,6 +73,18 @@ describe('the configuration snapshot', () => {
       }
     });
     fc.assert(property, { seed, numRuns: 200, interruptAfterTimeLimit: FUZZ_TIME_MS });
+  });
+
+  it('is read in place by another thread', async () => {
+    const config = goldenConfig();
+    const worker = new Worker(READER, { eval: true, workerData: encodeSnapshot(config, 9) });
+    try {
+      const [seen] = await once(worker, 'message');
+      const service = config.services.at(-1);
+      assert.deepEqual(seen, { generation: 9, route: config.routes[0], service });
+    } finally {
+      await worker.terminate();
+    }
   });
 
   it('is compact: routes that are alike cost less than 100 bytes each', () => {

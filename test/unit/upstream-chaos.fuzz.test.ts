@@ -65,8 +65,8 @@ function answer(request: Parsed, random: SeededRandom): { text: string; isLast: 
   return { text: interim + head + shown, isLast: false };
 }
 
-/** `pipeline` above 1 trusts the upstream to answer what was asked, once: nobody could tell an answer
- *  too many from the next one. */
+/** `pipeline` above 1 trusts the upstream to answer what was asked, once: nobody could tell an
+ *  answer too many from the next one. */
 async function chaosServer(random: SeededRandom, pipeline: number): Promise<RawServer> {
   const rests = new Map<Socket, string>();
   const ends = new Set<Socket>();

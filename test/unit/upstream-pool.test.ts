@@ -150,7 +150,18 @@ describe('the upstream pool', () => {
     await server.stop();
   });
 
-  it('does not repeat on a fresh connection, nor a second time', async () => {
+  it('does not repeat what died on a fresh connection', async () => {
+    const server = await rawServer((socket) => socket.destroy());
+    const pool = makePool({ port: server.port });
+    const got = await exchange(pool);
+    assert.equal(got.error?.code, 'GW_UPSTREAM_RESET');
+    assert.deepEqual(got.error?.facts, { sent: 'head', connection: 'fresh' });
+    assert.equal(server.accepted.length, 1);
+    pool.close();
+    await server.stop();
+  });
+
+  it('does not repeat a second time', async () => {
     let heads = 0;
     const server = await rawServer((socket, received) => {
       heads += 1;
@@ -207,6 +218,21 @@ describe('the upstream pool', () => {
     assert.equal((await exchange(pool)).text, 'second');
     await until(() => pool.connectionsCount === 0);
     assert.equal((await exchange(pool)).text, 'clean');
+    pool.close();
+    await server.stop();
+  });
+
+  // The same, while another request waits for just this connection.
+  it('never answers a waiting request with bytes that were there before it was sent', async () => {
+    const server = await rawServer((socket, _received, index) => {
+      socket.write(
+        index === 0 ? okResponse('first') + okResponse('smuggled') : okResponse('clean'),
+      );
+    });
+    const pool = makePool({ port: server.port, connectionsMax: 1 });
+    const [first, second] = await Promise.all([exchange(pool), exchange(pool)]);
+    assert.deepEqual([first.text, second.text], ['first', 'clean']);
+    assert.equal(server.accepted.length, 2);
     pool.close();
     await server.stop();
   });

@@ -199,7 +199,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     const isFirst = this.inFlight[0] === call;
     const isSmall = this.#parser.remainingSizeBytes <= DRAIN_SIZE_BYTES_MAX;
     const isCheap = isFirst && call.isHeadReceived ? isSmall : this.inFlight.length > 1;
-    if (isCheap && call.isRequestEnded && !call.isPaused) {
+    const isStopped = isFirst && call.isPaused;
+    if (isCheap && call.isRequestEnded && !isStopped) {
       if (isFirst) this.#drainedSizeBytes = 0;
       return;
     }

@@ -1,0 +1,205 @@
+// TLS on both engines: the default certificate and those by server name; HTTP/2 and client
+// certificates on node only.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, it } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { WebSocket } from 'ws';
+import type { ListenerTls } from '../../host/config/index.ts';
+import { Driver, type Engine } from './listener-driver.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly name: string;
+}
+
+export function tlsCases(engine: Engine): void {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
+  const path = (name: string) => join(folder, name);
+  const certificate = (name: string) => {
+    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
+    const files = ['-keyout', path(`${name}.key`), '-out', path(`${name}.crt`)];
+    const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    execFileSync('openssl', ['req', ...kind, ...subject, ...files], { stdio: 'ignore' });
+    return { cert: path(`${name}.crt`), key: path(`${name}.key`) };
+  };
+  let tls: ListenerTls;
+  const driver = new Driver(engine);
+  before(async () => {
+    const other = certificate('other.test');
+    tls = {
+      ...certificate('main.test'),
+      clientCa: '',
+      sni: [
+        { host: 'other.test', ...other },
+        { host: '*.wild.test', ...other },
+      ],
+    };
+    await driver.start(tls);
+  });
+  after(async () => {
+    assert.equal(await driver.stop(), 0);
+    rmSync(folder, { recursive: true });
+  });
+
+  const ask = (servername: string, method: string, target: string, body = '') =>
+    new Promise<Answer>((resolve, reject) => {
+      const req = httpsRequest({
+        host: '127.0.0.1',
+        port: driver.port,
+        servername,
+        method,
+        path: target,
+        headers: { host: servername, 'content-length': body.length },
+        rejectUnauthorized: false,
+        agent: false,
+      });
+      req.on('error', reject);
+      req.on('response', (res) => {
+        const name = (res.socket as TLSSocket).getPeerCertificate().subject.CN;
+        const parts: Buffer[] = [];
+        res.on('data', (chunk) => parts.push(chunk));
+        res.on('end', () =>
+          resolve({
+            status: res.statusCode ?? 0,
+            body: Buffer.concat(parts).toString(),
+            name: String(name),
+          }),
+        );
+      });
+      req.end(body);
+    });
+
+  it('shows the certificate of the server name and serves all alike', async () => {
+    for (const [servername, name] of [
+      ['main.test', 'main.test'],
+      ['unknown.test', 'main.test'],
+      ['other.test', 'other.test'],
+      ['a.wild.test', 'other.test'],
+    ] as const) {
+      const answer = await ask(servername, 'POST', '/inspect', 'abc');
+      assert.equal(answer.name, name, servername);
+      assert.equal(answer.status, 200);
+      const seen = JSON.parse(answer.body);
+      assert.equal(seen.scheme, 'https');
+      assert.equal(seen.authority, servername);
+      assert.equal(seen.remoteAddress, '127.0.0.1');
+    }
+  });
+
+  it('streams large bodies both ways', async () => {
+    const upload = await ask('main.test', 'POST', '/sum', 'x'.repeat(2_000_000));
+    assert.match(upload.body, /^2000000 /);
+    for (const mode of ['known', 'chunked']) {
+      const download = await ask('other.test', 'GET', `/big?size=7000000&mode=${mode}`);
+      assert.equal(download.body.length, 7_000_000);
+    }
+    assert.equal((await ask('main.test', 'GET', '/big-respond?size=3000000')).body.length, 3e6);
+  });
+
+  it('upgrades to a WebSocket', async () => {
+    const socket = new WebSocket(`wss://127.0.0.1:${driver.port}/ws?greet`, {
+      servername: 'other.test',
+      rejectUnauthorized: false,
+    });
+    const message = await new Promise((resolve, reject) => {
+      socket.once('message', (data) => resolve(String(data)));
+      socket.once('error', reject);
+    });
+    assert.equal(message, 'hello');
+    socket.terminate();
+  });
+
+  it('refuses certificates that cannot be used', async () => {
+    const start = (more: Partial<ListenerTls>) => new Driver(engine).start({ ...tls, ...more });
+    await assert.rejects(start({ cert: path('none.crt') }), /none\.crt/);
+    await assert.rejects(start({ key: path('other.test.key') }), /main\.test\.crt with .*other/);
+    if (engine === 'uws') await assert.rejects(start({ clientCa: tls.cert }), /engine node/);
+  });
+
+  if (engine === 'node') nodeOnlyCases(driver, () => tls);
+}
+
+function nodeOnlyCases(driver: Driver, tls: () => ListenerTls): void {
+  const exchange = (headers: Record<string, string | string[]>, body: string) =>
+    new Promise<{ headers: Record<string, unknown>; body: string }>((resolve, reject) => {
+      const session = connectHttp2(`https://127.0.0.1:${driver.port}`, {
+        servername: 'main.test',
+        rejectUnauthorized: false,
+      });
+      session.on('error', reject);
+      const stream = session.request({ ':authority': 'Main.test', ...headers });
+      let received = '';
+      let head = {};
+      stream.on('response', (got) => {
+        head = got;
+      });
+      stream.setEncoding('utf8');
+      stream.on('data', (chunk) => {
+        received += chunk;
+      });
+      stream.on('error', reject);
+      stream.on('end', () => {
+        session.close();
+        resolve({ headers: head, body: received });
+      });
+      stream.end(body);
+    });
+
+  it('serves HTTP/2 as the same exchange', async () => {
+    const { headers, body } = await exchange(
+      { ':method': 'POST', ':path': '/inspect?q=1', 'x-a': '1', cookie: ['a=1', 'b=2'] },
+      'abc',
+    );
+    assert.equal(headers[':status'], 200);
+    const seen = JSON.parse(body);
+    assert.equal(seen.httpVersion, '2.0');
+    assert.equal(seen.method, 'POST');
+    assert.equal(seen.path, '/inspect');
+    assert.equal(seen.query, 'q=1');
+    assert.equal(seen.authority, 'main.test');
+    assert.equal(seen.bodySizeBytes, -1);
+    assert.ok(seen.headers.includes('a=1; b=2'));
+  });
+
+  it('streams, refuses and fails over HTTP/2 as over HTTP/1.1', async () => {
+    const get = (target: string) => exchange({ ':method': 'GET', ':path': target }, '');
+    assert.equal((await get('/stream-now')).body, 'onetwosix');
+    assert.equal((await get('/known-now')).headers['content-length'], '9');
+    assert.equal((await get('/big?size=5000000')).body.length, 5_000_000);
+    assert.equal((await get('/throw')).headers['x-sluice-reason'], '400');
+    assert.equal((await get('/headers?h=x:a%0D%0Ab')).headers[':status'], 500);
+    const cookies = await get('/headers?h=set-cookie:a&h=set-cookie:b&h=upgrade:h3');
+    assert.deepEqual(cookies.headers['set-cookie'], ['a', 'b']);
+    await assert.rejects(get('/abort-midway'), /INTERNAL_ERROR/);
+    const bad = await exchange({ ':method': 'GET', ':path': '/x', ':authority': 'a/b' }, '');
+    assert.equal(bad.headers[':status'], 400);
+  });
+
+  it('asks for a client certificate', async () => {
+    const strict = new Driver('node');
+    await strict.start({ ...tls(), clientCa: tls().cert });
+    const ask = (more: object) =>
+      new Promise<number>((resolve, reject) => {
+        const options = { host: '127.0.0.1', port: strict.port, path: '/now', agent: false };
+        const req = httpsRequest({ ...options, rejectUnauthorized: false, ...more });
+        req.on('response', (res) => {
+          res.resume();
+          resolve(res.statusCode ?? 0);
+        });
+        req.on('error', reject);
+        req.end();
+      });
+    const own = { cert: readFileSync(tls().cert), key: readFileSync(tls().key) };
+    assert.equal(await ask(own), 200);
+    await assert.rejects(ask({}));
+    assert.equal(await strict.stop(), 0);
+  });
+}
