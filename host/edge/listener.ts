@@ -30,6 +30,8 @@ export interface Listener {
   activeCount(): number;
   /** Open connections, idle ones included. */
   connectionCount(): number;
+  /** Connections accepted so far. */
+  acceptedCount(): number;
   /** Stops accepting. What is in progress goes on; each connection closes after its next response,
    *  and idle ones are closed at once (node) or within 10 s by their timer (uWS). */
   stopAccepting(): void;

@@ -54,6 +54,7 @@ class NodeListener implements Listener {
   readonly #server: Server;
   readonly #webSockets: NodeWebSockets;
   readonly #connections = new Set<Duplex>();
+  #accepted = 0;
   readonly #sessions = new Set<ServerHttp2Session>();
   /** The exchange that a socket's parser is busy with, for errors in its body. */
   readonly #current = new WeakMap<Duplex, NodeExchange>();
@@ -97,6 +98,10 @@ class NodeListener implements Listener {
     return this.#connections.size;
   }
 
+  acceptedCount(): number {
+    return this.#accepted;
+  }
+
   stopAccepting(): void {
     if (this.#host.isDraining) return;
     this.#host.isDraining = true;
@@ -124,6 +129,7 @@ class NodeListener implements Listener {
   #attach(server: Server): void {
     server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
+      this.#accepted += 1;
       socket.once('close', () => this.#connections.delete(socket));
     });
     server.on('request', (req, res) => this.#serve(req, res, false));
