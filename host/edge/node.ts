@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { ListenerTls } from '../config/index.ts';
@@ -105,8 +105,9 @@ class NodeListener implements Listener {
   stopAccepting(): void {
     if (this.#host.isDraining) return;
     this.#host.isDraining = true;
-    this.#server.close();
-    this.#server.closeIdleConnections();
+    // Not the HTTP server's own close(), which cuts idle connections, and with them requests that
+    // are on their way: those are answered and told to close.
+    NetServer.prototype.close.call(this.#server);
     for (const session of this.#sessions) session.close();
   }
 

@@ -117,7 +117,7 @@ export interface LoadOptions {
   /** Whether an answer is as it should be; a 200 unless told otherwise. */
   readonly isGood?: (answer: Answer) => boolean;
   readonly headers?: (connection: number, request: number) => OutgoingHttpHeaders;
-  /** A refused connection ends its sender instead of counting as a failure. */
+  /** A connection that cannot be made ends its sender instead of counting as a failure. */
   readonly endsWhenRefused?: true;
 }
 
@@ -156,14 +156,16 @@ export class Load {
   async #send(connection: number): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const { url, isGood = ({ status }) => status === 200, headers } = this.#options;
+    let isReused = false;
     for (let count = 0; !this.#isStopping; count++) {
       try {
         const answer = await ask(url, { agent, headers: headers?.(connection, count) ?? {} });
+        isReused = answer.headers.connection !== 'close';
         if (isGood(answer)) this.answeredCount += 1;
         else this.failures.push(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (this.#options.endsWhenRefused && code === 'ECONNREFUSED') break;
+        // The kernel resets what waits in the queue of a listener that closes.
+        if (this.#options.endsWhenRefused && !isReused) break;
         this.failures.push(String(error));
         break;
       }
