@@ -4,7 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { getAsset, isSea } from 'node:sea';
+import { getAsset, getRawAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
@@ -22,9 +22,10 @@ export function readWasm(name: 'edge.wasm' | 'codec.wasm'): Uint8Array<ArrayBuff
   return new Uint8Array(isStandalone() ? getAsset(name) : readFileSync(beside(name)));
 }
 
-/** The bytes of the uWebSockets addon; only the standalone binary carries it. */
+/** The bytes of the uWebSockets addon, which only the standalone binary carries. They are not to be
+ *  written to: they are the executable's own pages, for a copy would stay resident. */
 export function readUwsAddon(): Uint8Array {
-  return new Uint8Array(getAsset('uws.node'));
+  return new Uint8Array(getRawAsset('uws.node') as ArrayBuffer);
 }
 
 /** Starts a worker thread of ours. */
