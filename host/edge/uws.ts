@@ -43,8 +43,10 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     isDraining: false,
     onError: (error) => options.onError(error),
   };
+  let accepted = 0;
   const countConnection = (_res: unknown, change: number): void => {
     host.connections += change;
+    if (change > 0) accepted += change;
   };
   app.filter(countConnection);
   addRoutes(app, host, options);
@@ -72,6 +74,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     port: host.port,
     activeCount: () => host.active,
     connectionCount: () => host.connections,
+    acceptedCount: () => accepted,
     stopAccepting,
     async close() {
       if (isClosed) return;

@@ -77,9 +77,7 @@ describe('the rules of kernels', () => {
     for (const [name, paths] of Object.entries(faces)) {
       const exported = wasmSurface(bytesOf(name)).exports.map((entry) => entry.split(':')[0]!);
       for (const path of paths) {
-        const found = [
-          ...readFileSync(path, 'utf8').matchAll(/\b(?:kernels?|exports)\.(\w+)\(/g),
-        ];
+        const found = [...readFileSync(path, 'utf8').matchAll(/\b(?:kernels?|exports)\.(\w+)\(/g)];
         const called = found.map((call) => call[1]!);
         assert.ok(called.length > 0, `${path} calls no kernel`);
         assert.deepEqual(
