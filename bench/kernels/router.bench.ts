@@ -17,6 +17,11 @@ const SEED = 42;
 const SECONDS_EACH = 3;
 const TURNS = 7;
 
+/** What the design demands. */
+export const bars = [
+  { over: 'router/kernel/10000', under: 'router/find-my-way/10000', atLeast: 3 },
+];
+
 /** Reports lookups per second, named `router/<subject>/<routes>`, and a hash of what was found. */
 export async function run(
   report: (name: string, opsPerSecond: number) => void,
