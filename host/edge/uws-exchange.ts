@@ -305,8 +305,8 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
       this.#settle();
       res.close();
     };
-    if (this.#isHeld) setImmediate(send);
-    else send();
+    // Never in a tick that uWS has corked: what it holds would be lost with the socket.
+    setImmediate(send);
   }
 
   #failHead(problem: string): void {

@@ -106,7 +106,10 @@ export class UwsStream {
       return;
     }
     this.#isEnding = true;
-    if (this.#maySend()) this.#finish();
+    if (!this.#maySend()) return;
+    // This tick may be corked by uWS: what it holds would be lost with the socket.
+    if (this.#isClosing) setImmediate(() => this.#flush());
+    else this.#finish();
   }
 
   /** Sends the head if no byte of the body has come with it. */
@@ -165,7 +168,7 @@ export class UwsStream {
   }
 
   #flush(): void {
-    if (this.#isHeld || this.#isDone) return;
+    if (this.#isHeld || this.#isDone || this.#isFull) return;
     while (this.#pending.length > 0 && !this.#isFull) {
       const chunk = this.#pending[0]!;
       const sentSizeBytes = this.#send(chunk);
