@@ -174,7 +174,7 @@ function responseHeaders(query: URLSearchParams): HeaderList {
   });
 }
 
-/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before it did. */
+/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before. */
 function big(exchange: Exchange, query: URLSearchParams): void {
   const sizeBytes = sizeOf(query);
   const announced = query.get('mode') === 'known' ? sizeBytes : BODY_SIZE_UNKNOWN;
