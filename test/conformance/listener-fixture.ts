@@ -296,7 +296,8 @@ if (process.send !== undefined) {
     );
   });
   process.on('disconnect', () => {
-    listener?.close().then(() => process.exit(0));
+    if (listener === null) process.exit(0);
+    listener.close().then(() => process.exit(0));
   });
   // Whatever gets here would have ended a worker: a test asks for it.
   process.on('uncaughtException', (error) => note('error', `uncaught ${error.stack}`));
