@@ -26,7 +26,7 @@ export interface Exchange {
   readonly scheme: 'http' | 'https';
   readonly httpVersion: '1.1' | '2.0';
   /** All headers, checked: names are lower-case tokens, values hold no control characters. Values
-   *  and the target are byte strings on both engines: one char per byte, so write them as latin1. */
+   *  and the target are byte strings on both engines: a char per byte, so write them as latin1. */
   readonly headers: HeaderList;
   /** Whether every header value and the target are ASCII, so that latin1 and UTF-8 agree. */
   readonly isAscii: boolean;

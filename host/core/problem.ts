@@ -1,6 +1,6 @@
-// The answer to a request that the gateway refuses itself: application/problem+json with one numeric
-// reason in body and header. It never carries what a client sent unless the caller put it in
-// `detail`, which is JSON-escaped here and belongs in no header.
+// The answer to a request that the gateway refuses itself: application/problem+json with one
+// numeric reason in body and header. It never carries what a client sent unless the caller put it
+// in `detail`, which is JSON-escaped here and belongs in no header.
 
 import { ERRORS, type ErrorCode } from './errors.ts';
 import type { HeaderList } from './headers.ts';

@@ -174,7 +174,7 @@ function responseHeaders(query: URLSearchParams): HeaderList {
   });
 }
 
-/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before it did. */
+/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before. */
 function big(exchange: Exchange, query: URLSearchParams): void {
   const sizeBytes = sizeOf(query);
   const announced = query.get('mode') === 'known' ? sizeBytes : BODY_SIZE_UNKNOWN;
@@ -296,7 +296,8 @@ if (process.send !== undefined) {
     );
   });
   process.on('disconnect', () => {
-    listener?.close().then(() => process.exit(0));
+    if (listener === null) process.exit(0);
+    listener.close().then(() => process.exit(0));
   });
   // Whatever gets here would have ended a worker: a test asks for it.
   process.on('uncaughtException', (error) => note('error', `uncaught ${error.stack}`));
