@@ -9,6 +9,7 @@ import {
   type Exchange,
   type HeaderList,
   headerValue,
+  PATH_SEGMENTS_COUNT_MAX,
   problemResponse,
   type Random,
   secretBytes,
@@ -198,7 +199,8 @@ export class Mesh {
       const detail = 'the path holds a character or an escape that is not allowed';
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else if (status === STATUS_TOO_LONG) {
-      const detail = `the target has too many bytes or segments, the limit is ${TARGET_SIZE_BYTES_MAX} bytes`;
+      const limits = `${TARGET_SIZE_BYTES_MAX} bytes and ${PATH_SEGMENTS_COUNT_MAX} segments`;
+      const detail = `the target is longer than ${limits}`;
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else {
       this.#refuse(visit, 'GW_ROUTE_NONE', '', NO_HEADERS);

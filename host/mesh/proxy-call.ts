@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type HeaderList,
   problemResponse,
+  RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
 import { cleanResponseHeaders } from './header-operations.ts';
 import type { RouteRuntime } from './routes.ts';
@@ -87,7 +88,8 @@ export class ProxyCall implements UpstreamHandler {
     this.#visit.bytesOut += chunk.length;
     if (this.#state === 'held') {
       this.#state = 'streaming';
-      if (chunk.length === this.#heldSizeBytes) {
+      // The chunk is the connection's read buffer, so it may only be given away to be copied.
+      if (chunk.length === this.#heldSizeBytes && chunk.length <= RESPOND_COPY_SIZE_BYTES_MAX) {
         // onEnd follows and finds the exchange answered.
         exchange.respond(this.#status, this.#heldHeaders, chunk);
         return;

@@ -1,4 +1,4 @@
-// A route's rate limits at work: reads the keys, takes the tokens, and says in headers what is left.
+// A route's rate limits at work: reads the keys, takes the tokens, says in headers what is left.
 // All of a route's policies grant, or none is charged (but for the race that takeAll documents).
 
 import type { Exchange, HeaderList } from '../core/index.ts';

@@ -6,6 +6,7 @@ import {
   BODY_SIZE_UNKNOWN,
   type Exchange,
   type HeaderList,
+  RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
 } from '../../host/core/index.ts';
 import {
@@ -59,6 +60,7 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.end();
   },
   '/big': big,
+  '/reused-buffer': reusedBuffer,
   '/echo': echo,
   '/sum': sum,
   '/sum-late': (exchange, query) => void setTimeout(() => sum(exchange, query), 150),
@@ -175,6 +177,17 @@ function responseHeaders(query: URLSearchParams): HeaderList {
 }
 
 /** Sends `size` bytes as fast as the client takes them, and notes what was accepted before. */
+/** Answers out of a buffer that the next read overwrites, as the upstream client does. */
+function reusedBuffer(exchange: Exchange): void {
+  const buffer = Buffer.alloc(RESPOND_COPY_SIZE_BYTES_MAX, 'a');
+  const respond = () => {
+    exchange.respond(200, [], buffer);
+    buffer.fill('b');
+  };
+  if (exchange.bodySizeBytes === 0) respond();
+  else exchange.readBody({ onChunk: (_chunk, isLast) => (isLast ? respond() : undefined) });
+}
+
 function big(exchange: Exchange, query: URLSearchParams): void {
   const sizeBytes = sizeOf(query);
   const announced = query.get('mode') === 'known' ? sizeBytes : BODY_SIZE_UNKNOWN;
