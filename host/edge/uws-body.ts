@@ -1,5 +1,7 @@
 // The request body on uWS. Bytes come whether or not anybody reads: uWS must be given its data
 // handler in the tick of the request, so what comes early is held, bounded, and the socket paused.
+// A paused socket gets no writable event either, and a write that fills the socket resumes it. So
+// it is never paused while the output is full; what comes meanwhile is held up to the same bound.
 
 import { BODY_HELD_SIZE_BYTES_MAX, type BodyReader } from '../core/index.ts';
 import type { Upload } from './upload-watch.ts';
@@ -26,6 +28,7 @@ export class UwsBody implements Upload {
   #hasLastHeld = false;
   #isHeldBack = true;
   #isPaused = false;
+  #isOutputFull = false;
   #isMuted = false;
   #hasProgressed = false;
 
@@ -73,9 +76,14 @@ export class UwsBody implements Upload {
     }
   }
 
-  /** Pauses again after a write that filled the socket: it makes uWS forget the pause. */
-  repause(): void {
-    if (this.#isPaused) this.#res?.pause();
+  onOutputFull(): void {
+    this.#isOutputFull = true;
+    this.#isPaused = false;
+  }
+
+  onOutputRoom(): void {
+    this.#isOutputFull = false;
+    if (this.#isHeldBack && !this.isComplete && !this.#isMuted) this.#pauseSocket();
   }
 
   /** The plane has given its whole response: what still comes is nobody's. */
@@ -105,7 +113,7 @@ export class UwsBody implements Upload {
 
   /** Pausing disarms uWS's timer for slow uploads and resuming arms it anew. */
   touch(): void {
-    if (this.#isPaused || this.isComplete || this.#res === null) return;
+    if (this.#isPaused || this.#isOutputFull || this.isComplete || this.#res === null) return;
     this.#res.pause();
     this.#res.resume();
   }
@@ -115,6 +123,7 @@ export class UwsBody implements Upload {
   }
 
   #pauseSocket(): void {
+    if (this.#isOutputFull) return;
     this.#isPaused = true;
     this.#res?.pause();
   }

@@ -37,6 +37,7 @@ export interface UwsHost {
   readonly uploads: UploadWatch;
   port: number;
   active: number;
+  connections: number;
   isDraining: boolean;
   onError(error: unknown): void;
 }

@@ -39,13 +39,13 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     uploads: new UploadWatch(),
     port: options.port,
     active: 0,
+    connections: 0,
     isDraining: false,
     onError: (error) => options.onError(error),
   };
-  let connections = 0;
   let accepted = 0;
   const countConnection = (_res: unknown, change: number): void => {
-    connections += change;
+    host.connections += change;
     if (change > 0) accepted += change;
   };
   app.filter(countConnection);
@@ -73,7 +73,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   return {
     port: host.port,
     activeCount: () => host.active,
-    connectionCount: () => connections,
+    connectionCount: () => host.connections,
     acceptedCount: () => accepted,
     stopAccepting,
     async close() {

@@ -79,7 +79,10 @@ export function fuzzCases(driver: () => Driver): void {
         const dispatched = events.filter(({ kind }) => kind === 'dispatch').length;
         const told = `SEED=${seed} round ${rounds}: ${JSON.stringify(bytes)}`;
         assert.ok(dispatched <= expected + lenience(driver()), `${dispatched}; ${told}`);
-        const errors = events.filter(({ kind }) => kind === 'error');
+        // A mutated query may ask the fixture for a status that is none.
+        const errors = events.filter(
+          ({ kind, text }) => kind === 'error' && !/: (status|response header)/.test(text),
+        );
         assert.deepEqual(errors, [], told);
       }
       assert.ok(rounds > 5, `only ${rounds} rounds`);

@@ -121,6 +121,11 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.write(Buffer.from('four'));
     exchange.end();
   },
+  // One write that fills the socket, and nothing after it for long.
+  '/one-write': (exchange) => {
+    exchange.begin(200, [], BODY_SIZE_UNKNOWN);
+    exchange.write(Buffer.alloc(30_000_000, 'o'));
+  },
   '/drip': drip,
   '/ws': serveWebSocket,
 };
