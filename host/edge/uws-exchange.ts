@@ -334,7 +334,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   #takeBody(res: UwsResponse): void {
-    const body = new UwsBody(res, this);
+    const body = new UwsBody(res, this, this.#host.uploads);
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {

@@ -212,8 +212,8 @@ export class Mesh {
     const headers: HeaderList = problem.headers;
     for (const text of extra) headers.push(text);
     visit.bytesOut = problem.body.length;
-    visit.exchange.respond(problem.status, headers, problem.body);
     this.#recorder.record(visit, problem.status, ERRORS[code].reason, this.#clock.nowMs());
+    visit.exchange.respond(problem.status, headers, problem.body);
   }
 }
 
