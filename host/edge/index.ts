@@ -4,3 +4,4 @@ export type { Listener, ListenerOptions } from './listener.ts';
 export { assertPortFree, prepareUwsEnvironment, UWS_ENVIRONMENT } from './listener.ts';
 export { listenNode } from './node.ts';
 export { listenUws } from './uws.ts';
+export { provideUwsAddon } from './uws-addon.ts';

@@ -212,4 +212,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+void main();

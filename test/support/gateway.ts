@@ -52,6 +52,9 @@ export interface GatewayStart {
   readonly nodeFlags?: readonly string[];
   /** The program and its first arguments, instead of `node dist/sluice.js`. */
   readonly command?: readonly string[];
+  /** The folder and the environment it starts in, instead of the test's own. */
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** A port that was free a moment ago. */
@@ -84,7 +87,11 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   const child = spawn(
     program[0]!,
     [...program.slice(1), 'serve', '-c', configPath, ...(start.flags ?? [])],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: start.cwd ?? process.cwd(),
+      env: start.env ?? process.env,
+    },
   );
   let log = '';
   let output = '';
