@@ -19,7 +19,13 @@ import {
 } from '../core/index.ts';
 import { formatAddress } from './peer-address.ts';
 import { listHolds, type RequestFacts } from './request-checks.ts';
-import { appendToHead, type CheckedHead, checkHead, isBodiless } from './response-checks.ts';
+import {
+  appendToHead,
+  type CheckedHead,
+  checkHead,
+  isBodiless,
+  stableBody,
+} from './response-checks.ts';
 import { type BodyOwner, UwsBody } from './uws-body.ts';
 import type { UwsHost, UwsResponse } from './uws-native.ts';
 import { keepHead, type StreamOwner, UwsStream, writeHead } from './uws-stream.ts';
@@ -132,7 +138,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     this.#body?.mute();
     if (this.#isTainted || body.length > RESPOND_COPY_SIZE_BYTES_MAX) {
-      const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+      const bytes = stableBody(body);
       this.#startStream(res, status, head, bytes.length);
       this.#stream?.writeStable(bytes);
       this.#stream?.end();
@@ -328,7 +334,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   #takeBody(res: UwsResponse): void {
-    const body = new UwsBody(res, this);
+    const body = new UwsBody(res, this, this.#host.uploads);
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {

@@ -1,6 +1,6 @@
-// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast and
-// carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with what
-// closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
+// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast
+// and carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with
+// what closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
 
 import type * as uWS from 'uWebSockets.js';
 import { readFileSync } from 'node:fs';

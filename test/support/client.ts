@@ -88,7 +88,7 @@ export async function askEcho(url: string, options: Ask = {}): Promise<Echo> {
 
 /** Holds an answer against what a refused client sees. */
 export function assertProblem(answer: Answer, status: number, reason: number): void {
-  assert.equal(answer.status, status, answer.body);
+  assert.equal(answer.status, status, `${answer.rawHeaders.join(' ')}: ${answer.body}`);
   assert.equal(answer.headers['content-type'], 'application/problem+json');
   assert.equal(answer.headers['x-sluice-reason'], String(reason));
   const problem = JSON.parse(answer.body) as { status: number; reason: number; title: string };
