@@ -21,10 +21,9 @@ export const BODY_DISCARD_SIZE_BYTES_MAX = 262_144;
 /** A whole body above this is sent in parts as the client reads, not copied into the socket's
  *  buffer; the size at which the copy costs more than the bookkeeping. */
 export const RESPOND_COPY_SIZE_BYTES_MAX = 65_536;
-/** Bytes of one request body held while nobody reads it. A paused uWS reads on as long as the kernel
- *  has 512 KiB at once: the receive window, and what comes meanwhile. From another machine that is
- *  little more than the window; a client on the same machine was seen to have 100 MiB held. */
-export const BODY_HELD_SIZE_BYTES_MAX = 201_326_592;
+/** Bytes of one request body held while nobody reads it. With a bounded receive buffer a paused uWS
+ *  gives one read of up to 512 KiB more; where it cannot be bounded, as many as come. */
+export const BODY_HELD_SIZE_BYTES_MAX = 67_108_864;
 /** The same for all request bodies of one listener of one worker together. */
 export const BODY_HELD_TOTAL_SIZE_BYTES_MAX = 268_435_456;
 
