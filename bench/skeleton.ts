@@ -15,8 +15,6 @@ if (!Number.isInteger(listenPort) || !Number.isInteger(upstreamPort)) {
   process.exit(1);
 }
 
-/** Pipelined connections are few, so that each write carries many requests. */
-const PIPELINED_CONNECTIONS_COUNT = 2;
 /** Addresses whose text is kept; past that the cache starts anew. */
 const ADDRESSES_COUNT_MAX = 4_096;
 
@@ -157,9 +155,9 @@ function addressText(response: uWS.HttpResponse): string {
   return text;
 }
 
+/** The first connection with room: filling one before the next makes each write carry most. */
 function nextPipelined(): Upstream {
-  const next = pipelined[turn++ % pipelined.length]!;
-  if (next.depth < pipelineDepth!) return next;
+  for (const upstream of pipelined) if (upstream.depth < pipelineDepth!) return upstream;
   const further = new Upstream();
   pipelined.push(further);
   return further;
@@ -171,7 +169,6 @@ function refuse(response: uWS.HttpResponse): void {
 }
 
 const pipelined: Upstream[] = [];
-let turn = 0;
 
 function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
   const query = request.getQuery();
@@ -194,9 +191,6 @@ function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
   else nextPipelined().enqueue(head, job);
 }
 
-if (pipelineDepth! > 1) {
-  for (let index = 0; index < PIPELINED_CONNECTIONS_COUNT; index++) pipelined.push(new Upstream());
-}
 uWS
   .App()
   .any('/*', pipelineDepth === 0 ? refuse : handle)

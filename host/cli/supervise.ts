@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { systemClock } from '../core/index.ts';
+import { isStandalone } from '../workers/index.ts';
 
 const RESTART_MS_FIRST = 100;
 const RESTART_MS_MAX = 10_000;
@@ -42,9 +43,11 @@ export async function supervise(): Promise<number> {
 }
 
 function childArguments(): string[] {
-  const given = process.argv.slice(1).filter((argument) => argument !== '--supervise');
-  // A standalone binary has no script argument of its own: argv[1] repeats the executable.
-  return [...process.execArgv, ...(given[0] === process.execPath ? given.slice(1) : given)];
+  const [, script, ...given] = process.argv;
+  // In a standalone binary it is no script but the word that the caller typed for the executable.
+  const program = isStandalone() || script === undefined ? [] : [script];
+  const own = given.filter((argument) => !/^--supervise(=|$)/.test(argument));
+  return [...process.execArgv, ...program, ...own];
 }
 
 function endedBy(code: number | null, signal: NodeJS.Signals | null): string {

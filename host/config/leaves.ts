@@ -117,15 +117,14 @@ export const HEADER_NAME: Schema<string> = parsed(
   (value) => (isToken(value) && value.length <= 256 ? value.toLowerCase() : undefined),
 );
 
-/** A header's value: what cannot split a message, in characters that one byte holds. */
+/** A header's value: text that cannot split a message, and is sent as UTF-8. */
 export const HEADER_VALUE: Schema<string> = parsed(
   `a header value of at most ${HEADER_VALUE_SIZE_CHARS_MAX} characters, none of them control`,
   { maxLength: HEADER_VALUE_SIZE_CHARS_MAX },
   (value) => {
     if (value.length > HEADER_VALUE_SIZE_CHARS_MAX || !isHeaderValue(value)) return undefined;
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly ASCII
-    if (!/^[\x00-\x7f]*$/.test(value)) {
-      return new Complaint(`expected ASCII in a header value, found ${showValue(value)}`);
+    if (/\p{Surrogate}/u.test(value)) {
+      return new Complaint(`expected characters that UTF-8 has, found ${showValue(value)}`);
     }
     return value.trim() === value ? value : new Complaint('a header value is trimmed on the wire');
   },

@@ -1,7 +1,7 @@
 // Byte strings: text from the wire is kept as one character per byte, 0x00 to 0xff, and is written
 // back as latin1, so that whatever a client or an upstream sent leaves unchanged. Configuration is
-// Unicode text and becomes its UTF-8 bytes here, where it meets the wire. A character above 0xff
-// must never reach a latin1 write, which keeps only its low byte: U+010D would be a carriage return.
+// Unicode text and becomes its UTF-8 bytes here, where it meets the wire. No character above 0xff
+// may reach a latin1 write, which keeps only its low byte: U+010D would be a carriage return.
 
 const NOT_ASCII = /[\u0080-\uffff]/;
 const NOT_BYTES = /[\u0100-\uffff]/;

@@ -26,7 +26,7 @@ export interface Exchange {
   readonly scheme: 'http' | 'https';
   readonly httpVersion: '1.1' | '2.0';
   /** All headers, checked: names are lower-case tokens, values hold no control characters. Values
-   *  and the target are byte strings on both engines: one char per byte, so write them as latin1. */
+   *  and the target are byte strings on both engines: a char per byte, so write them as latin1. */
   readonly headers: HeaderList;
   /** Whether every header value and the target are ASCII: bytes and text are the same. */
   readonly isAscii: boolean;
@@ -49,10 +49,11 @@ export interface Exchange {
   /** Sends a whole response. The exchange ends. `content-length` and `date` are added by the
    *  listener and must not be in `headers`; `transfer-encoding` and `connection` neither.
    *  For HEAD, 204 and 304 the body is not sent; a HEAD's `content-length` is the body's size.
-   *  Bytes in `body` must stay as they are until the client has read them: large ones are not
-   *  copied. Header values are byte strings. A name that is no lower-case token, or a value with
-   *  a control character, is answered with 500 GW_INTERNAL instead and reported; `date` and
-   *  `uwebsockets` are dropped, for the listener adds its own. */
+   *  A body of up to RESPOND_COPY_SIZE_BYTES_MAX is copied or sent before it returns; the bytes of
+   *  a larger one must stay as they are until the client has read them. Header values are byte
+   *  strings. A name that is no lower-case token, or a value with a control character, is answered
+   *  with 500 GW_INTERNAL instead and reported; `date` and `uwebsockets` are dropped, for the
+   *  listener adds its own. */
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void;
 
   /** Begins a response that streams. `bodySizeBytes`: the exact size, or BODY_SIZE_UNKNOWN. For

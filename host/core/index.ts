@@ -29,8 +29,8 @@ export {
   setHeader,
 } from './headers.ts';
 export * from './limits.ts';
-export type { ProblemResponse } from './problem.ts';
-export { problemResponse } from './problem.ts';
+export type { PreparedProblem, ProblemResponse } from './problem.ts';
+export { prepareProblem, problemResponse } from './problem.ts';
 export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';

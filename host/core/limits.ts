@@ -21,9 +21,11 @@ export const BODY_DISCARD_SIZE_BYTES_MAX = 262_144;
 /** A whole body above this is sent in parts as the client reads, not copied into the socket's
  *  buffer; the size at which the copy costs more than the bookkeeping. */
 export const RESPOND_COPY_SIZE_BYTES_MAX = 65_536;
-/** Bytes of a request body held while nobody reads it. uWS finishes a round of up to ten reads of
- *  512 KiB when it is paused, and a write that fills the socket makes it forget the pause once. */
-export const BODY_HELD_SIZE_BYTES_MAX = 8_388_608;
+/** Bytes of one request body held while nobody reads it. With a bounded receive buffer a paused uWS
+ *  gives one read of up to 512 KiB more; where it cannot be bounded, as many as come. */
+export const BODY_HELD_SIZE_BYTES_MAX = 67_108_864;
+/** The same for all request bodies of one listener of one worker together. */
+export const BODY_HELD_TOTAL_SIZE_BYTES_MAX = 268_435_456;
 
 /** Response headers from an upstream: nginx's and Node's own default order of size. */
 export const RESPONSE_HEADERS_SIZE_BYTES_MAX = 65_536;

@@ -30,8 +30,10 @@ export interface Listener {
   activeCount(): number;
   /** Open connections, idle ones included. */
   connectionCount(): number;
+  /** Connections accepted so far. */
+  acceptedCount(): number;
   /** Stops accepting. What is in progress goes on; each connection closes after its next response,
-   *  and idle ones are closed at once (node) or within 10 s by their timer (uWS). */
+   *  and idle ones within 10 s by their timer: a request may be on its way on them. */
   stopAccepting(): void;
   /** Closes every connection; exchanges in progress are aborted. On uWS it must have returned
    *  before the worker exits, or the process is terminated. */

@@ -1,5 +1,5 @@
-// The request body on node: a paused stream until somebody reads it, so that the client is held back
-// by TCP or by the HTTP/2 window with nothing held here.
+// The request body on node: a paused stream until somebody reads it, so that the client is held
+// back by TCP or by the HTTP/2 window with nothing held here.
 
 import type { BodyReader } from '../core/index.ts';
 import type { NodeRequest } from './node-exchange.ts';

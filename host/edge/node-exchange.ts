@@ -20,7 +20,7 @@ import { NodeBody } from './node-body.ts';
 import type { NodeHost } from './node-host.ts';
 import { unmapAddress } from './peer-address.ts';
 import type { RequestFacts } from './request-checks.ts';
-import { checkHead, isBodiless, isDropped } from './response-checks.ts';
+import { checkHead, isBodiless, isDropped, stableBody } from './response-checks.ts';
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -125,7 +125,7 @@ export class NodeExchange implements Exchange {
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
     if (this.#phase !== 'open') return;
     // A string is made bytes, or node would encode the head with it as UTF-8.
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const bytes = stableBody(body);
     const isEmpty304 = status === 304 && bytes.length === 0;
     if (!this.#writeHead(status, headers, isEmpty304 ? BODY_SIZE_UNKNOWN : bytes.length)) return;
     this.#phase = 'ended';

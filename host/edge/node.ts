@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { ListenerTls } from '../config/index.ts';
@@ -54,6 +54,7 @@ class NodeListener implements Listener {
   readonly #server: Server;
   readonly #webSockets: NodeWebSockets;
   readonly #connections = new Set<Duplex>();
+  #accepted = 0;
   readonly #sessions = new Set<ServerHttp2Session>();
   /** The exchange that a socket's parser is busy with, for errors in its body. */
   readonly #current = new WeakMap<Duplex, NodeExchange>();
@@ -97,11 +98,16 @@ class NodeListener implements Listener {
     return this.#connections.size;
   }
 
+  acceptedCount(): number {
+    return this.#accepted;
+  }
+
   stopAccepting(): void {
     if (this.#host.isDraining) return;
     this.#host.isDraining = true;
-    this.#server.close();
-    this.#server.closeIdleConnections();
+    // Not the HTTP server's own close(), which cuts idle connections, and with them requests that
+    // are on their way: those are answered and told to close.
+    NetServer.prototype.close.call(this.#server);
     for (const session of this.#sessions) session.close();
   }
 
@@ -124,6 +130,7 @@ class NodeListener implements Listener {
   #attach(server: Server): void {
     server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
+      this.#accepted += 1;
       socket.once('close', () => this.#connections.delete(socket));
     });
     server.on('request', (req, res) => this.#serve(req, res, false));

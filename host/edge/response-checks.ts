@@ -3,7 +3,7 @@
 // never repaired; the client gets 500 instead and the listener reports it.
 
 import { STATUS_CODES } from 'node:http';
-import type { HeaderList } from '../core/index.ts';
+import { type HeaderList, RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
 
 const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9a-z-]/;
 const NOT_PLAIN = /[^\t\x20-\x7e]/;
@@ -116,4 +116,10 @@ function checkHeader(name: string, value: string): void {
   if (NOT_BYTES.test(value)) {
     head.problem = `response header "${name}" holds a character that cannot be sent`;
   }
+}
+
+/** A body as bytes that nobody else changes: copied where the contract promises it. */
+export function stableBody(body: Uint8Array | string): Uint8Array {
+  if (typeof body !== 'string' && body.length > RESPOND_COPY_SIZE_BYTES_MAX) return body;
+  return Buffer.from(body);
 }

@@ -1,5 +1,5 @@
-// Watches request bodies in flight, one timer per listener. uWS cuts an upload that brings less than
-// 16 KB/s over 10 s unless it is touched; and a body that brings nothing at all must end somewhere.
+// Watches request bodies in flight, one timer per listener. uWS cuts an upload that brings less
+// than 16 KB/s over 10 s unless it is touched; and a body that brings nothing must end somewhere.
 
 import { BODY_IDLE_TIMEOUT_MS } from '../core/index.ts';
 
@@ -18,6 +18,8 @@ const SWEEP_MS = 4_000;
 const IDLE_SWEEPS_MAX = Math.floor(BODY_IDLE_TIMEOUT_MS / SWEEP_MS);
 
 export class UploadWatch {
+  /** Bytes that all bodies hold while nobody reads them. */
+  heldSizeBytes = 0;
   readonly #uploads = new Set<Upload>();
   readonly #lingering = new Set<() => void>();
   readonly #timer = setInterval(() => this.sweep(), SWEEP_MS).unref();

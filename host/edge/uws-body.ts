@@ -1,7 +1,13 @@
 // The request body on uWS. Bytes come whether or not anybody reads: uWS must be given its data
 // handler in the tick of the request, so what comes early is held, bounded, and the socket paused.
+// A paused socket gets no writable event either, and a write that fills the socket resumes it. So
+// it is never paused while the output is full; what comes meanwhile is held up to the same bound.
 
-import { BODY_HELD_SIZE_BYTES_MAX, type BodyReader } from '../core/index.ts';
+import {
+  BODY_HELD_SIZE_BYTES_MAX,
+  BODY_HELD_TOTAL_SIZE_BYTES_MAX,
+  type BodyReader,
+} from '../core/index.ts';
 import type { Upload } from './upload-watch.ts';
 import type { UwsResponse } from './uws-native.ts';
 
@@ -14,24 +20,32 @@ export interface BodyOwner {
   onBodyCut(): void;
 }
 
+/** What the bodies of one listener hold together. */
+export interface HeldTotal {
+  heldSizeBytes: number;
+}
+
 export class UwsBody implements Upload {
   idleSweeps = 0;
   receivedSizeBytes = 0;
   isComplete = false;
   #res: UwsResponse | null;
   readonly #owner: BodyOwner;
+  readonly #total: HeldTotal;
   #reader: BodyReader | null = null;
   #held: Uint8Array[] = [];
   #heldSizeBytes = 0;
   #hasLastHeld = false;
   #isHeldBack = true;
   #isPaused = false;
+  #isOutputFull = false;
   #isMuted = false;
   #hasProgressed = false;
 
-  constructor(res: UwsResponse, owner: BodyOwner) {
+  constructor(res: UwsResponse, owner: BodyOwner, total: HeldTotal) {
     this.#res = res;
     this.#owner = owner;
+    this.#total = total;
   }
 
   /** Bytes from the socket; `chunk` is valid only during the call. */
@@ -46,10 +60,14 @@ export class UwsBody implements Upload {
       return;
     }
     if (chunk.length > 0) this.#held.push(chunk.slice());
-    this.#heldSizeBytes += chunk.length;
+    this.#countHeld(chunk.length);
     this.#hasLastHeld = isLast;
-    if (this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX) this.#owner.onBodyCut();
-    else if (!isLast) this.#pauseSocket();
+    if (
+      this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX ||
+      this.#total.heldSizeBytes > BODY_HELD_TOTAL_SIZE_BYTES_MAX
+    ) {
+      this.#owner.onBodyCut();
+    } else if (!isLast) this.#pauseSocket();
   }
 
   read(reader: BodyReader): void {
@@ -73,15 +91,20 @@ export class UwsBody implements Upload {
     }
   }
 
-  /** Pauses again after a write that filled the socket: it makes uWS forget the pause. */
-  repause(): void {
-    if (this.#isPaused) this.#res?.pause();
+  onOutputFull(): void {
+    this.#isOutputFull = true;
+    this.#isPaused = false;
+  }
+
+  onOutputRoom(): void {
+    this.#isOutputFull = false;
+    if (this.#isHeldBack && !this.isComplete && !this.#isMuted) this.#pauseSocket();
   }
 
   /** The plane has given its whole response: what still comes is nobody's. */
   mute(): void {
     this.#isMuted = true;
-    this.#held = [];
+    this.#forgetHeld();
     this.#hasLastHeld = false;
   }
 
@@ -94,7 +117,7 @@ export class UwsBody implements Upload {
   /** The socket is gone or no longer ours. */
   release(): void {
     this.#res = null;
-    this.#held = [];
+    this.#forgetHeld();
   }
 
   hasProgressed(): boolean {
@@ -105,7 +128,7 @@ export class UwsBody implements Upload {
 
   /** Pausing disarms uWS's timer for slow uploads and resuming arms it anew. */
   touch(): void {
-    if (this.#isPaused || this.isComplete || this.#res === null) return;
+    if (this.#isPaused || this.#isOutputFull || this.isComplete || this.#res === null) return;
     this.#res.pause();
     this.#res.resume();
   }
@@ -114,7 +137,18 @@ export class UwsBody implements Upload {
     this.#owner.onBodyCut();
   }
 
+  #countHeld(sizeBytes: number): void {
+    this.#heldSizeBytes += sizeBytes;
+    this.#total.heldSizeBytes += sizeBytes;
+  }
+
+  #forgetHeld(): void {
+    this.#held = [];
+    this.#countHeld(-this.#heldSizeBytes);
+  }
+
   #pauseSocket(): void {
+    if (this.#isOutputFull) return;
     this.#isPaused = true;
     this.#res?.pause();
   }
@@ -122,7 +156,7 @@ export class UwsBody implements Upload {
   #deliverHeld(): void {
     while (this.#held.length > 0 && !this.#isHeldBack) {
       const chunk = this.#held.shift()!;
-      this.#heldSizeBytes -= chunk.length;
+      this.#countHeld(-chunk.length);
       const isLast = this.#hasLastHeld && this.#held.length === 0;
       if (isLast) this.#hasLastHeld = false;
       this.#deliver(chunk, isLast);

@@ -11,14 +11,21 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
+  headerValue,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
 import { formatAddress } from './peer-address.ts';
-import type { RequestFacts } from './request-checks.ts';
-import { appendToHead, type CheckedHead, checkHead, isBodiless } from './response-checks.ts';
+import { listHolds, type RequestFacts } from './request-checks.ts';
+import {
+  appendToHead,
+  type CheckedHead,
+  checkHead,
+  isBodiless,
+  stableBody,
+} from './response-checks.ts';
 import { type BodyOwner, UwsBody } from './uws-body.ts';
 import type { UwsHost, UwsResponse } from './uws-native.ts';
 import { keepHead, type StreamOwner, UwsStream, writeHead } from './uws-stream.ts';
@@ -131,7 +138,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     this.#body?.mute();
     if (this.#isTainted || body.length > RESPOND_COPY_SIZE_BYTES_MAX) {
-      const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+      const bytes = stableBody(body);
       this.#startStream(res, status, head, bytes.length);
       this.#stream?.writeStable(bytes);
       this.#stream?.end();
@@ -255,7 +262,11 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   onStreamFull(): void {
-    this.#body?.repause();
+    this.#body?.onOutputFull();
+  }
+
+  onStreamRoom(): void {
+    this.#body?.onOutputRoom();
   }
 
   #cut(): void {
@@ -270,7 +281,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
       { res, host: this.#host },
       this,
       keepHead(status, head, bodySizeBytes),
-      { isClosing: this.#mustClose(), isHeld: this.#isHeld },
+      { isClosing: this.#mustClose() || this.#isLastByClient(), isHeld: this.#isHeld },
     );
   }
 
@@ -300,8 +311,8 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
       this.#settle();
       res.close();
     };
-    if (this.#isHeld) setImmediate(send);
-    else send();
+    // Never in a tick that uWS has corked: what it holds would be lost with the socket.
+    setImmediate(send);
   }
 
   #failHead(problem: string): void {
@@ -317,8 +328,13 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     return this.bodySizeBytes - body.receivedSizeBytes > BODY_DISCARD_SIZE_BYTES_MAX;
   }
 
+  /** With its writable handler set, uWS forgets to close after a stream for such a client. */
+  #isLastByClient(): boolean {
+    return listHolds(headerValue(this.headers, 'connection') ?? '', 'close');
+  }
+
   #takeBody(res: UwsResponse): void {
-    const body = new UwsBody(res, this);
+    const body = new UwsBody(res, this, this.#host.uploads);
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {

@@ -1,5 +1,5 @@
-// The part of uWS's response that an exchange uses, and what its listener shares with it. Kept apart
-// from `uws.ts` so that only that file names the package.
+// The part of uWS's response that an exchange uses, and what its listener shares with it. Kept
+// apart from `uws.ts` so that only that file names the package.
 
 import type { Clock, Exchange } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
@@ -37,6 +37,7 @@ export interface UwsHost {
   readonly uploads: UploadWatch;
   port: number;
   active: number;
+  connections: number;
   isDraining: boolean;
   onError(error: unknown): void;
 }

@@ -17,8 +17,10 @@ export interface StreamOwner {
   onStreamFinish(): void;
   /** The announced size was not kept: the connection must be cut. */
   onStreamBroken(): void;
-  /** A write filled the socket. */
+  /** A write filled the socket; it is being read again, whether it was paused or not. */
   onStreamFull(): void;
+  /** There is room again: the socket may be paused. Comes before onStreamDrain. */
+  onStreamRoom(): void;
   /** The next call may end the native response, after which it must not be touched. */
   onStreamLast(): void;
 }
@@ -80,11 +82,7 @@ export class UwsStream {
     this.#head = head;
     this.#isClosing = manner.isClosing;
     this.#isHeld = manner.isHeld;
-    this.#res.onWritable(() => {
-      this.#isFull = false;
-      this.#flush();
-      return !this.#isFull;
-    });
+    this.#res.onWritable(() => this.#onWritable());
   }
 
   /** Sends or copies; false means that the client reads slowly. */
@@ -108,7 +106,10 @@ export class UwsStream {
       return;
     }
     this.#isEnding = true;
-    if (this.#maySend()) this.#finish();
+    if (!this.#maySend()) return;
+    // This tick may be corked by uWS: what it holds would be lost with the socket.
+    if (this.#isClosing) setImmediate(() => this.#flush());
+    else this.#finish();
   }
 
   /** Sends the head if no byte of the body has come with it. */
@@ -136,6 +137,18 @@ export class UwsStream {
     this.#pending.length = 0;
   }
 
+  /** Where this handler is set, uWS sends nothing that it has buffered by itself: a cork around
+   *  nothing makes it try. What it cannot send brings the next call. */
+  #onWritable(): boolean {
+    if (this.#isDone) return true;
+    this.#res.cork(() => {});
+    if (!this.#isFull) return true;
+    this.#isFull = false;
+    this.#owner.onStreamRoom();
+    this.#flush();
+    return !this.#isFull;
+  }
+
   #maySend(): boolean {
     return !this.#isHeld && !this.#isFull && this.#pending.length === 0;
   }
@@ -155,7 +168,7 @@ export class UwsStream {
   }
 
   #flush(): void {
-    if (this.#isHeld || this.#isDone) return;
+    if (this.#isHeld || this.#isDone || this.#isFull) return;
     while (this.#pending.length > 0 && !this.#isFull) {
       const chunk = this.#pending[0]!;
       const sentSizeBytes = this.#send(chunk);

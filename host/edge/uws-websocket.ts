@@ -97,9 +97,11 @@ export class UwsChannel implements WebSocketChannel {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#host.active--;
-    // uWS gives its own words for a cut as if the peer had sent them.
+    // uWS does not count a WebSocket out when it closes.
+    this.#host.connections--;
+    // uWS gives its own words for a cut as if the peer had sent them, and 0 for no code of ours.
     const reason = code === 1006 ? '' : Buffer.from(message).toString();
-    this.#guard(() => this.#peer.onClose(code, reason));
+    this.#guard(() => this.#peer.onClose(code === 0 ? 1005 : code, reason));
   }
 
   #guard(callback: () => void): void {

@@ -1,6 +1,6 @@
-// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast and
-// carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with what
-// closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
+// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast
+// and carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with
+// what closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
 
 import type * as uWS from 'uWebSockets.js';
 import { readFileSync } from 'node:fs';
@@ -39,12 +39,14 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     uploads: new UploadWatch(),
     port: options.port,
     active: 0,
+    connections: 0,
     isDraining: false,
     onError: (error) => options.onError(error),
   };
-  let connections = 0;
+  let accepted = 0;
   const countConnection = (_res: unknown, change: number): void => {
-    connections += change;
+    host.connections += change;
+    if (change > 0) accepted += change;
   };
   app.filter(countConnection);
   addRoutes(app, host, options);
@@ -71,7 +73,8 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   return {
     port: host.port,
     activeCount: () => host.active,
-    connectionCount: () => connections,
+    connectionCount: () => host.connections,
+    acceptedCount: () => accepted,
     stopAccepting,
     async close() {
       if (isClosed) return;

@@ -1,6 +1,6 @@
 // A worker's side of the router kernel: puts a request's bytes into its scratch area and reads the
-// result. Texts are byte strings both ways, and meet the UTF-8 of the table's own. Allocates nothing
-// in match(). It refuses to parse: what it cannot hand over as bytes, a regular expression, it
+// result. Texts are byte strings both ways, for the table's own are UTF-8. Allocates nothing in
+// match(). It refuses to parse: what it cannot hand over as bytes, a regular expression, it
 // leaves to its caller (`needsHostCheck`).
 
 import {

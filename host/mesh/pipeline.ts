@@ -4,12 +4,13 @@
 import type { Snapshot } from '../config/index.ts';
 import {
   type Clock,
-  ERRORS,
   type ErrorCode,
   type Exchange,
   type HeaderList,
   headerValue,
-  problemResponse,
+  PATH_SEGMENTS_COUNT_MAX,
+  type PreparedProblem,
+  prepareProblem,
   type Random,
   secretBytes,
   TARGET_SIZE_BYTES_MAX,
@@ -49,6 +50,7 @@ export interface MeshDeps {
 }
 
 const NO_HEADERS: readonly string[] = [];
+const NO_ROUTE = prepareProblem('GW_ROUTE_NONE', '');
 
 export class Mesh {
   readonly #matcher: Matcher;
@@ -110,7 +112,7 @@ export class Mesh {
       const isGranted = this.#rateGate.pass(route.rates, exchange, capture, visit.startMs);
       extra = this.#rateGate.headers;
       if (!isGranted) {
-        this.#refuse(visit, 'GW_RATE_LIMITED', this.#rateGate.detail, extra);
+        this.#answer(visit, this.#rateGate.refusal, extra);
         return;
       }
     }
@@ -197,20 +199,23 @@ export class Mesh {
       const detail = 'the path holds a character or an escape that is not allowed';
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else if (status === STATUS_TOO_LONG) {
-      const detail = `the target has too many bytes or segments, the limit is ${TARGET_SIZE_BYTES_MAX} bytes`;
+      const limits = `${TARGET_SIZE_BYTES_MAX} bytes and ${PATH_SEGMENTS_COUNT_MAX} segments`;
+      const detail = `the target is longer than ${limits}`;
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else {
-      this.#refuse(visit, 'GW_ROUTE_NONE', '', NO_HEADERS);
+      this.#answer(visit, NO_ROUTE, NO_HEADERS);
     }
   }
 
   #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
-    const problem = problemResponse(code, detail);
-    const headers: HeaderList = problem.headers;
-    for (const text of extra) headers.push(text);
+    this.#answer(visit, prepareProblem(code, detail), extra);
+  }
+
+  #answer(visit: Visit, problem: PreparedProblem, extra: readonly string[]): void {
+    const headers: HeaderList = problem.headers.concat(extra);
     visit.bytesOut = Buffer.byteLength(problem.body);
+    this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
     visit.exchange.respond(problem.status, headers, problem.body);
-    this.#recorder.record(visit, problem.status, ERRORS[code].reason, this.#clock.nowMs());
   }
 }
 

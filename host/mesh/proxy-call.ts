@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type HeaderList,
   problemResponse,
+  RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
 import { cleanResponseHeaders } from './header-operations.ts';
 import type { RouteRuntime } from './routes.ts';
@@ -87,8 +88,10 @@ export class ProxyCall implements UpstreamHandler {
     this.#visit.bytesOut += chunk.length;
     if (this.#state === 'held') {
       this.#state = 'streaming';
-      if (chunk.length === this.#heldSizeBytes) {
+      // The chunk is the connection's read buffer, so it may only be given away to be copied.
+      if (chunk.length === this.#heldSizeBytes && chunk.length <= RESPOND_COPY_SIZE_BYTES_MAX) {
         // onEnd follows and finds the exchange answered.
+        this.#finish(this.#status, 0);
         exchange.respond(this.#status, this.#heldHeaders, chunk);
         return;
       }
@@ -98,10 +101,12 @@ export class ProxyCall implements UpstreamHandler {
   }
 
   onEnd(): void {
+    if (this.#state === 'ended') return;
     const { exchange } = this.#visit;
-    if (this.#state === 'held') exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
-    else exchange.end();
+    const isHeld = this.#state === 'held';
     this.#finish(this.#status, 0);
+    if (isHeld) exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
+    else exchange.end();
   }
 
   onError(code: ErrorCode, detail: string): void {
@@ -110,15 +115,15 @@ export class ProxyCall implements UpstreamHandler {
     const { reason } = ERRORS[code];
     if (this.#state === 'streaming') {
       // The status has left already; a cut connection is the only honest end.
-      exchange.abort();
       this.#finish(this.#status, reason);
+      exchange.abort();
       return;
     }
     const problem = problemResponse(code, detail);
     for (const text of this.#extra) problem.headers.push(text);
     this.#visit.bytesOut = Buffer.byteLength(problem.body);
-    exchange.respond(problem.status, problem.headers, problem.body);
     this.#finish(problem.status, reason);
+    exchange.respond(problem.status, problem.headers, problem.body);
   }
 
   onDrain(): void {
@@ -150,13 +155,18 @@ export class ProxyCall implements UpstreamHandler {
     this.#finish(this.#state === 'streaming' ? this.#status : status, reason);
   }
 
+  /** Records the outcome. It comes before the last bytes leave, so that whoever has an answer finds
+   *  it in the metrics. */
   #finish(status: number, reason: number): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
     const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    const outcome = status >= 500 ? 'failed' : 'answered';
-    this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
+    // A client that left early says nothing about the endpoint.
+    if (reason !== ERRORS.GW_CLIENT_CLOSED.reason) {
+      const outcome = status >= 500 || reason !== 0 ? 'failed' : 'answered';
+      this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
+    }
     this.#recorder.record(this.#visit, status, reason, nowMs);
   }
 }

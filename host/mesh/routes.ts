@@ -2,7 +2,7 @@
 // thousand of them cost a worker nothing until they are used.
 
 import type { RouteConfig, Snapshot } from '../config/index.ts';
-import { type Random, toByteString } from '../core/index.ts';
+import { type PreparedProblem, prepareProblem, type Random, toByteString } from '../core/index.ts';
 import type { Limiter, LimiterPolicy } from '../kernels/index.ts';
 import type { ClientAddress } from './client-address.ts';
 import {
@@ -50,7 +50,7 @@ export interface RateRuntime {
   readonly keys: readonly KeyReader[];
   readonly headers: RateHeaders;
   /** What a refused client is told, per policy. */
-  readonly refusals: readonly string[];
+  readonly refusals: readonly PreparedProblem[];
 }
 
 export interface RouteDeps {
@@ -156,8 +156,8 @@ export class RouteSet {
       ),
       keys: config.rate.map((rate) => compileKeySource(rate.key, this.#keys(config))),
       headers: new RateHeaders(config.rate),
-      refusals: config.rate.map(
-        ({ name, limit, perMs }) => `policy ${name} allows ${limit} per ${perMs} ms`,
+      refusals: config.rate.map(({ name, limit, perMs }) =>
+        prepareProblem('GW_RATE_LIMITED', `policy ${name} allows ${limit} per ${perMs} ms`),
       ),
     };
   }

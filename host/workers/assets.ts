@@ -1,23 +1,16 @@
 // Where the process finds its own parts: beside the bundle in a checkout, inside the executable in
-// the standalone binary. Nothing else in the host knows which of the two it is.
+// the standalone binary (scripts/build-binary.ts puts them there). Nothing else in the host knows
+// which of the two it is.
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { getAsset, getRawAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
-/** Reads the parts that are embedded in a standalone binary; null in a checkout. The binary's
- *  entry point sets it before anything else runs. */
-export interface EmbeddedParts {
-  read(name: string): Uint8Array<ArrayBuffer>;
-  /** A file on disk with the part's bytes, for what can only be loaded from a path. */
-  extract(name: string): string;
-}
-
-let embedded: EmbeddedParts | null = null;
-
-export function useEmbeddedParts(parts: EmbeddedParts): void {
-  embedded = parts;
+/** Whether this process is the standalone binary, in any of its threads. */
+export function isStandalone(): boolean {
+  return isSea();
 }
 
 function beside(name: string): string {
@@ -26,17 +19,23 @@ function beside(name: string): string {
 
 /** The bytes of a kernel module. */
 export function readWasm(name: 'edge.wasm' | 'codec.wasm'): Uint8Array<ArrayBuffer> {
-  return embedded === null ? new Uint8Array(readFileSync(beside(name))) : embedded.read(name);
+  return new Uint8Array(isStandalone() ? getAsset(name) : readFileSync(beside(name)));
+}
+
+/** The bytes of the uWebSockets addon, which only the standalone binary carries. They are not to be
+ *  written to: they are the executable's own pages, for a copy would stay resident. */
+export function readUwsAddon(): Uint8Array {
+  return new Uint8Array(getRawAsset('uws.node') as ArrayBuffer);
 }
 
 /** Starts a worker thread of ours. */
-export function startWorker(name: 'io-worker', options: WorkerOptions): Worker {
-  if (embedded === null) return new Worker(beside(`${name}.js`), options);
-  const source = new TextDecoder().decode(embedded.read(`${name}.js`));
-  return new Worker(source, { ...options, eval: true });
+export function startWorker(name: 'io-worker' | 'compute-worker', options: WorkerOptions): Worker {
+  if (!isStandalone()) return new Worker(beside(`${name}.js`), options);
+  return new Worker(getAsset(`${name}.js`, 'utf8'), { ...options, eval: true });
 }
 
-/** The path of the compute pool's worker file, which its library loads itself. */
+/** The path of the compute pool's worker file, which its library loads itself. In the standalone
+ *  binary the library is built to start `compute-worker` by `startWorker` and reads no file. */
 export function computeWorkerPath(): string {
-  return embedded === null ? beside('compute-worker.js') : embedded.extract('compute-worker.js');
+  return isStandalone() ? 'compute-worker' : beside('compute-worker.js');
 }

@@ -3,6 +3,7 @@
 
 import { type ConfigIssue, openSnapshot, type Snapshot } from '../config/index.ts';
 import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
+import { boundReceiveBuffers } from '../edge/index.ts';
 import {
   createEdgeImage,
   type EdgeImage,
@@ -160,6 +161,7 @@ export class Gateway {
       clock: this.#options.clock,
       log,
       onFatal: (error) => this.#endFatally(error),
+      onServing: () => this.#boundReceiveBuffers(snapshot),
       onGone: (workerIndex) => this.#clearWorker(workerIndex),
       onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
     });
@@ -168,6 +170,16 @@ export class Gateway {
     this.#source.start();
     for (const { engine, address, port, tls } of snapshot.listeners) {
       log.info('listening', { engine, address, port, tls: tls !== null });
+    }
+  }
+
+  #boundReceiveBuffers({ listeners }: Snapshot): void {
+    try {
+      boundReceiveBuffers(
+        listeners.filter(({ engine }) => engine === 'uws').map(({ port }) => port),
+      );
+    } catch (error) {
+      this.#options.log.warn('receive buffers are not bounded', { error: asError(error) });
     }
   }
 

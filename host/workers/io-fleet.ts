@@ -17,6 +17,8 @@ export interface FleetOptions {
   readonly log: ProcessLog;
   /** A worker is stuck or a native failure is near: the process must end. */
   readonly onFatal: (error: GatewayError) => void;
+  /** A worker has its listeners open. */
+  readonly onServing: () => void;
   /** A worker is gone; what it held in the shared memory may be cleared. */
   readonly onGone: (workerIndex: number) => void;
   /** A generation that was superseded has no exchange in flight on a worker any more. */
@@ -183,6 +185,7 @@ export class IoFleet {
     member.state = 'serving';
     member.readyMs = this.#options.clock.nowMs();
     this.#watchdog.watch(member.index);
+    this.#options.onServing();
     this.#wake();
   }
 

@@ -41,6 +41,8 @@ class IoWorker {
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
   #listeners: Listener[] = [];
+  #handledCount = 0;
+  #acceptedBefore = 0;
   #isEnding = false;
 
   constructor(snapshot: Snapshot) {
@@ -78,7 +80,10 @@ class IoWorker {
         address,
         tls,
         clock: systemClock,
-        handler: (exchange: Exchange) => this.#mesh.handle(exchange),
+        handler: (exchange: Exchange) => {
+          this.#handledCount += 1;
+          this.#mesh.handle(exchange);
+        },
         onRefused: (code: ErrorCode) => this.#stats.refuse(ERRORS[code].reason),
         onError: (error: unknown) => this.#onError(error),
       };
@@ -86,12 +91,22 @@ class IoWorker {
     }
   }
 
-  /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. */
+  /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. A
+   *  connection that seems idle may have a request on its way already, so idle connections are
+   *  closed only when nothing has come on any of them for a while; each one that has a request
+   *  meanwhile is answered and told to close. */
   async drain(timeoutMs: number): Promise<number> {
-    const deadlineMs = systemClock.nowMs() + timeoutMs;
+    let nowMs = systemClock.nowMs();
+    let quietMs = nowMs;
+    let handled = this.#handledCount;
+    const deadlineMs = nowMs + timeoutMs;
     for (const listener of this.#listeners) listener.stopAccepting();
-    while (this.#activeCount() > 0 && systemClock.nowMs() < deadlineMs) {
+    while (nowMs < deadlineMs && this.#connectionCount() > 0) {
+      if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
+      else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
+      handled = this.#handledCount;
       await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+      nowMs = systemClock.nowMs();
     }
     const abandoned = this.#activeCount();
     await this.close();
@@ -120,6 +135,17 @@ class IoWorker {
     return this.#listeners.reduce((sum, listener) => sum + listener.activeCount(), 0);
   }
 
+  #connectionCount(): number {
+    return this.#listeners.reduce((sum, listener) => sum + listener.connectionCount(), 0);
+  }
+
+  #countConnections(): void {
+    const accepted = this.#listeners.reduce((sum, listener) => sum + listener.acceptedCount(), 0);
+    this.#stats.setCell('connectionsOpen', this.#connectionCount());
+    this.#stats.addCell('connectionsTotal', accepted - this.#acceptedBefore);
+    this.#acceptedBefore = accepted;
+  }
+
   #onError(error: unknown): void {
     this.#stats.addCell('uncaughtErrors', 1);
     const known = error instanceof Error ? error : new Error(String(error));
@@ -129,7 +155,7 @@ class IoWorker {
   #beat(): void {
     this.#stats.heartbeat();
     this.#delay.sample();
-    this.#stats.setCell('connectionsOpen', this.#activeCount());
+    this.#countConnections();
     if (this.#accessLog !== null) {
       this.#stats.setCell('logLinesWritten', this.#accessLog.linesWritten);
       this.#stats.setCell('logLinesDropped', this.#accessLog.linesDropped);
@@ -152,6 +178,9 @@ class IoWorker {
 
 /** How often a drain looks whether it is done. */
 const DRAIN_LOOK_MS = 20;
+/** Connections on which nothing has come for this long are taken to be idle: much more than a
+ *  request needs from a client that had not yet been told to close. */
+const DRAIN_QUIET_MS = 1_000;
 
 function describe(error: unknown): string {
   if (isGatewayError(error)) return (error as GatewayError).detail;
@@ -183,4 +212,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+void main();

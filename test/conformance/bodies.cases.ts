@@ -107,6 +107,22 @@ export function bodyCases(driver: () => Driver): void {
     }
   });
 
+  it('sends what was written last though nothing follows', async () => {
+    // uWS keeps its buffer until the next write where a writable handler is set.
+    const { text } = await driver().raw([request('GET', '/one-write')], 500);
+    assert.ok(bodyOf(text).length > 30_000_000, `${bodyOf(text).length} bytes came`);
+  });
+
+  it('closes after a stream for a client that asked', async () => {
+    for (const target of ['/big?size=9000000', '/big?size=9000000&mode=known', '/stream-late']) {
+      const bytes = request('GET', target, ['Connection: close']);
+      // On uWS, chunks that had to wait for the client are given some seconds to leave.
+      const { text, isClosed } = await driver().raw([bytes], 10_000);
+      assert.deepEqual(statuses(text), [200]);
+      assert.ok(isClosed, target);
+    }
+  });
+
   it('sends a large whole response without losing a byte', async () => {
     const { text } = await driver().raw([request('GET', '/big-respond?size=9000000')], 1_000);
     assert.equal(headerOf(text, 'content-length'), '9000000');
@@ -146,6 +162,26 @@ export function bodyCases(driver: () => Driver): void {
       ]);
       assert.deepEqual(statuses(text), [200, 200], target);
     }
+  });
+
+  it('keeps a slow upload alive', async () => {
+    // uWS cuts what brings less than 16 KB/s over 10 s, on a timer with a grain of 4 s.
+    const steps = Array.from({ length: 15 }, () => [1_000, 'x']).flat();
+    const head = request('POST', '/sum', ['Content-Length: 15']);
+    const { text } = await driver().raw([head, ...steps]);
+    assert.match(bodyOf(text), /^15 /);
+  });
+
+  it('ends the connection of a client that closes its half', async () => {
+    const socket = await driver().connect();
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+    });
+    socket.end(request('GET', '/late'));
+    await sleep(120);
+    socket.destroy();
+    assert.deepEqual(statuses(text), []);
   });
 
   it('answers Expect: 100-continue', async () => {

@@ -17,6 +17,9 @@ const SEEDS: readonly string[] = [
   request('HEAD', '/now') + request('GET', '/known-now'),
 ];
 
+/** How long a side may take to say no more, at first and when the machine seems busy. */
+const SETTLE_MS = 40;
+const SETTLE_MS_BUSY = 1_500;
 const INSERTS = ['\r\n', '\n', '\r', '\0', ' ', ':', ';', '0', 'f', '\xff', 'GET / HTTP/1.1\r\n'];
 
 function mutate(random: SeededRandom, text: string): string {
@@ -44,7 +47,7 @@ function mutate(random: SeededRandom, text: string): string {
 
 /** How many requests node's own server would run, with nothing of ours around it. */
 async function withOracle(
-  run: (count: (bytes: string) => Promise<number>) => Promise<void>,
+  run: (count: (bytes: string, settleMs: number) => Promise<number>) => Promise<void>,
 ): Promise<void> {
   let dispatched = 0;
   const server = createServer({ requireHostHeader: false }, (req, res) => {
@@ -55,9 +58,9 @@ async function withOracle(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   const oracle = new Driver('node');
   oracle.port = (server.address() as AddressInfo).port;
-  await run(async (bytes) => {
+  await run(async (bytes, settleMs) => {
     dispatched = 0;
-    await oracle.raw([bytes], 40);
+    await oracle.raw([bytes], settleMs);
     return dispatched;
   });
   server.closeAllConnections();
@@ -71,15 +74,29 @@ export function fuzzCases(driver: () => Driver): void {
     const deadlineMs = performance.now() + FUZZ_TIME_MS;
     await driver().events();
     await withOracle(async (count) => {
+      const both = async (bytes: string, settleMs: number) => {
+        const [expected] = await Promise.all([
+          count(bytes, settleMs),
+          driver().raw([bytes], settleMs),
+        ]);
+        const events = await driver().events();
+        const dispatched = events.filter(({ kind }) => kind === 'dispatch').length;
+        const isMore = dispatched > expected + lenience(driver());
+        return { events, dispatched, expected, isMore };
+      };
       let rounds = 0;
       for (; performance.now() < deadlineMs; rounds++) {
         const bytes = mutate(random, SEEDS[random.uint32() % SEEDS.length]!);
-        const [expected] = await Promise.all([count(bytes), driver().raw([bytes], 40)]);
-        const events = await driver().events();
-        const dispatched = events.filter(({ kind }) => kind === 'dispatch').length;
         const told = `SEED=${seed} round ${rounds}: ${JSON.stringify(bytes)}`;
-        assert.ok(dispatched <= expected + lenience(driver()), `${dispatched}; ${told}`);
-        const errors = events.filter(({ kind }) => kind === 'error');
+        let seen = await both(bytes, SETTLE_MS);
+        // On a busy machine either side may answer after its time: only a repeat counts.
+        if (seen.isMore) seen = await both(bytes, SETTLE_MS_BUSY);
+        assert.ok(!seen.isMore, `${seen.dispatched} runs, node ${seen.expected}; ${told}`);
+        const { events } = seen;
+        // A mutated query may ask the fixture for a status that is none.
+        const errors = events.filter(
+          ({ kind, text }) => kind === 'error' && !/: (status|response header)/.test(text),
+        );
         assert.deepEqual(errors, [], told);
       }
       assert.ok(rounds > 5, `only ${rounds} rounds`);

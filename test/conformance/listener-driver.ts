@@ -45,7 +45,12 @@ export class Driver {
       this.#waiting.clear();
       this.#child = null;
     });
-    this.port = (await this.#ask('listen', { engine: this.engine, tls })) as number;
+    try {
+      this.port = (await this.#ask('listen', { engine: this.engine, tls })) as number;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   /** What happened since the last call. Fails when the process has ended. */

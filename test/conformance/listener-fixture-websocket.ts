@@ -28,7 +28,7 @@ function accept(exchange: Exchange, query: URLSearchParams): void {
 }
 
 function react(channel: WebSocketChannel, data: Buffer, kind: 'text' | 'binary'): void {
-  const text = data.length < 100 ? data.toString() : '';
+  const text = data.length < 400 ? data.toString() : '';
   if (text === 'throw') throw new Error('thrown by onMessage');
   if (text.startsWith('close ')) {
     const [, code, reason] = text.split(' ');

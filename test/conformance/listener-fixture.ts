@@ -6,6 +6,7 @@ import {
   BODY_SIZE_UNKNOWN,
   type Exchange,
   type HeaderList,
+  RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
 } from '../../host/core/index.ts';
 import {
@@ -59,6 +60,7 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.end();
   },
   '/big': big,
+  '/reused-buffer': reusedBuffer,
   '/echo': echo,
   '/sum': sum,
   '/sum-late': (exchange, query) => void setTimeout(() => sum(exchange, query), 150),
@@ -121,6 +123,11 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.write(Buffer.from('four'));
     exchange.end();
   },
+  // One write that fills the socket, and nothing after it for long.
+  '/one-write': (exchange) => {
+    exchange.begin(200, [], BODY_SIZE_UNKNOWN);
+    exchange.write(Buffer.alloc(30_000_000, 'o'));
+  },
   '/drip': drip,
   '/ws': serveWebSocket,
 };
@@ -169,7 +176,18 @@ function responseHeaders(query: URLSearchParams): HeaderList {
   });
 }
 
-/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before it did. */
+/** Sends `size` bytes as fast as the client takes them, and notes what was accepted before. */
+/** Answers out of a buffer that the next read overwrites, as the upstream client does. */
+function reusedBuffer(exchange: Exchange): void {
+  const buffer = Buffer.alloc(RESPOND_COPY_SIZE_BYTES_MAX, 'a');
+  const respond = () => {
+    exchange.respond(200, [], buffer);
+    buffer.fill('b');
+  };
+  if (exchange.bodySizeBytes === 0) respond();
+  else exchange.readBody({ onChunk: (_chunk, isLast) => (isLast ? respond() : undefined) });
+}
+
 function big(exchange: Exchange, query: URLSearchParams): void {
   const sizeBytes = sizeOf(query);
   const announced = query.get('mode') === 'known' ? sizeBytes : BODY_SIZE_UNKNOWN;
@@ -291,7 +309,8 @@ if (process.send !== undefined) {
     );
   });
   process.on('disconnect', () => {
-    listener?.close().then(() => process.exit(0));
+    if (listener === null) process.exit(0);
+    listener.close().then(() => process.exit(0));
   });
   // Whatever gets here would have ended a worker: a test asks for it.
   process.on('uncaughtException', (error) => note('error', `uncaught ${error.stack}`));

@@ -53,6 +53,17 @@ export function responseCases(driver: () => Driver): void {
     }
   });
 
+  it('has copied a body of a read when respond() returns', async () => {
+    // The upstream client reads the next response into the same buffer; a body that was still
+    // waiting to be sent, as after a chunked request, went out as another client's.
+    const chunked = 'POST /reused-buffer HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n';
+    for (const bytes of [request('GET', '/reused-buffer'), `${chunked}1\r\nx\r\n0\r\n\r\n`]) {
+      const body = bodyOf((await driver().raw([bytes])).text);
+      assert.match(body, /a{1000}/);
+      assert.doesNotMatch(body, /b/);
+    }
+  });
+
   it('sends exactly one date, its own', async () => {
     const text = await get('/headers?h=date:yesterday&h=uwebsockets:no&h=x:1');
     assert.equal(text.match(/^date:/gim)?.length, 1);

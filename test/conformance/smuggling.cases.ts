@@ -158,8 +158,8 @@ export function smugglingCases(driver: () => Driver): void {
   });
 
   it('runs no smuggled request while a slow client still reads the answer', async () => {
-    // The response is complete for the plane long before the socket has taken it: the state in which
-    // an engine that believed it done would parse what comes next.
+    // The response is complete for the plane long before the socket has taken it: the state in
+    // which an engine that believed it done would parse what comes next.
     for (const mode of ['known', 'chunked']) {
       const socket = await driver().connect();
       const target = `/big?size=20000000&mode=${mode}&body=read`;

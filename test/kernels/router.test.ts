@@ -78,7 +78,7 @@ describe('the matcher', () => {
     assert.equal(matcher.normalisedPath, `/${'\xff\x80'.repeat(200)}/A`);
   });
 
-  it('matches the bytes of a literal however the request cuts them, and never one byte alone', () => {
+  it('matches a literal by its UTF-8 bytes, and never by a byte of the same number', () => {
     const { matcher } = loaded([spec('/ü'), spec('/\u00c3/{x}')]);
     assert.equal(matcher.match('GET', 'h', '/\xc3\xbc', '', []), 0);
     assert.equal(matcher.match('GET', 'h', '/\xfc', '', []), STATUS_NOT_FOUND);

@@ -24,20 +24,37 @@ export interface GatewayProcess {
   /** Replaces the configuration file; the gateway sees the change by itself. */
   writeConfig(config: object): void;
   /** Asks for a reload and returns the answer's body. */
-  reload(config: object): Promise<{ isTaken: boolean; generation: number }>;
+  reload(config: object): Promise<ReloadAnswer>;
   metrics(): Promise<string>;
   rssBytes(): number;
   /** Stops it with SIGTERM and returns the exit code. */
   stop(): Promise<number | null>;
 }
 
+/** What POST /reload answers. */
+export interface ReloadAnswer {
+  readonly taken: boolean;
+  readonly generation: number;
+  readonly issues: readonly {
+    readonly code: string;
+    readonly line: number;
+    readonly path: string;
+    readonly message: string;
+  }[];
+}
+
 export interface GatewayStart {
-  /** Given the ports, the configuration; `listen` and `admin` are filled in when absent. */
+  /** The configuration; `listen` and `admin` are filled in when absent. */
   readonly config: object;
+  /** What the filled-in listener says beside port and address: `engine`, `tls`. */
+  readonly listener?: object;
   readonly flags?: readonly string[];
   readonly nodeFlags?: readonly string[];
   /** The program and its first arguments, instead of `node dist/sluice.js`. */
   readonly command?: readonly string[];
+  /** The folder and the environment it starts in, instead of the test's own. */
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** A port that was free a moment ago. */
@@ -59,7 +76,7 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   const adminPort = await freePort();
   const whole = (config: object) =>
     JSON.stringify({
-      listen: [{ port, address: '127.0.0.1' }],
+      listen: [{ port, address: '127.0.0.1', ...start.listener }],
       admin: { port: adminPort, address: '127.0.0.1' },
       workers: { io: 2 },
       log: { access: 'off' },
@@ -70,7 +87,11 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   const child = spawn(
     program[0]!,
     [...program.slice(1), 'serve', '-c', configPath, ...(start.flags ?? [])],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: start.cwd ?? process.cwd(),
+      env: start.env ?? process.env,
+    },
   );
   let log = '';
   let output = '';
@@ -95,7 +116,7 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
     reload: async (config) => {
       writeFileSync(configPath, whole(config));
       const response = await fetch(`${adminUrl}/reload`, { method: 'POST' });
-      return (await response.json()) as { isTaken: boolean; generation: number };
+      return (await response.json()) as ReloadAnswer;
     },
     metrics: async () => (await fetch(`${adminUrl}/metrics`)).text(),
     rssBytes: () => residentSizeBytes(child.pid!),

@@ -341,7 +341,7 @@ describe('an upstream that does not open', () => {
       for (let at = 0; at < headers.length; at += 2)
         lines.push(`${headers[at]}: ${headers[at + 1]}`);
       socket.on('error', () => {});
-      socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+      socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
       socket.end(body);
     });
     cleanups.push(() => closeAll(server, sockets));

@@ -56,7 +56,7 @@ describe('the upstream pool', () => {
     await server.stop();
   });
 
-  // latin1 keeps the low byte of a character: U+010D U+010A would be CR LF, and a header of its own.
+  // latin1 keeps the low byte of a character: U+010D U+010A would be CR LF, then a header.
   for (const pipeline of [1, 4]) {
     it(`refuses a head that is no byte string, pipeline ${pipeline}, and goes on`, async () => {
       const server = await echoServer();

@@ -32,7 +32,8 @@ export interface FailureFacts {
 
 export interface UpstreamHandler {
   /** The response head, hop-by-hop headers and `content-length` taken out, values as byte
-   *  strings. `bodySizeBytes` is exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size announced, if any. */
+   *  strings. `bodySizeBytes` is exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size
+   *  announced, if any. */
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
   /** Body bytes, valid only during the call. After pause() at most one more read's bytes come. */
   onChunk(chunk: Uint8Array): void;

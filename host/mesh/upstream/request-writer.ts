@@ -23,8 +23,8 @@ export function requestHead(request: UpstreamRequest): string | null {
   return isByteString(head) ? head : null;
 }
 
-/** Joins a head of requestHead() that still waits (or `''`) and body bytes in one buffer of our own, framed as a
- *  chunk where the body is chunked. `chunk` is copied. */
+/** Joins a head of requestHead() that still waits (or `''`) and body bytes in one buffer of our
+ *  own, framed as a chunk where the body is chunked. `chunk` is copied. */
 export function bodyBytes(head: string, chunk: Uint8Array, request: UpstreamRequest): Buffer {
   const isChunked = request.bodySizeBytes === BODY_SIZE_UNKNOWN;
   const before = isChunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
