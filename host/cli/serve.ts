@@ -74,6 +74,9 @@ function stopRequest(): { readonly asked: Promise<string>; ask(cause: string): v
     ask = resolve;
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
+    // A supervisor that was killed could not pass a signal on.
+    process.once('disconnect', () => resolve('the supervisor is gone'));
+    process.channel?.unref();
   });
   return { asked, ask: (cause) => ask(cause) };
 }

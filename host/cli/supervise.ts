@@ -20,8 +20,11 @@ export async function supervise(): Promise<number> {
   let isStopping = false;
   let hasServed = false;
   for (;;) {
+    // The channel carries nothing: its end tells the child that this process is gone.
     const startedMs = systemClock.nowMs();
-    const child = spawn(process.execPath, childArguments(), { stdio: 'inherit' });
+    const child = spawn(process.execPath, childArguments(), {
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    });
     const forward = (signal: NodeJS.Signals) => {
       if (signal !== 'SIGHUP') isStopping = true;
       child.kill(signal);

@@ -22,8 +22,9 @@ import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './mess
 import { HEARTBEAT_INTERVAL_MS } from './watchdog.ts';
 
 /** Above this share of the heap limit the worker ends itself while it still can: when V8 gives up,
- *  nothing can be closed any more. */
-const HEAP_SHARE_MAX = 0.9;
+ *  nothing can be closed any more. The limit counts the young generation, which the old one, the
+ *  first to be full, cannot use: of a heap of 256 MiB that is 15 %. */
+const HEAP_SHARE_MAX = 0.8;
 const STDOUT_FD = 1;
 
 const data = workerData as IoWorkerData;

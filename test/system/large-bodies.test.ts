@@ -156,6 +156,7 @@ for (const engine of ['uws', 'node'] as const) {
       const held = await settled(() => written);
       assert.ok(held < 100 * MIB, `${held} bytes were sent to an upstream that reads none`);
       upload!.on('data', (chunk: Buffer) => hash.update(chunk));
+      upload!.resume();
       const [response] = (await once(request, 'response')) as [IncomingMessage];
       let said = '';
       for await (const chunk of response) said += chunk;

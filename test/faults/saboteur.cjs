@@ -1,0 +1,37 @@
+// Loaded before the gateway by `--require`, in every thread: does harm to one io worker when a file
+// appears, so that production code needs no hook for it. SABOTAGE names the file; its text says what.
+const { existsSync, readFileSync, unlinkSync } = require('node:fs');
+const { isMainThread, workerData } = require('node:worker_threads');
+
+const kept = [];
+const HARM = {
+  throw: () => {
+    throw new Error('sabotage: thrown');
+  },
+  reject: () => {
+    Promise.reject(new Error('sabotage: rejected'));
+  },
+  stick: () => {
+    for (;;);
+  },
+  // Faster than the heap is watched.
+  devour: () => {
+    for (;;) kept.push(new Array(100_000).fill({}));
+  },
+  // Slower than the heap is watched.
+  swell: () => {
+    const swell = () => kept.push(new Array(100_000).fill(kept.length + 0.5));
+    for (let count = 0; count < 400; count++) swell();
+    setInterval(swell, 80);
+  },
+};
+
+if (!isMainThread && workerData?.workerIndex === 1 && process.env.SABOTAGE) {
+  const path = process.env.SABOTAGE;
+  setInterval(() => {
+    if (!existsSync(path)) return;
+    const harm = readFileSync(path, 'utf8');
+    unlinkSync(path);
+    HARM[harm]();
+  }, 25).unref();
+}
