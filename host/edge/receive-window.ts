@@ -1,5 +1,5 @@
 // Bounds the kernel's receive buffer of uWS connections. When a read fills uWS's buffer of 512 KiB
-// it reads again at once, whether the socket has been paused or not, so with a larger receive buffer
+// it reads again at once, paused or not, so with a larger receive buffer
 // a fast client is never held back: hundreds of MiB were seen. Neither uWS nor Node offers the
 // option for TCP. The main thread sets it on the listening sockets, by their descriptor, through
 // the one handle of Node that does; accepted sockets inherit it. Linux only; elsewhere nothing is

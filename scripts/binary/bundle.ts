@@ -1,7 +1,7 @@
 // Bundles the host for the standalone binary: one CommonJS text for each kind of thread, with every
 // package inside. What a package would load from a file at run time is turned to the embedded parts
-// here, and whatever would still be loaded from outside fails the build: the binary must not pick up
-// what happens to lie in the folder it is started in.
+// here, and whatever would still be loaded from outside fails the build: the binary must not pick
+// up what happens to lie in the folder it is started in.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules, createRequire } from 'node:module';
@@ -60,7 +60,7 @@ export async function bundleHost(): Promise<Bundle> {
   return { texts, packageFolders: [UWS, ...packageFoldersOf(metafile)] };
 }
 
-/** The addon of uWebSockets for the node that runs this. Errors: Error naming what was looked for. */
+/** The addon of uWebSockets for the node that runs this. Errors: names what was looked for. */
 export function uwsAddonPath(): string {
   const { platform, arch, versions } = process;
   const name = `uws_${platform}_${arch}_${versions.modules}.node`;
@@ -82,7 +82,7 @@ const embeddedAddon: Plugin = {
   },
 };
 
-/** Piscina starts its threads from a file beside itself, and these load their tasks from another. */
+/** Piscina starts its threads from a file beside itself; these load their tasks from another. */
 const embeddedThreads: Plugin = {
   name: 'embedded-threads',
   setup(on) {

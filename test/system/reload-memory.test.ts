@@ -1,6 +1,7 @@
-// Reloads of 10,000 routes under load must not grow the process. The whole measure is 1,000 reloads
-// within 32 MiB; it takes minutes, so it runs with SLUICE_RELOADS=1000, and the normal run makes 100
-// reloads and allows them their part of the growth, plus what RSS wavers by between two collections.
+// Reloads of 10,000 routes under load must not grow the process. The whole measure is 1,000
+// reloads within 32 MiB; it takes minutes, so it runs with SLUICE_RELOADS=1000, and the normal run
+// makes 100 reloads and allows them their part of the growth, plus what RSS wavers by between two
+// collections.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

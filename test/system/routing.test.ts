@@ -31,7 +31,7 @@ for (const engine of ['uws', 'node'] as const) {
     const routeOf = async (path: string, options: Parameters<typeof ask>[1] = {}) =>
       (await ask(gateway.url, { path, ...options })).headers['x-route'];
 
-    it('prefers a literal to a template, a template to a prefix, a longer prefix to a shorter', async () => {
+    it('prefers literals to templates to prefixes, and longer prefixes to shorter', async () => {
       assert.equal(await routeOf('/api/users/me'), 'me');
       assert.equal(await routeOf('/api/users/42'), 'user');
       assert.equal(await routeOf('/api/users/42/orders'), 'api');
@@ -50,7 +50,7 @@ for (const engine of ['uws', 'node'] as const) {
       assert.equal(await at('example.org'), 'host-none');
     });
 
-    it('chooses by method, header and query, and passes a route over whose condition fails', async () => {
+    it('chooses by method, header and query, and passes over what fails', async () => {
       assert.equal(await routeOf('/chosen', { method: 'DELETE' }), 'by-method');
       assert.equal(await routeOf('/chosen', { headers: { 'x-tier': 'gold' } }), 'by-header');
       assert.equal(await routeOf('/chosen', { headers: { 'x-tier': 'golden' } }), 'by-nothing');
