@@ -1,7 +1,7 @@
 // Path and host rewrites, and the targets of redirects. A template is text, cut once and its
 // literals made byte strings; what clients sent goes into it as raw segments, byte strings too.
-// What comes out is checked again, because a parameter must never break out of its place: not out of the
-// path, not into another host, not into another header.
+// What comes out is checked again, because a parameter must never break out of its place: not out
+// of the path, not into another host, not into another header.
 
 import { type Exchange, toByteString } from '../core/index.ts';
 import { isPrefixPath, type PathCapture, parameterNames } from './path-parameters.ts';

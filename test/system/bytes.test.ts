@@ -1,6 +1,6 @@
 // Bytes beyond ASCII through a whole gateway, with raw sockets on both sides: what came leaves,
-// byte for byte, in both directions and on both engines, and what was configured leaves as UTF-8. All
-// texts here are byte strings, one character per byte, but for the configuration.
+// byte for byte, in both directions and on both engines, and what was configured leaves as UTF-8.
+// All texts here are byte strings, one character per byte, but for the configuration.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
