@@ -1,4 +1,4 @@
-// Watches request bodies in flight, one timer per listener. uWS cuts an upload that brings less than
+// Watches request bodies in flight, and on node responses too, one timer per listener. uWS cuts an upload that brings less than
 // 16 KB/s over 10 s unless it is touched; and a body that brings nothing at all must end somewhere.
 
 import { BODY_IDLE_TIMEOUT_MS } from '../core/index.ts';
