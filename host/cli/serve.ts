@@ -24,6 +24,7 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
   if (flags.supervise) return supervise();
   const log = createProcessLog({ level: 'info', clock: systemClock, fd: STDERR_FD });
   const stop = stopRequest();
+  const hangUp = new HangUp();
   let gateway: Gateway;
   let admin: AdminServer;
   try {
@@ -36,7 +37,7 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
     return 1;
   }
   // A refused reload has been logged and changes nothing.
-  process.on('SIGHUP', () => void gateway.reloadFromFile('SIGHUP').catch(() => {}));
+  hangUp.serve(() => void gateway.reloadFromFile('SIGHUP').catch(() => {}));
   const cause = await stop.asked;
   log.info('draining', { cause, drainTimeoutMs });
   let abandoned = 0;
@@ -67,13 +68,34 @@ async function startAdmin(gateway: Gateway, view: AdminView): Promise<AdminServe
 
 export const DRAIN_TIMEOUT_FLAG = `${DRAIN_TIMEOUT_MS / 1000}s`;
 
-/** Waits for the first order to stop: a signal, or the admin API. */
+/** SIGHUP, caught from the first moment on: without a handler it would end a gateway that is still
+ *  starting. */
+class HangUp {
+  #reload: (() => void) | null = null;
+  #isAsked = false;
+
+  constructor() {
+    process.on('SIGHUP', () => {
+      this.#isAsked = true;
+      this.#reload?.();
+    });
+  }
+
+  /** Reloads from now on, and at once if the signal has come already. */
+  serve(reload: () => void): void {
+    this.#reload = reload;
+    if (this.#isAsked) reload();
+  }
+}
+
+/** Waits for the first order to stop: a signal, or the admin API. Later signals change nothing, for
+ *  a supervisor and a terminal may both send one; what a drain may take is bounded anyway. */
 function stopRequest(): { readonly asked: Promise<string>; ask(cause: string): void } {
   let ask: (cause: string) => void = () => {};
   const asked = new Promise<string>((resolve) => {
     ask = resolve;
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
+    process.on('SIGTERM', resolve);
+    process.on('SIGINT', resolve);
     // A supervisor that was killed could not pass a signal on.
     process.once('disconnect', () => resolve('the supervisor is gone'));
     process.channel?.unref();

@@ -2,7 +2,7 @@
 // on its own. What cannot be survived inside one process, a stuck thread or a heap that is full,
 // is survived here.
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { systemClock } from '../core/index.ts';
 import { isStandalone } from '../workers/index.ts';
@@ -16,8 +16,8 @@ const FINAL_CODES: ReadonlySet<number | null> = new Set([0, 2]);
 
 /** Runs until the child ends by order or cannot start at all. Returns its exit code. */
 export async function supervise(): Promise<number> {
+  const orders = new Orders();
   let delayMs = RESTART_MS_FIRST;
-  let isStopping = false;
   let hasServed = false;
   for (;;) {
     // The channel carries nothing: its end tells the child that this process is gone.
@@ -25,14 +25,10 @@ export async function supervise(): Promise<number> {
     const child = spawn(process.execPath, childArguments(), {
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     });
-    const forward = (signal: NodeJS.Signals) => {
-      if (signal !== 'SIGHUP') isStopping = true;
-      child.kill(signal);
-    };
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, forward);
+    orders.child = child;
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, forward);
-    if (isStopping || FINAL_CODES.has(code)) return code ?? 1;
+    orders.child = null;
+    if (orders.isStopping || FINAL_CODES.has(code)) return code ?? 1;
     const ranMs = systemClock.nowMs() - startedMs;
     if (code === 1 && !hasServed && ranMs < SETTLED_MS) return 1;
     hasServed = true;
@@ -40,8 +36,38 @@ export async function supervise(): Promise<number> {
     console.error(
       `sluice: the gateway ended by ${endedBy(code, signal)}; restart in ${delayMs} ms`,
     );
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await orders.pause(delayMs);
+    if (orders.isStopping) return code ?? 1;
     delayMs = Math.min(delayMs * 2, RESTART_MS_MAX);
+  }
+}
+
+/** Signals on their way to the child. They are caught for as long as the supervisor lives: between
+ *  two children SIGHUP is for the next one, which reads the file anyway. */
+class Orders {
+  child: ChildProcess | null = null;
+  isStopping = false;
+  #wake: () => void = () => {};
+
+  constructor() {
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (name !== 'SIGHUP') this.isStopping = true;
+        this.child?.kill(name);
+        if (this.isStopping) this.#wake();
+      });
+    }
+  }
+
+  /** Waits, or until an order to stop. */
+  async pause(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, delayMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }
 

@@ -55,6 +55,9 @@ export const WEBSOCKET_SEND_PAUSE_SIZE_BYTES = 65_536;
 export const WEBSOCKET_SEND_SIZE_BYTES_MAX = 20_971_520;
 /** Bytes queued towards a WebSocket upstream, which uWS gives no way to pause the client for. */
 export const WEBSOCKET_QUEUE_SIZE_BYTES_MAX = 4_194_304;
+/** Messages queued towards a WebSocket upstream: each costs some 500 bytes beside its own, so that
+ *  empty ones would never reach the bound above. */
+export const WEBSOCKET_QUEUE_COUNT_MAX = 16_384;
 /** The body of an upstream's answer that refuses a WebSocket: a page of explanation, held whole. */
 export const WEBSOCKET_REFUSAL_SIZE_BYTES_MAX = 65_536;
 /** Subprotocols that a WebSocket client may offer; real ones offer one or two. */

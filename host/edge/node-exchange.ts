@@ -18,6 +18,7 @@ import {
 } from '../core/index.ts';
 import { NodeBody } from './node-body.ts';
 import type { NodeHost } from './node-host.ts';
+import { NodeOutput } from './node-output.ts';
 import { unmapAddress } from './peer-address.ts';
 import type { RequestFacts } from './request-checks.ts';
 import { checkHead, isBodiless, isDropped, stableBody } from './response-checks.ts';
@@ -46,6 +47,7 @@ export class NodeExchange implements Exchange {
   readonly #host: NodeHost;
   readonly #upgrade: NodeUpgrade | null;
   readonly #body: NodeBody | null;
+  readonly #output: NodeOutput;
   #phase: 'open' | 'streaming' | 'ended' = 'open';
   #isSettled = false;
   #leftSizeBytes = BODY_SIZE_UNKNOWN;
@@ -78,6 +80,7 @@ export class NodeExchange implements Exchange {
     this.isWebSocketUpgrade = this.#upgrade !== null;
     this.remoteAddress = unmapAddress(req.socket?.remoteAddress ?? '');
     host.active++;
+    this.#output = new NodeOutput(res, () => this.#cut());
     res.once('close', () => this.#onClose());
     res.on('error', () => this.#onClose());
     const onContinue = request.isContinueExpected ? () => res.writeContinue() : null;
@@ -160,6 +163,7 @@ export class NodeExchange implements Exchange {
       }
       this.#leftSizeBytes -= chunk.length;
     }
+    this.#output.givenSizeBytes += chunk.length;
     return (this.#res as ServerResponse).write(chunk.slice());
   }
 
@@ -242,6 +246,7 @@ export class NodeExchange implements Exchange {
       lines.push('connection', 'close');
       this.#host.closing.add(this.#req.socket);
     }
+    this.#host.uploads.add(this.#output);
     this.#sendHead(status, lines);
     return true;
   }
@@ -303,6 +308,7 @@ export class NodeExchange implements Exchange {
   }
 
   #onClose(): void {
+    this.#host.uploads.delete(this.#output);
     const hasEnded = this.#phase === 'ended';
     this.#phase = 'ended';
     this.#settle();

@@ -2,7 +2,7 @@
 // lower case, absolute targets split, HTTP/2's pseudo headers and cookie crumbs put together.
 
 import type { HeaderList } from '../core/index.ts';
-import { setHeader } from '../core/index.ts';
+import { headerValue, setHeader } from '../core/index.ts';
 import type { NodeRequest } from './node-exchange.ts';
 import { inspectRequest, type RequestFacts } from './request-checks.ts';
 
@@ -62,5 +62,5 @@ function readHttp2(req: NodeRequest, headers: HeaderList): void {
 function sizeHttp2Body(req: NodeRequest, headers: HeaderList, facts: RequestFacts): void {
   const isBodyless = 'stream' in req && req.stream.endAfterHeaders;
   if (isBodyless) facts.bodySizeBytes = 0;
-  else if (!headers.includes('content-length')) facts.bodySizeBytes = -1;
+  else if (headerValue(headers, 'content-length') === undefined) facts.bodySizeBytes = -1;
 }

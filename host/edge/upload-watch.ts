@@ -1,5 +1,6 @@
-// Watches request bodies in flight, one timer per listener. uWS cuts an upload that brings less
-// than 16 KB/s over 10 s unless it is touched; and a body that brings nothing must end somewhere.
+// Watches request bodies in flight, and on node responses too, one timer per listener. uWS cuts an
+// upload that brings less than 16 KB/s over 10 s unless it is touched; and what makes no progress
+// at all must end somewhere.
 
 import { BODY_IDLE_TIMEOUT_MS } from '../core/index.ts';
 

@@ -14,6 +14,7 @@ import {
   WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
   WEBSOCKET_SEND_SIZE_BYTES_MAX,
 } from '../core/index.ts';
+import { DescriptorWatch } from './descriptor-watch.ts';
 import {
   type Listener,
   type ListenerOptions,
@@ -57,17 +58,37 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   }
   let socket: uWS.us_listen_socket | null;
   try {
-    socket = await bind(app, options);
+    socket = bind(app, options, options.port);
   } catch (error) {
     host.uploads.stop();
     app.close();
     throw error;
   }
   host.port = native.us_socket_local_port(socket);
-  const stopAccepting = () => {
-    host.isDraining = true;
+  const closeSocket = () => {
     if (socket !== null) native.us_listen_socket_close(socket);
     socket = null;
+  };
+  const descriptors = new DescriptorWatch({
+    onExhausted() {
+      closeSocket();
+      const detail = 'no file descriptor is left; raise its limit. No connection is accepted until';
+      options.onError(new GatewayError('GW_OVERLOADED', `${detail} some are free`));
+    },
+    onRecovered() {
+      try {
+        socket = bind(app, options, host.port);
+        return true;
+      } catch (error) {
+        options.onError(error);
+        return false;
+      }
+    },
+  });
+  const stopAccepting = () => {
+    host.isDraining = true;
+    descriptors.stop();
+    closeSocket();
   };
   let isClosed = false;
   return {
@@ -97,14 +118,18 @@ async function loadUws(): Promise<typeof uWS> {
   return import('uWebSockets.js');
 }
 
-function bind(app: uWS.TemplatedApp, options: ListenerOptions): Promise<uWS.us_listen_socket> {
-  const { port, address } = options;
-  return new Promise((resolve, reject) => {
-    app.listen(address, port, (socket) => {
-      if (socket === false) reject(listenError(port, address, undefined));
-      else resolve(socket);
-    });
+function bind(
+  app: uWS.TemplatedApp,
+  { address }: ListenerOptions,
+  port: number,
+): uWS.us_listen_socket {
+  let bound: uWS.us_listen_socket | false = false;
+  // uWS calls back before it returns.
+  app.listen(address, port, (socket) => {
+    bound = socket;
   });
+  if (bound === false) throw listenError(port, address, undefined);
+  return bound;
 }
 
 function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {

@@ -93,6 +93,7 @@ export class Mesh {
 
   handle(exchange: Exchange): void {
     const visit = new Visit(exchange, this.#generation!, this.#clock.nowMs());
+    this.#recorder.begin(visit);
     const index = this.#match(visit);
     if (index < 0) {
       this.#refuseUnmatched(visit, index);

@@ -40,6 +40,12 @@ export class Recorder {
     this.#clock = clock;
   }
 
+  /** A visit begins. The peer's address is asked for while there is a connection to ask: an answer
+   *  that ends at once leaves none for the log line. */
+  begin(visit: Visit): void {
+    if (this.#accessLog !== null) void visit.exchange.remoteAddress;
+  }
+
   /** A visit goes on beyond the call that began it, until record() is called with the same. */
   enter(visit: Visit): void {
     const { route, service, endpoint } = visit;

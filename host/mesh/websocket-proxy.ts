@@ -15,6 +15,7 @@ import {
   isToken,
   joinedHeaderValue,
   WEBSOCKET_PROTOCOLS_COUNT_MAX,
+  WEBSOCKET_QUEUE_COUNT_MAX,
   WEBSOCKET_QUEUE_SIZE_BYTES_MAX,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -83,6 +84,11 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   #isClosing = false;
   /** Whether send() returned false and onDrain has not come yet. */
   #isBlocked = false;
+  /** Messages given to the upstream's socket that it has not taken. */
+  #queuedCount = 0;
+  readonly #onTaken = (): void => {
+    this.#queuedCount -= 1;
+  };
   /** Messages of the read in which the client fell behind; the socket is paused behind them. */
   #waiting: Message[] = [];
   /** How the client is to be closed once `#waiting` is empty. */
@@ -148,7 +154,8 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
     if (upstream === null || upstream.readyState !== WebSocket.OPEN) return;
     // A message alone may be larger than the bound; it has a bound of its own.
     const queued = upstream.bufferedAmount;
-    if (queued > 0 && queued + data.length > WEBSOCKET_QUEUE_SIZE_BYTES_MAX) {
+    const isTooMuch = queued > 0 && queued + data.length > WEBSOCKET_QUEUE_SIZE_BYTES_MAX;
+    if (isTooMuch || this.#queuedCount >= WEBSOCKET_QUEUE_COUNT_MAX) {
       this.#error ??= 'GW_OVERLOADED';
       this.#code ||= CLOSE_TRY_AGAIN_LATER;
       this.#waiting = [];
@@ -157,7 +164,9 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
       return;
     }
     // Copied: `data` is the listener's, and `ws` may hold on to it until the socket has room.
-    upstream.send(Buffer.from(data), { binary: kind === 'binary', compress: false });
+    this.#queuedCount += 1;
+    const options = { binary: kind === 'binary', compress: false };
+    upstream.send(Buffer.from(data), options, this.#onTaken);
   }
 
   onClose(code: number, reason: string): void {

@@ -30,19 +30,14 @@ export async function readConfigFile(path: string): Promise<string> {
 
 export class ConfigSource {
   readonly #path: string;
-  readonly #onChange: (text: string) => void;
+  readonly #onChange: () => void;
   readonly #onError: (error: unknown) => void;
   #text: string;
   #watcher: FSWatcher | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   /** `text` is what has been loaded already. */
-  constructor(
-    path: string,
-    text: string,
-    onChange: (text: string) => void,
-    onError: (error: unknown) => void,
-  ) {
+  constructor(path: string, text: string, onChange: () => void, onError: (error: unknown) => void) {
     this.#path = resolve(path);
     this.#text = text;
     this.#onChange = onChange;
@@ -76,7 +71,7 @@ export class ConfigSource {
     this.#timer = null;
     const before = this.#text;
     try {
-      if ((await this.read()) !== before) this.#onChange(this.#text);
+      if ((await this.read()) !== before) this.#onChange();
     } catch (error) {
       this.#onError(error);
     }

@@ -67,6 +67,8 @@ export class Gateway {
   #generation = 0;
   /** Reloads wait for each other: workers see one publication after the other. */
   #queue: Promise<unknown> = Promise.resolve();
+  /** The reload that has not begun yet. */
+  #waiting: Promise<number> | null = null;
 
   private constructor(options: GatewayOptions, text: string) {
     this.#options = options;
@@ -82,7 +84,7 @@ export class Gateway {
     this.#source = new ConfigSource(
       options.configPath,
       text,
-      (changed) => void this.reload(changed, 'the file changed').catch(() => {}),
+      () => void this.reloadFromFile('the file changed').catch(() => {}),
       (error) => options.log.error('cannot watch the configuration', { error: asError(error) }),
     );
   }
@@ -114,15 +116,17 @@ export class Gateway {
     return this.#isDraining;
   }
 
-  /** Reads the file again and reloads. */
-  async reloadFromFile(cause: string): Promise<void> {
-    await this.reload(await this.#source.read(), cause);
-  }
-
-  /** Puts a new configuration into force, or changes nothing.
+  /** Reads the file again and puts it into force, or changes nothing. Whoever asks while a reload
+   *  waits for its turn shares it: it reads the file when it begins, so a storm of changes costs
+   *  two reloads and not one each.
    *  Errors: ConfigRefused; GatewayError when it does not fit or a worker does not take it. */
-  reload(text: string, cause: string): Promise<number> {
-    const turn = this.#queue.then(() => this.#reload(text, cause));
+  reloadFromFile(cause: string): Promise<number> {
+    if (this.#waiting !== null) return this.#waiting;
+    const turn = this.#queue.then(() => {
+      this.#waiting = null;
+      return this.#reload(cause);
+    });
+    this.#waiting = turn;
     this.#queue = turn.catch(() => {});
     return turn;
   }
@@ -183,11 +187,11 @@ export class Gateway {
     }
   }
 
-  async #reload(text: string, cause: string): Promise<number> {
+  async #reload(cause: string): Promise<number> {
     const { log, clock } = this.#options;
     this.reloads.lastWallMs = clock.wallMs();
     try {
-      await this.#publish(await this.#compile(text));
+      await this.#publish(await this.#compile(await this.#source.read()));
     } catch (error) {
       this.reloads.refused += 1;
       this.reloads.isLastTaken = false;

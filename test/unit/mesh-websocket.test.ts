@@ -12,7 +12,9 @@ import {
   type HeaderList,
   SeededRandom,
   WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
+  WEBSOCKET_QUEUE_COUNT_MAX,
   WEBSOCKET_QUEUE_SIZE_BYTES_MAX,
+  type WebSocketPeer,
 } from '../../host/core/index.ts';
 import {
   proxyWebSocket,
@@ -537,6 +539,21 @@ describe('back-pressure', () => {
     await until(() => gateway.results.length === 1);
     assert.equal(gateway.results[0]!.error, 'GW_OVERLOADED');
     assert.ok(sentBytes > WEBSOCKET_QUEUE_SIZE_BYTES_MAX);
+  });
+
+  // The bound counted bytes: of empty messages, which cost 500 bytes each in the queue, it let
+  // 700,000 wait, and four clients took 400 MB.
+  it('closes with 1013 a client whose upstream leaves too many small messages', async () => {
+    const port = await startUpstream((socket) => socket.pause());
+    const gateway = await startGateway(port);
+    const client = await openClient(gateway.url);
+    const closed = once(client, 'close');
+    const relay = gateway.proxies[0] as unknown as WebSocketPeer;
+    const empty = new Uint8Array(0);
+    for (let count = 0; count <= WEBSOCKET_QUEUE_COUNT_MAX; count++) relay.onMessage(empty, 'text');
+    assert.equal((await closed)[0], 1013);
+    await until(() => gateway.results.length === 1);
+    assert.equal(gateway.results[0]!.error, 'GW_OVERLOADED');
   });
 
   it('keeps order, kinds and bytes of random messages while both sides stop and go', async () => {

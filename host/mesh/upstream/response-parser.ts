@@ -214,7 +214,9 @@ export class ResponseParser {
     const isBodyless = this.#expectation === EXPECT_BODYLESS || status === 304;
     const hasNoBody = isBodyless || status === 204 || contentLength === 0;
     const isUntilClose = !hasNoBody && contentLength < 0 && !fields.isChunked;
-    this.shouldClose = minor === 0 || fields.isLast || isUntilClose;
+    // A 204 that announces a body may send one, which would be read as the next response.
+    const isBodyWrong = status === 204 && (contentLength > 0 || fields.isChunked);
+    this.shouldClose = minor === 0 || fields.isLast || isUntilClose || isBodyWrong;
     this.keepAliveSeconds = fields.keepAliveSeconds;
     this.#interimCount = 0;
     this.#remainingSizeBytes = hasNoBody ? 0 : contentLength;

@@ -1,0 +1,64 @@
+// Clients and upstreams that mean harm, against the whole gateway: what one exchange does must not
+// reach another, and must leave a trace.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ask, untilTrue } from '../support/client.ts';
+import { startGateway } from '../support/gateway.ts';
+import { countHeads, okResponse, rawServer } from '../support/upstream.ts';
+
+describe('hostile upstreams', { timeout: 60_000 }, () => {
+  // A 204 announced a body; the connection was kept, and the body, sent a moment later, was given
+  // to the next client as its answer.
+  for (const framing of ['content-length: 60', 'transfer-encoding: chunked']) {
+    it(`a late body of a 204 is not the next answer: ${framing}`, async () => {
+      const upstream = await rawServer((socket, received) => {
+        const answersFirst = received.startsWith('GET /204') && countHeads(received) === 1;
+        if (!answersFirst) {
+          setTimeout(() => socket.write(okResponse('good')), 100);
+          return;
+        }
+        socket.write(`HTTP/1.1 204 No Content\r\n${framing}\r\n\r\n`);
+        setTimeout(() => socket.write(okResponse('poison')), 30);
+      });
+      const gateway = await startGateway({
+        config: {
+          workers: { io: 1 },
+          services: { raw: { endpoints: [`http://127.0.0.1:${upstream.port}`] } },
+          routes: [{ match: { path: '/*' }, to: 'raw' }],
+        },
+      });
+      assert.equal((await ask(gateway.url, { path: '/204' })).status, 204);
+      assert.equal((await ask(gateway.url, { path: '/next' })).body, 'good');
+      assert.equal(await gateway.stop(), 0);
+      await upstream.stop();
+    });
+  }
+});
+
+for (const engine of ['uws', 'node'] as const) {
+  describe(`hostile clients on ${engine}`, { timeout: 60_000 }, () => {
+    // On uWS the address was read for the log line after the answer had ended, when there is none
+    // any more: whoever was refused left no trace.
+    it('a client that is refused or answered at once is named in the access log', async () => {
+      const gateway = await startGateway({
+        config: {
+          log: { access: 'json' },
+          routes: [
+            { match: { path: '/fixed' }, respond: { body: 'hello' } },
+            { match: { path: '/rare' }, respond: {}, rate: [{ limit: 1, per: '1h' }] },
+          ],
+        },
+        listener: { engine },
+      });
+      const paths = ['/fixed', '/rare', '/rare', '/none'];
+      for (const path of paths) await ask(gateway.url, { path });
+      const lines = () => gateway.output().split('\n').slice(0, -1);
+      await untilTrue(() => lines().length === paths.length);
+      for (const line of lines()) {
+        assert.equal((JSON.parse(line) as { client: string }).client, '127.0.0.1', line);
+      }
+      assert.equal(await gateway.stop(), 0);
+    });
+  });
+}
