@@ -3,6 +3,7 @@
 
 import type { Clock, Exchange } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
+import type { ForeignCork } from './uws-cork.ts';
 
 export interface UwsResponse {
   pause(): void;
@@ -39,5 +40,7 @@ export interface UwsHost {
   active: number;
   connections: number;
   isDraining: boolean;
+  /** Where upgrades are made. */
+  readonly upgradeCork: ForeignCork;
   onError(error: unknown): void;
 }

@@ -41,7 +41,9 @@ export function upgradeToWebSocket(
   }
   const channel = new UwsChannel(host, peer);
   const key = headerValue(headers, 'sec-websocket-key') ?? '';
-  res.cork(() => res.upgrade({ channel }, key, protocol, '', context));
+  const upgrade = () => res.upgrade({ channel }, key, protocol, '', context);
+  // Without any cork uWS complains on stderr, and does the same.
+  if (!host.upgradeCork.run(upgrade)) upgrade();
   return channel;
 }
 

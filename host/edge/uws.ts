@@ -24,6 +24,7 @@ import {
 } from './listener.ts';
 import { inspectRequest } from './request-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
+import { openForeignCork } from './uws-cork.ts';
 import { UwsExchange } from './uws-exchange.ts';
 import type { UwsHost } from './uws-native.ts';
 import type { UwsChannel, UwsSocket } from './uws-websocket.ts';
@@ -34,6 +35,7 @@ import type { UwsChannel, UwsSocket } from './uws-websocket.ts';
 export async function listenUws(options: ListenerOptions): Promise<Listener> {
   const native = await loadUws();
   const app = createApp(native, options.tls);
+  const upgradeCork = await openForeignCork(native);
   const host: UwsHost = {
     scheme: options.tls === null ? 'http' : 'https',
     clock: options.clock,
@@ -42,6 +44,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     active: 0,
     connections: 0,
     isDraining: false,
+    upgradeCork,
     onError: (error) => options.onError(error),
   };
   let accepted = 0;
@@ -61,6 +64,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     socket = bind(app, options, options.port);
   } catch (error) {
     host.uploads.stop();
+    upgradeCork.close();
     app.close();
     throw error;
   }
@@ -102,6 +106,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
       isClosed = true;
       stopAccepting();
       host.uploads.stop();
+      upgradeCork.close();
       app.close();
     },
   };

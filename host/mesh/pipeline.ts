@@ -36,6 +36,7 @@ import { TraceparentSource } from './trace-context.ts';
 import { Deadlines } from './upstream/deadlines.ts';
 import { Recorder, Visit } from './visit.ts';
 import { callWebSocket } from './websocket-call.ts';
+import type { WebSocketProxy } from './websocket-proxy.ts';
 
 export interface MeshDeps {
   readonly matcher: Matcher;
@@ -50,6 +51,8 @@ export interface MeshDeps {
 }
 
 const NO_HEADERS: readonly string[] = [];
+/** Source: RFC 6455 section 7.4.1. */
+const CLOSE_GOING_AWAY = 1001;
 const NO_ROUTE = prepareProblem('GW_ROUTE_NONE', '');
 
 export class Mesh {
@@ -59,7 +62,9 @@ export class Mesh {
   readonly #rateGate: RateGate;
   readonly #generationDeps: GenerationDeps;
   readonly #onReleased: (generation: number) => void;
+  readonly #webSockets = new Set<WebSocketProxy>();
   #generation: Generation | null = null;
+  #isDraining = false;
 
   constructor(deps: MeshDeps) {
     this.#matcher = deps.matcher;
@@ -84,6 +89,12 @@ export class Mesh {
     this.#matcher.acquire();
     this.#generation = next;
     before?.retire(next);
+  }
+
+  /** Asks every WebSocket to close, for none ends by itself, and begins no more. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const proxy of [...this.#webSockets]) proxy.close(CLOSE_GOING_AWAY, 'shutting down');
   }
 
   close(): void {
@@ -179,8 +190,12 @@ export class Mesh {
     const target = query === '' ? path : `${path}?${query}`;
     const timeouts = route.config.timeouts ?? service.config.timeouts;
     if (exchange.isWebSocketUpgrade) {
+      if (this.#isDraining) {
+        this.#refuse(visit, 'GW_DRAINING', '', extra);
+        return;
+      }
       const to = { route, service, endpoint, target, headers, timeouts, extra };
-      callWebSocket(visit, to, this.#recorder, this.#clock);
+      callWebSocket(visit, to, this.#webSockets, this.#recorder, this.#clock);
       return;
     }
     const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);

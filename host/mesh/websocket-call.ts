@@ -13,7 +13,11 @@ import { cleanResponseHeaders } from './header-operations.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import type { Recorder, Visit } from './visit.ts';
-import { proxyWebSocket, type WebSocketProxyResult } from './websocket-proxy.ts';
+import {
+  proxyWebSocket,
+  type WebSocketProxy,
+  type WebSocketProxyResult,
+} from './websocket-proxy.ts';
 
 export interface WebSocketTarget {
   readonly route: RouteRuntime;
@@ -28,10 +32,11 @@ export interface WebSocketTarget {
 
 const SWITCHING_PROTOCOLS = 101;
 
-/** Proxies an upgrade and records it when both sides are closed. */
+/** Proxies an upgrade and records it when both sides are closed; until then it is among `live`. */
 export function callWebSocket(
   visit: Visit,
   to: WebSocketTarget,
+  live: Set<WebSocketProxy>,
   recorder: Recorder,
   clock: Clock,
 ): void {
@@ -49,7 +54,11 @@ export function callWebSocket(
     for (const text of to.extra) headers.push(text);
     exchange.respond(given, headers, body);
   };
+  let proxy: WebSocketProxy | null = null;
+  let isDone = false;
   const onDone = (result: WebSocketProxyResult) => {
+    isDone = true;
+    if (proxy !== null) live.delete(proxy);
     if (status === SWITCHING_PROTOCOLS) {
       visit.bytesIn = result.bytesIn;
       visit.bytesOut = result.bytesOut;
@@ -62,7 +71,7 @@ export function callWebSocket(
     recorder.record(visit, status, entry === null ? 0 : entry.reason, clock.nowMs());
   };
   recorder.enter(visit);
-  proxyWebSocket(
+  proxy = proxyWebSocket(
     visit.exchange,
     {
       endpoint: endpoint.state.config,
@@ -83,4 +92,6 @@ export function callWebSocket(
     },
     onDone,
   );
+  // What is refused at once is over before it has a name.
+  if (!isDone) live.add(proxy);
 }

@@ -102,6 +102,7 @@ class IoWorker {
     let handled = this.#handledCount;
     const deadlineMs = nowMs + timeoutMs;
     for (const listener of this.#listeners) listener.stopAccepting();
+    this.#mesh.drain();
     while (nowMs < deadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
       else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
