@@ -28,14 +28,18 @@ export function xxh64Begin(seedHigh: u32, seedLow: u32): void {
 
 /** Takes the window's first `sizeBytes`, which must be whole stripes of 32 bytes. */
 export function xxh64Update(sizeBytes: u32): void {
-  const size = min<u32>(sizeBytes, WINDOW_SIZE_BYTES) & ~(STRIPE_SIZE_BYTES - 1);
+  update(WINDOW_OFFSET, min<u32>(sizeBytes, WINDOW_SIZE_BYTES) & ~(STRIPE_SIZE_BYTES - 1));
+}
+
+/** `size` is whole stripes, and [from, from + size) is inside the memory. */
+function update(from: u32, size: u32): void {
   let lane1 = load<u64>(XXH64_STATE_OFFSET);
   let lane2 = load<u64>(XXH64_STATE_OFFSET, 8);
   let lane3 = load<u64>(XXH64_STATE_OFFSET, 16);
   let lane4 = load<u64>(XXH64_STATE_OFFSET, 24);
-  const end: u32 = WINDOW_OFFSET + size;
-  // In bounds: `end` is inside the window and a whole number of stripes away.
-  for (let ptr: u32 = WINDOW_OFFSET; ptr < end; ptr += STRIPE_SIZE_BYTES) {
+  const end: u32 = from + size;
+  // In bounds: `end` is inside the memory and a whole number of stripes away.
+  for (let ptr: u32 = from; ptr < end; ptr += STRIPE_SIZE_BYTES) {
     lane1 = round(lane1, load<u64>(ptr));
     lane2 = round(lane2, load<u64>(ptr, 8));
     lane3 = round(lane3, load<u64>(ptr, 16));
@@ -51,13 +55,23 @@ export function xxh64Update(sizeBytes: u32): void {
 
 /** Takes the window's first `sizeBytes`, of any number, and ends the hash. */
 export function xxh64Finish(sizeBytes: u32): u64 {
-  const size = min<u32>(sizeBytes, WINDOW_SIZE_BYTES);
+  return finish(WINDOW_OFFSET, min<u32>(sizeBytes, WINDOW_SIZE_BYTES));
+}
+
+/** The hash, with seed 0, of bytes that stand anywhere in the memory: zstd's content checksum is
+ *  its low half (RFC 8878 section 3.1.1). The caller has checked that they are inside. */
+export function xxh64Of(from: u32, size: u32): u64 {
+  xxh64Begin(0, 0);
+  return finish(from, size);
+}
+
+function finish(from: u32, size: u32): u64 {
   const stripes = size & ~(STRIPE_SIZE_BYTES - 1);
-  if (stripes > 0) xxh64Update(stripes);
+  if (stripes > 0) update(from, stripes);
   const before = load<u64>(XXH64_STATE_OFFSET, TOTAL_OFFSET);
   const total = before + (size - stripes);
   const start = before == 0 ? load<u64>(XXH64_STATE_OFFSET, SEED_OFFSET) + PRIME_5 : converged();
-  return avalanche(rest(start + total, WINDOW_OFFSET + stripes, WINDOW_OFFSET + size));
+  return avalanche(rest(start + total, from + stripes, from + size));
 }
 
 function converged(): u64 {

@@ -1,14 +1,26 @@
-// The private memory of codec.wasm, read by asc and by tsc alike. Everything has its fixed place:
-// nothing is allocated, and the memory never grows, so that views of it stay valid.
+// The private memory of codec.wasm, read by asc and by tsc alike. What stands below ZSTD_AREA_OFFSET
+// has its fixed place and an instance starts with no more than that. A zstd job needs room for whole
+// files: the host grows an instance made for jobs and lays the areas out itself; a kernel gets their
+// places as arguments and never grows the memory. Checksum instances never grow, so that their views
+// stay valid.
 //
-//   0      1024          1088              65536                                  589824
-//   +------+-------------+-----+-----------+--------------------------------------+
-//   |  -   | XXH64 state |  -  | (4096:)   | window: input, one piece at a time   |
-//   |      |             |     | CRC tables|                                      |
-//   +------+-------------+-----+-----------+--------------------------------------+
+//   0   1024          1088     4096         20480        65536                      589824
+//   +---+-------------+--------+------------+------------+--------------------------+------- - -
+//   | - | XXH64 state |   -    | CRC tables | constants  | window: input, one piece | areas of
+//   |   |             |        |            | of the     | at a time                | a zstd
+//   |   |             |        |            | compiler   |                          | job
+//   +---+-------------+--------+------------+------------+--------------------------+------- - -
 //   XXH64 state: u64 lanes x 4, u64 seed, u64 bytes so far.   CRC tables: u32 x 256 x 16.
+//   Constants: the data segments of asc (`memoryBase` in asconfig.json), at most 44 KiB.
+//
+//   areas of an encoding:  | work | dictionary | input  | frame     |
+//   areas of a decoding:   | work | frame      | dictionary | output |
+//   The dictionary stands right before what it is the past of: an offset is a plain subtraction.
 
+/** The memory an instance starts with. */
 export const CODEC_MEMORY_PAGES = 9;
+/** The most that the host grows an instance to: 2 GiB, what i32 arithmetic can address. */
+export const CODEC_MEMORY_PAGES_MAX = 32768;
 
 export const XXH64_STATE_OFFSET = 1024;
 export const CRC_TABLES_OFFSET = 4096;
@@ -18,3 +30,10 @@ export const CRC_TABLES_COUNT = 16;
  *  cache between the copy and the kernel. A multiple of 64, so that only a last piece is ragged. */
 export const WINDOW_OFFSET = 65536;
 export const WINDOW_SIZE_BYTES = 524288;
+
+/** Where the areas of a zstd job begin. */
+export const ZSTD_AREA_OFFSET = 589824;
+/** The longest dictionary and the longest content of a job: what dcz allows a window to be, and
+ *  what keeps every position in 28 bits. */
+export const ZSTD_CONTENT_SIZE_BYTES_MAX = 134217728;
+export const ZSTD_DICTIONARY_SIZE_BYTES_MAX = 134217728;

@@ -13,3 +13,9 @@ export const STATUS_BAD_ARGUMENT = -4;
 export const STATUS_BAD_TABLE = -5;
 /** The region is full. */
 export const STATUS_NO_SPACE = -6;
+/** A zstd frame breaks its format, or ends too soon. */
+export const STATUS_CORRUPT = -7;
+/** A zstd frame is valid but of a kind that the decoder leaves out (docs/distribution.md). */
+export const STATUS_UNSUPPORTED = -8;
+/** What was decoded does not have the checksum that its frame states. */
+export const STATUS_BAD_CHECKSUM = -9;
