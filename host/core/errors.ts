@@ -82,6 +82,51 @@ export const ERRORS = {
 
   GW_CLIENT_CLOSED: entry(701, 499, 'downstream', 'no', 'the client closed the connection'),
   GW_UPSTREAM_CLOSED: entry(702, 502, 'upstream', 'no', 'the upstream closed mid-response'),
+
+  GW_DIST_PATH: entry(1001, 0, 'internal', 'no', 'a resource path is not allowed'),
+  GW_DIST_LIMIT: entry(1002, 0, 'internal', 'no', 'a release exceeds a limit'),
+  GW_DIST_TREE: entry(
+    1003,
+    0,
+    'internal',
+    'no',
+    'a folder to publish holds what cannot be published',
+  ),
+  GW_DIST_REFERENCE: entry(1004, 0, 'internal', 'no', 'a release refers to what it does not hold'),
+  GW_DIST_KEY: entry(1005, 0, 'internal', 'no', 'a signing key cannot be used'),
+  GW_DIST_SIGNATURE: entry(
+    1006,
+    0,
+    'internal',
+    'no',
+    'a signed document is not signed as it must be',
+  ),
+  GW_DIST_DOCUMENT: entry(1007, 0, 'internal', 'no', 'a signed document is malformed'),
+  GW_DIST_EXPIRED: entry(1008, 0, 'internal', 'no', 'a signed document has expired'),
+  GW_DIST_OLDER: entry(
+    1009,
+    0,
+    'internal',
+    'no',
+    'a signed document is older than the trusted one',
+  ),
+  GW_DIST_EXISTS: entry(1010, 0, 'internal', 'no', 'the version has been published before'),
+  GW_DIST_LOCKED: entry(1011, 0, 'internal', 'no', 'another publisher is at work'),
+  GW_DIST_DISK: entry(1012, 0, 'internal', 'no', 'the store has no room'),
+  GW_DIST_CORRUPT: entry(1013, 503, 'internal', 'no', 'a stored artefact is not what was stored'),
+  GW_DIST_DELTA: entry(1014, 0, 'internal', 'no', 'a delta does not make its target'),
+  GW_DIST_RULE: entry(1015, 0, 'internal', 'no', 'a release rule cannot be taken'),
+  GW_DIST_NOT_FOUND: entry(1020, 404, 'downstream', 'no', 'no such channel, release or file'),
+  GW_DIST_NO_DELTA: entry(1021, 404, 'downstream', 'no', 'there is no delta against this base'),
+  GW_DIST_BAD_REQUEST: entry(
+    1022,
+    400,
+    'downstream',
+    'no',
+    'the distribution request is malformed',
+  ),
+  GW_DIST_METHOD: entry(1023, 405, 'downstream', 'no', 'the resource has no such method'),
+  GW_DIST_RANGE: entry(1024, 416, 'downstream', 'no', 'the range is outside the resource'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

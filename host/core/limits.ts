@@ -91,3 +91,29 @@ export const WORKER_RESTART_MS_MAX = 30_000;
 export const DRAIN_TIMEOUT_MS = 30_000;
 /** Threads of the compute pool: reloads are one at a time, and a check may run beside one. */
 export const COMPUTE_THREADS_MAX = 2;
+
+/** Distribution: one file of a release, and so the longest dictionary: the window that dcz allows. */
+export const RESOURCE_SIZE_BYTES_MAX = 134_217_728;
+/** A path inside a release, in bytes of UTF-8: the target limit leaves room for its percent signs. */
+export const RESOURCE_PATH_SIZE_BYTES_MAX = 1_024;
+/** Files of one release: 16,384 of them are a manifest of about 3 MB. */
+export const RELEASE_FILES_COUNT_MAX = 16_384;
+/** All files of one release together. */
+export const RELEASE_SIZE_BYTES_MAX = 2_147_483_648;
+/** A signed document, as it is sent: a manifest of the most files with long paths. */
+export const ENVELOPE_SIZE_BYTES_MAX = 16_777_216;
+/** Keys of a trust root, and signatures of a document. */
+export const TRUST_KEYS_COUNT_MAX = 32;
+/** Releases that one channel remembers; the oldest is retired first. */
+export const CHANNEL_RELEASES_COUNT_MAX = 1_024;
+export const CHANNELS_COUNT_MAX = 1_024;
+/** Channels that one check may ask for. */
+export const CHECK_CHANNELS_COUNT_MAX = 64;
+/** The body of a check or of a report of outcomes. */
+export const CHECK_BODY_SIZE_BYTES_MAX = 65_536;
+/** Outcomes of one report. */
+export const OUTCOMES_COUNT_MAX = 256;
+/** Attributes of a device, and of a rule's targeting; devices that a rule may name. */
+export const DEVICE_ATTRIBUTES_COUNT_MAX = 32;
+export const RULE_DEVICES_COUNT_MAX = 10_000;
+export const RULE_STEPS_COUNT_MAX = 64;
