@@ -92,9 +92,9 @@ export const DRAIN_TIMEOUT_MS = 30_000;
 /** Threads of the compute pool: reloads are one at a time, and a check may run beside one. */
 export const COMPUTE_THREADS_MAX = 2;
 
-/** Distribution: one file of a release, and so the longest dictionary: the window that dcz allows. */
+/** Distribution: one file of a release, and so the longest dictionary: the window dcz allows. */
 export const RESOURCE_SIZE_BYTES_MAX = 134_217_728;
-/** A path inside a release, in bytes of UTF-8: the target limit leaves room for its percent signs. */
+/** A path inside a release, in UTF-8: the target limit leaves room for its percent signs. */
 export const RESOURCE_PATH_SIZE_BYTES_MAX = 1_024;
 /** Files of one release: 16,384 of them are a manifest of about 3 MB. */
 export const RELEASE_FILES_COUNT_MAX = 16_384;

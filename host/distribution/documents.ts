@@ -28,7 +28,8 @@ const VERSION_RULE =
 /** A tar header and padding for each file, and its end. */
 const PACK_OVERHEAD_BYTES_MAX = RELEASE_FILES_COUNT_MAX * 3072 + 10_240;
 
-/** Opens a manifest. Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE, GW_DIST_PATH, GW_DIST_REFERENCE. */
+/** Opens a manifest.
+ *  Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE, GW_DIST_PATH, GW_DIST_REFERENCE, GW_DIST_LIMIT. */
 export function openManifest(bytes: Uint8Array, trust: TrustRoot): ReleaseManifest {
   return readManifest(openEnvelope(bytes, 'release', trust, 'release'));
 }

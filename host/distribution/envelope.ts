@@ -93,13 +93,13 @@ export function openEnvelope(
     const found = envelope.signatures.length;
     throw new GatewayError(
       'GW_DIST_SIGNATURE',
-      `${signedBy.size} good signatures of the ${role} role among ${found}, ${threshold} are needed`,
+      `${signedBy.size} of ${found} signatures are good for the ${role} role, ${threshold} are needed`,
     );
   }
   return parseJson(envelope.payload, `the ${type} document`, 'GW_DIST_DOCUMENT');
 }
 
-/** The document inside an envelope that nobody has checked: only to look for what would check it. */
+/** The document inside an envelope that nobody has checked: to look for what would check it. */
 export function peekEnvelope(bytes: Uint8Array, type: DocumentType): unknown {
   return parseJson(readEnvelope(bytes, type).payload, `the ${type} document`, 'GW_DIST_DOCUMENT');
 }

@@ -16,8 +16,8 @@ export function keyIdOf(publicBase64: string): string {
   return createHash('sha256').update(Buffer.from(publicBase64, 'base64')).digest('hex');
 }
 
-/** Reads a root that is trusted because of where it stands: a file of the operator's, the app's own.
- *  It must still be signed by its own root role. Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE. */
+/** Reads a root that is trusted because of where it stands: a file of the operator's, the app's
+ *  own. It must still be signed by its own root role. Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE. */
 export function openTrustRoot(bytes: Uint8Array): TrustRoot {
   const claimed = readTrustRoot(peekEnvelope(bytes, 'root'));
   return readTrustRoot(openEnvelope(bytes, 'root', claimed, 'root'));
@@ -38,7 +38,8 @@ export function advanceTrustRoot(trusted: TrustRoot, bytes: Uint8Array): TrustRo
 /** Errors: GW_DIST_EXPIRED when the root's time is over. */
 export function checkTrustRootFresh(root: TrustRoot, nowMs: number): void {
   if (nowMs < root.expiresAtMs) return;
-  const detail = `trust root version ${root.version} at ${new Date(root.expiresAtMs).toISOString()}`;
+  const when = new Date(root.expiresAtMs).toISOString();
+  const detail = `trust root version ${root.version} at ${when}`;
   throw new GatewayError('GW_DIST_EXPIRED', detail);
 }
 
