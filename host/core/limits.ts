@@ -27,6 +27,10 @@ export const BODY_HELD_SIZE_BYTES_MAX = 67_108_864;
 /** The same for all request bodies of one listener of one worker together. */
 export const BODY_HELD_TOTAL_SIZE_BYTES_MAX = 268_435_456;
 
+/** Gateways of this kind that a request may pass before it is taken to go in circles: chains from
+ *  edge to region to sidecar have three or four. */
+export const LOOP_HOPS_COUNT_MAX = 8;
+
 /** Response headers from an upstream: nginx's and Node's own default order of size. */
 export const RESPONSE_HEADERS_SIZE_BYTES_MAX = 65_536;
 export const RESPONSE_HEADERS_COUNT_MAX = 256;

@@ -18,12 +18,14 @@ import {
   HEADER_FORWARDED_FOR,
   HEADER_FORWARDED_HOST,
   HEADER_FORWARDED_PROTO,
+  HEADER_LOOP,
   HEADER_PASS,
   HEADER_TRACEPARENT,
   HEADER_TRACESTATE,
   headerKind,
   removeListed,
 } from './header-kinds.ts';
+import { HOP, nextHop } from './loop-guard.ts';
 import { isTraceparent, type TraceparentSource } from './trace-context.ts';
 
 const CONNECTION_PLAIN = /^(?:keep-alive|close)$/i;
@@ -40,15 +42,17 @@ export class ForwardHeaders {
   #forwardedProto = '';
   #traceparent = '';
   #tracestate = '';
+  #loop = '';
 
   constructor(clientAddress: ClientAddress, traceparents: TraceparentSource) {
     this.#clientAddress = clientAddress;
     this.#traceparents = traceparents;
   }
 
-  /** Builds the list for an upstream. `host`: the Host header to send.
+  /** Builds the list for an upstream, or null for a request that goes in circles. `host`: the Host
+   *  header to send.
    *  Cost: one array and the trace id's text; about 5 ns a header and 80 ns for the rest. */
-  build(exchange: Exchange, host: string): HeaderList {
+  build(exchange: Exchange, host: string): HeaderList | null {
     const headers = exchange.headers;
     const peer = exchange.remoteAddress;
     const isTrusted = this.#clientAddress.isTrusted(peer);
@@ -79,6 +83,9 @@ export class ForwardHeaders {
       target.push('x-forwarded-proto', exchange.scheme);
     }
     this.#pushTrace(target);
+    const loop = this.#loop === '' ? HOP : nextHop(this.#loop);
+    if (loop === null) return null;
+    target.push('cdn-loop', loop);
     return target;
   }
 
@@ -90,6 +97,7 @@ export class ForwardHeaders {
     this.#forwardedProto = '';
     this.#traceparent = '';
     this.#tracestate = '';
+    this.#loop = '';
   }
 
   #collect(kind: number, value: string): void {
@@ -117,6 +125,9 @@ export class ForwardHeaders {
         break;
       case HEADER_FORWARDED_PROTO:
         if (this.#forwardedProto === '') this.#forwardedProto = value;
+        break;
+      case HEADER_LOOP:
+        this.#loop = joined(this.#loop, value);
         break;
     }
   }

@@ -8,6 +8,7 @@ import {
   type Exchange,
   type HeaderList,
   headerValue,
+  LOOP_HOPS_COUNT_MAX,
   PATH_SEGMENTS_COUNT_MAX,
   type PreparedProblem,
   prepareProblem,
@@ -53,6 +54,7 @@ export interface MeshDeps {
 const NO_HEADERS: readonly string[] = [];
 /** Source: RFC 6455 section 7.4.1. */
 const CLOSE_GOING_AWAY = 1001;
+const TOO_MANY_HOPS = `it has passed ${LOOP_HOPS_COUNT_MAX} gateways, which is the limit`;
 const NO_ROUTE = prepareProblem('GW_ROUTE_NONE', '');
 
 export class Mesh {
@@ -184,6 +186,10 @@ export class Mesh {
     visit.endpoint = endpoint;
     const host = upstreamHost(proxy.rewriteHost, exchange, endpoint.state.config);
     const headers = generation.forwardHeaders.build(exchange, host);
+    if (headers === null) {
+      this.#refuse(visit, 'GW_ROUTE_LOOP', TOO_MANY_HOPS, extra);
+      return;
+    }
     applyHeaderOperations(headers, route.requestOperations);
     visit.traceparent = headerValue(headers, 'traceparent') ?? '';
     const { query, method } = exchange;

@@ -30,12 +30,15 @@ function forward(
     remoteAddress: fields.peer ?? '192.0.2.1',
     authority: fields.authority ?? 'example.com',
   });
-  return builder.build(exchange, fields.host ?? 'up.internal');
+  const built = builder.build(exchange, fields.host ?? 'up.internal');
+  assert.ok(built !== null, 'taken for a loop');
+  return built;
 }
 
 /** The list without what the gateway adds. */
 function passed(headers: HeaderList, fields = {}): HeaderList {
   const own = ['host', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'traceparent'];
+  own.push('cdn-loop');
   const list: HeaderList = [];
   const built = forward(headers, fields);
   for (let index = 0; index < built.length; index += 2) {
@@ -69,7 +72,7 @@ describe('forwarded headers', () => {
     ]);
     assert.equal(built[16], 'traceparent');
     assert.ok(isTraceparent(built[17]!));
-    assert.equal(built.length, 18);
+    assert.deepEqual(built.slice(18), ['cdn-loop', 'sluice']);
   });
 
   const dropped = [
@@ -203,6 +206,8 @@ describe('forwarded headers', () => {
         '1.1.1.1',
         'forwarded',
         'for=1.1.1.1',
+        'cdn-loop',
+        'sluice',
       ]),
     });
     builder.build(rich, 'h');
@@ -210,13 +215,27 @@ describe('forwarded headers', () => {
       ['x-a', '1'],
       ['x-a', '1', 'connection', 'close'],
     ]) {
-      const built = builder.build(exchangeOf({ headers }), 'h');
+      const built = builder.build(exchangeOf({ headers }), 'h')!;
       assert.equal(headerValue(built, 'x-a'), '1');
       assert.equal(headerValue(built, 'x-forwarded-for'), '192.0.2.1');
       assert.notEqual(headerValue(built, 'traceparent'), TRACEPARENT);
       assert.equal(headerValue(built, 'tracestate'), undefined);
       assert.equal(headerValue(built, 'forwarded'), undefined);
+      assert.equal(headerValue(built, 'cdn-loop'), 'sluice');
     }
+  });
+
+  it('count the gateways passed behind the names of others, and stop at the limit', () => {
+    const hops = (count: number) => Array.from({ length: count }, () => 'sluice').join(', ');
+    const loopOf = (...values: string[]) =>
+      headerValue(forward(values.flatMap((value) => ['cdn-loop', value])), 'cdn-loop');
+    assert.equal(loopOf('foo123.example; x="1"'), 'foo123.example; x="1", sluice');
+    assert.equal(loopOf('a', 'sluice;x', 'sluiced'), 'a, sluice;x, sluiced, sluice');
+    assert.equal(loopOf(hops(7)), hops(8));
+    assert.throws(() => loopOf(hops(8)), /taken for a loop/);
+    assert.throws(() => loopOf(hops(3), 'a', hops(5)), /taken for a loop/);
+    // A client cannot make the gateway forget where a request has been.
+    assert.throws(() => forward(['connection', 'cdn-loop', 'cdn-loop', hops(8)]), /for a loop/);
   });
 
   it('agree with a slow and obvious builder on random lists', () => {
