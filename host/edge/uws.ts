@@ -61,7 +61,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   }
   let socket: uWS.us_listen_socket | null;
   try {
-    socket = bind(app, options, options.port);
+    socket = options.port === 0 ? bindAny(native, app, options) : bind(app, options, options.port);
   } catch (error) {
     host.uploads.stop();
     upgradeCork.close();
@@ -135,6 +135,28 @@ function bind(
   });
   if (bound === false) throw listenError(port, address, undefined);
   return bound;
+}
+
+/** Another program may take a port that was just learnt; so many in a row do not happen. */
+const ANY_PORT_ATTEMPTS_MAX = 16;
+
+/** Binds a port that the kernel chooses. uWS sets SO_REUSEPORT only for a port that it is told, so
+ *  one socket learns the number and another, which other threads may join, takes it. */
+function bindAny(
+  native: typeof uWS,
+  app: uWS.TemplatedApp,
+  options: ListenerOptions,
+): uWS.us_listen_socket {
+  for (let attempt = 1; ; attempt++) {
+    const probe = bind(app, options, 0);
+    const port = native.us_socket_local_port(probe);
+    native.us_listen_socket_close(probe);
+    try {
+      return bind(app, options, port);
+    } catch (error) {
+      if (attempt === ANY_PORT_ATTEMPTS_MAX) throw error;
+    }
+  }
 }
 
 function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {

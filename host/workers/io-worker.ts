@@ -73,9 +73,12 @@ class IoWorker {
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
   }
 
-  async listen(snapshot: Snapshot): Promise<void> {
-    for (const { engine, port, address, tls } of snapshot.listeners) {
+  /** Returns the port of each listener. */
+  async listen(snapshot: Snapshot): Promise<number[]> {
+    const ports = [...data.ports];
+    for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       if (engine === 'node' && !data.servesNodeListeners) continue;
+      const port = ports[index]!;
       const options: ListenerOptions = {
         port,
         address,
@@ -88,8 +91,11 @@ class IoWorker {
         onRefused: (code: ErrorCode) => this.#stats.refuse(ERRORS[code].reason),
         onError: (error: unknown) => this.#onError(error),
       };
-      this.#listeners.push(await (engine === 'node' ? listenNode(options) : listenUws(options)));
+      const listener = await (engine === 'node' ? listenNode(options) : listenUws(options));
+      this.#listeners.push(listener);
+      ports[index] = listener.port;
     }
+    return ports;
   }
 
   /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. A
@@ -207,8 +213,7 @@ async function main(): Promise<void> {
   });
   try {
     worker.publish(data.publication);
-    await worker.listen(snapshot);
-    tell({ kind: 'ready' });
+    tell({ kind: 'ready', ports: await worker.listen(snapshot) });
   } catch (error) {
     await worker.fail(error);
   }
