@@ -8,6 +8,7 @@ import {
   BODY_HELD_TOTAL_SIZE_BYTES_MAX,
   type BodyReader,
 } from '../core/index.ts';
+import { HeldBytes } from './held-bytes.ts';
 import type { Upload } from './upload-watch.ts';
 import type { UwsResponse } from './uws-native.ts';
 
@@ -33,8 +34,7 @@ export class UwsBody implements Upload {
   readonly #owner: BodyOwner;
   readonly #total: HeldTotal;
   #reader: BodyReader | null = null;
-  #held: Uint8Array[] = [];
-  #heldSizeBytes = 0;
+  readonly #held = new HeldBytes();
   #hasLastHeld = false;
   #isHeldBack = true;
   #isPaused = false;
@@ -59,11 +59,11 @@ export class UwsBody implements Upload {
       this.#deliver(chunk, isLast);
       return;
     }
-    if (chunk.length > 0) this.#held.push(chunk.slice());
-    this.#countHeld(chunk.length);
+    this.#held.push(chunk);
+    this.#total.heldSizeBytes += chunk.length;
     this.#hasLastHeld = isLast;
     if (
-      this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX ||
+      this.#held.sizeBytes > BODY_HELD_SIZE_BYTES_MAX ||
       this.#total.heldSizeBytes > BODY_HELD_TOTAL_SIZE_BYTES_MAX
     ) {
       this.#owner.onBodyCut();
@@ -137,14 +137,9 @@ export class UwsBody implements Upload {
     this.#owner.onBodyCut();
   }
 
-  #countHeld(sizeBytes: number): void {
-    this.#heldSizeBytes += sizeBytes;
-    this.#total.heldSizeBytes += sizeBytes;
-  }
-
   #forgetHeld(): void {
-    this.#held = [];
-    this.#countHeld(-this.#heldSizeBytes);
+    this.#total.heldSizeBytes -= this.#held.sizeBytes;
+    this.#held.clear();
   }
 
   #pauseSocket(): void {
@@ -154,10 +149,10 @@ export class UwsBody implements Upload {
   }
 
   #deliverHeld(): void {
-    while (this.#held.length > 0 && !this.#isHeldBack) {
+    while (this.#held.sizeBytes > 0 && !this.#isHeldBack) {
       const chunk = this.#held.shift()!;
-      this.#countHeld(-chunk.length);
-      const isLast = this.#hasLastHeld && this.#held.length === 0;
+      this.#total.heldSizeBytes -= chunk.length;
+      const isLast = this.#hasLastHeld && this.#held.sizeBytes === 0;
       if (isLast) this.#hasLastHeld = false;
       this.#deliver(chunk, isLast);
     }

@@ -41,6 +41,20 @@ export function headCases(driver: () => Driver): void {
     assert.equal((await inspect(request('x-Y!', '/inspect'))).method, 'x-Y!');
   });
 
+  // RFC 9110 section 9.1: methods are case-sensitive, so `head` is not HEAD and its answer has a body.
+  it('takes head for a method of its own on uWS, and for none on node', async () => {
+    const pair = request('head', '/now') + request('GET', '/inspect');
+    const { text } = await driver().raw([pair]);
+    if (driver().engine === 'node') {
+      assert.deepEqual(statuses(text), [400]);
+      assert.match(text, /x-sluice-reason: 301/i);
+      return;
+    }
+    assert.deepEqual(statuses(text), [200, 200]);
+    assert.match(text, /content-length: 7\r\n(?:[^\r]+\r\n)*\r\nnow 200HTTP/i);
+    assert.equal((await inspect(request('head', '/inspect'))).method, 'head');
+  });
+
   it('tells the size of a body before it comes', async () => {
     const sized = await inspect(request('POST', '/inspect', ['Content-Length: 3'], 'abc'));
     assert.equal(sized.bodySizeBytes, 3);
