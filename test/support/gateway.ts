@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endAtLast } from './leftovers.ts';
 
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 20_000;
@@ -116,6 +117,7 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   child.stdout!.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
+  endAtLast(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   const gateway: GatewayProcess = {
     get port() {

@@ -16,6 +16,8 @@ import {
   type UpstreamRequest,
 } from '../../host/mesh/index.ts';
 
+import { endAtLast } from './leftovers.ts';
+
 export interface RawServer {
   readonly port: number;
   /** Connections accepted so far. */
@@ -47,6 +49,10 @@ export async function rawServer(
     });
   });
   await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  endAtLast(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
   const stop = async (): Promise<void> => {
     for (const socket of open) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
