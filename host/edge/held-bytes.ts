@@ -1,5 +1,5 @@
-// Body bytes that nobody reads yet, in order. Small chunks are put together: a client that sends its
-// body byte by byte would else cost an object of two hundred bytes for each.
+// Body bytes that nobody reads yet, in order. Small chunks are put together: a client that sends
+// its body byte by byte would else cost an object of two hundred bytes for each.
 
 /** Small chunks are gathered in blocks of this size. */
 const BLOCK_SIZE_BYTES = 16_384;
@@ -36,7 +36,7 @@ export class HeldBytes {
     }
   }
 
-  /** Takes the oldest bytes, or undefined when none are held. Cost: O(1), for the blocks are few. */
+  /** Takes the oldest bytes, or undefined when none are held. Cost: O(blocks), which are few. */
   shift(): Uint8Array | undefined {
     const block = this.#blocks.shift();
     if (block === undefined) return undefined;

@@ -1,7 +1,7 @@
-// Requests that go in circles: an endpoint that is the gateway itself, or two gateways that name each
-// other. Each hop puts its name behind `cdn-loop`, which no proxy may take away, and a request with
-// too many of them is refused. A count, not an identity: it holds across restarts and a fleet, and
-// gateways in a row are no loop. Not `Via`: nginx and others stop compressing when they see one.
+// Requests that go in circles: an endpoint that is the gateway itself, or two gateways that name
+// each other. Each hop puts its name behind `cdn-loop`, which no proxy may take away, and a request
+// with too many of them is refused. A count, not an identity: it holds across restarts and a fleet,
+// and gateways in a row are no loop. Not `Via`: nginx and others stop compressing at one.
 // Source: RFC 8586 section 2.
 
 import { LOOP_HOPS_COUNT_MAX } from '../core/index.ts';

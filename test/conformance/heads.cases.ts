@@ -41,7 +41,7 @@ export function headCases(driver: () => Driver): void {
     assert.equal((await inspect(request('x-Y!', '/inspect'))).method, 'x-Y!');
   });
 
-  // RFC 9110 section 9.1: methods are case-sensitive, so `head` is not HEAD and its answer has a body.
+  // RFC 9110 section 9.1: methods are case-sensitive. `head` is not HEAD: its answer has a body.
   it('takes head for a method of its own on uWS, and for none on node', async () => {
     const pair = request('head', '/now') + request('GET', '/inspect');
     const { text } = await driver().raw([pair]);

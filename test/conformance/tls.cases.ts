@@ -182,7 +182,7 @@ function nodeOnlyCases(driver: Driver, tls: () => ListenerTls): void {
     assert.equal(bad.headers[':status'], 400);
   });
 
-  // HTTP/2 has no Connection header (RFC 9113 section 8.2.2), and node's client sends none: by hand.
+  // HTTP/2 has no Connection header (RFC 9113 section 8.2.2), and node's client sends none.
   it('never serves HTTP/2 with headers of a connection, whatever they name', async () => {
     await driver.events();
     const bad: readonly (readonly [string, string])[] = [

@@ -118,9 +118,9 @@ describe('a process that cannot go on', { timeout: 120_000 }, () => {
     assert.equal(isAlive(second!), false);
   });
 
-  // Between two children nobody but the supervisor gets the signal: without its handler it would end,
+  // Between two children nobody but the supervisor gets the signal: without a handler it would end
   // and nothing would be started again.
-  it('survives SIGHUP while the supervisor waits to restart, and then has the new file', async () => {
+  it('survives SIGHUP while the supervisor waits to restart, and has the new file', async () => {
     const { gateway } = await startSabotaged(['--supervise']);
     const ended = () => gateway.log().split('restart in').length - 1;
     for (let count = 1; count <= 4; count++) {

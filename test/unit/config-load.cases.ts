@@ -359,6 +359,11 @@ const ROUTE_CASES: readonly BadCase[] = [
     `5:121 routes[0].headers.response.add.x-sluice-reason ${BAD} | gateway's own`,
   ),
   route(
+    'the hops of a request',
+    '{ match: {}, to: a, headers: { request: { remove: [CDN-Loop] } } }',
+    `5:56 routes[0].headers.request.remove[0] ${BAD} | cdn-loop is the gateway's own`,
+  ),
+  route(
     'header names and values',
     '{ match: {}, to: a, headers: { request: { set: { "a b": x, c: "x\\ny", d: 1 } } } }',
     `5:54 routes[0].headers.request.set["a b"] ${BAD} | a header name`,
