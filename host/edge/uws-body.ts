@@ -5,8 +5,9 @@
 
 import {
   BODY_HELD_SIZE_BYTES_MAX,
-  BODY_HELD_TOTAL_SIZE_BYTES_MAX,
   type BodyReader,
+  heldCost,
+  type UploadBudget,
 } from '../core/index.ts';
 import type { Upload } from './upload-watch.ts';
 import type { UwsResponse } from './uws-native.ts';
@@ -16,13 +17,10 @@ const EMPTY = new Uint8Array(0);
 /** What a body tells its exchange. */
 export interface BodyOwner {
   onBodyError(error: unknown): void;
-  /** More is held than may be, or nothing came for too long. */
+  /** Nothing came for too long. */
   onBodyCut(): void;
-}
-
-/** What the bodies of one listener hold together. */
-export interface HeldTotal {
-  heldSizeBytes: number;
+  /** More is held than may be. */
+  onBodyOverflow(detail: string): void;
 }
 
 export class UwsBody implements Upload {
@@ -31,7 +29,7 @@ export class UwsBody implements Upload {
   isComplete = false;
   #res: UwsResponse | null;
   readonly #owner: BodyOwner;
-  readonly #total: HeldTotal;
+  readonly #budget: UploadBudget;
   #reader: BodyReader | null = null;
   #held: Uint8Array[] = [];
   #heldSizeBytes = 0;
@@ -42,10 +40,10 @@ export class UwsBody implements Upload {
   #isMuted = false;
   #hasProgressed = false;
 
-  constructor(res: UwsResponse, owner: BodyOwner, total: HeldTotal) {
+  constructor(res: UwsResponse, owner: BodyOwner, budget: UploadBudget) {
     this.#res = res;
     this.#owner = owner;
-    this.#total = total;
+    this.#budget = budget;
   }
 
   /** Bytes from the socket; `chunk` is valid only during the call. */
@@ -59,14 +57,16 @@ export class UwsBody implements Upload {
       this.#deliver(chunk, isLast);
       return;
     }
-    if (chunk.length > 0) this.#held.push(chunk.slice());
-    this.#countHeld(chunk.length);
+    if (chunk.length > 0) {
+      this.#held.push(chunk.slice());
+      this.#countHeld(heldCost(chunk.length, 1));
+    }
     this.#hasLastHeld = isLast;
-    if (
-      this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX ||
-      this.#total.heldSizeBytes > BODY_HELD_TOTAL_SIZE_BYTES_MAX
-    ) {
-      this.#owner.onBodyCut();
+    if (this.#heldSizeBytes > BODY_HELD_SIZE_BYTES_MAX) {
+      const detail = `${this.#heldSizeBytes} bytes of this body wait`;
+      this.#owner.onBodyOverflow(`${detail}, the limit is ${BODY_HELD_SIZE_BYTES_MAX}`);
+    } else if (chunk.length > 0 && this.#budget.isExceeded) {
+      this.#owner.onBodyOverflow(this.#budget.describe());
     } else if (!isLast) this.#pauseSocket();
   }
 
@@ -139,7 +139,7 @@ export class UwsBody implements Upload {
 
   #countHeld(sizeBytes: number): void {
     this.#heldSizeBytes += sizeBytes;
-    this.#total.heldSizeBytes += sizeBytes;
+    this.#budget.change(sizeBytes);
   }
 
   #forgetHeld(): void {
@@ -156,7 +156,7 @@ export class UwsBody implements Upload {
   #deliverHeld(): void {
     while (this.#held.length > 0 && !this.#isHeldBack) {
       const chunk = this.#held.shift()!;
-      this.#countHeld(-chunk.length);
+      this.#countHeld(-heldCost(chunk.length, 1));
       const isLast = this.#hasLastHeld && this.#held.length === 0;
       if (isLast) this.#hasLastHeld = false;
       this.#deliver(chunk, isLast);

@@ -8,6 +8,7 @@ import {
   type HeaderList,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
+  UploadBudget,
 } from '../../host/core/index.ts';
 import {
   type Listener,
@@ -284,6 +285,7 @@ async function run(command: Command): Promise<unknown> {
         onRefused: (code, detail) => note('refused', `${code} ${detail}`),
         onError: (error) => note('error', error instanceof Error ? error.message : String(error)),
         clock: systemClock,
+        uploadBudget: new UploadBudget(),
       });
       return listener.port;
     }
