@@ -130,8 +130,15 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.write(Buffer.alloc(30_000_000, 'o'));
   },
   '/drip': drip,
+  '/silent-stream': silentStream,
   '/ws': serveWebSocket,
+  '/speak': (exchange) => {
+    speak();
+    ok(exchange, 'spoken');
+  },
 };
+
+let speak = (): void => {};
 
 function ok(exchange: Exchange, body: string): void {
   exchange.respond(200, ['content-type', 'text/plain'], body);
@@ -254,6 +261,15 @@ function drip(exchange: Exchange): void {
     clearInterval(timer);
     exchange.end();
   }, 30);
+}
+
+/** A stream whose first bytes come when somebody says so. */
+function silentStream(exchange: Exchange): void {
+  exchange.begin(200, ['content-type', 'text/event-stream'], BODY_SIZE_UNKNOWN);
+  speak = () => {
+    exchange.write(Buffer.from('data: first\n\n'));
+    exchange.end();
+  };
 }
 
 function handler(exchange: Exchange): void {
