@@ -3,6 +3,7 @@
 // and however late, an Exchange never throws for a client that has left: calls after the end are
 // ignored. Everything happens on the thread that owns the socket.
 
+import type { ErrorCode } from './errors.ts';
 import type { HeaderList } from './headers.ts';
 
 /** A request's body is unknown in size: it came chunked, or as an HTTP/2 stream. */
@@ -69,8 +70,9 @@ export interface Exchange {
 
   /** Cuts the connection (HTTP/2: resets the stream): the client sees that the answer is broken. */
   abort(): void;
-  /** Called once if the client leaves, or is cut by a limit, before the exchange has ended. */
-  onAbort: (() => void) | null;
+  /** Called once if the client leaves, or is cut by a limit, before the exchange has ended.
+   *  `refusal`: what the listener tells the client instead of the plane, where it refuses it. */
+  onAbort: ((refusal?: ErrorCode) => void) | null;
   /** Whether the response has ended or the client has left. */
   readonly isEnded: boolean;
 

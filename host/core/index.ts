@@ -35,3 +35,4 @@ export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';
+export { heldCost, UploadBudget } from './upload-budget.ts';

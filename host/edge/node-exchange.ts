@@ -41,7 +41,7 @@ export class NodeExchange implements Exchange {
   readonly isWebSocketUpgrade: boolean;
   readonly remoteAddress: string;
   onDrain: (() => void) | null = null;
-  onAbort: (() => void) | null = null;
+  onAbort: ((refusal?: ErrorCode) => void) | null = null;
   readonly #req: NodeRequest;
   readonly #res: NodeResponse;
   readonly #host: NodeHost;

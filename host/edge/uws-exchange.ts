@@ -46,7 +46,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   readonly bodySizeBytes: number;
   readonly isWebSocketUpgrade: boolean;
   onDrain: (() => void) | null = null;
-  onAbort: (() => void) | null = null;
+  onAbort: ((refusal?: ErrorCode) => void) | null = null;
   /** While the handler runs, uWS has the socket corked. */
   isInHandler = true;
   #res: UwsResponse | null;
@@ -230,7 +230,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#settle();
     if (hasEnded) return;
     const { onAbort } = this;
-    if (onAbort !== null) this.#guard(onAbort);
+    if (onAbort !== null) this.#guard(() => onAbort());
   }
 
   onBodyError(error: unknown): void {
@@ -241,6 +241,14 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const res = this.#res;
     this.onNativeAbort();
     res?.close();
+  }
+
+  /** The plane gives up first; then the client is told why, where it can be. */
+  onBodyOverflow(detail: string): void {
+    const { onAbort } = this;
+    this.onAbort = null;
+    if (onAbort !== null) this.#guard(() => onAbort('GW_OVERLOADED'));
+    this.fail('GW_OVERLOADED', detail);
   }
 
   onStreamDrain(): void {
@@ -334,7 +342,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   #takeBody(res: UwsResponse): void {
-    const body = new UwsBody(res, this, this.#host.uploads);
+    const body = new UwsBody(res, this, this.#host.uploadBudget);
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {

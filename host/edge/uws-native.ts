@@ -1,7 +1,7 @@
 // The part of uWS's response that an exchange uses, and what its listener shares with it. Kept
 // apart from `uws.ts` so that only that file names the package.
 
-import type { Clock, Exchange } from '../core/index.ts';
+import type { Clock, Exchange, UploadBudget } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import type { ForeignCork } from './uws-cork.ts';
 
@@ -36,6 +36,7 @@ export interface UwsHost {
   readonly scheme: Exchange['scheme'];
   readonly clock: Clock;
   readonly uploads: UploadWatch;
+  readonly uploadBudget: UploadBudget;
   port: number;
   active: number;
   connections: number;

@@ -40,6 +40,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     scheme: options.tls === null ? 'http' : 'https',
     clock: options.clock,
     uploads: new UploadWatch(),
+    uploadBudget: options.uploadBudget,
     port: options.port,
     active: 0,
     connections: 0,

@@ -15,6 +15,7 @@ import {
   type Random,
   secretBytes,
   TARGET_SIZE_BYTES_MAX,
+  type UploadBudget,
 } from '../core/index.ts';
 import {
   type Limiter,
@@ -47,6 +48,8 @@ export interface MeshDeps {
   readonly accessLog: AccessLog | null;
   readonly clock: Clock;
   readonly random: Random;
+  /** One for all listeners and upstreams of a worker. */
+  readonly uploadBudget: UploadBudget;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -78,6 +81,7 @@ export class Mesh {
       limiter: deps.limiter,
       clock: deps.clock,
       random: deps.random,
+      uploadBudget: deps.uploadBudget,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };

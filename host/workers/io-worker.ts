@@ -13,6 +13,7 @@ import {
   isGatewayError,
   systemClock,
   systemRandom,
+  UploadBudget,
 } from '../core/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
 import { instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
@@ -41,6 +42,7 @@ class IoWorker {
   readonly #delay: LoopDelayMonitor;
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #uploadBudget = new UploadBudget();
   #listeners: Listener[] = [];
   #handledCount = 0;
   #acceptedBefore = 0;
@@ -63,6 +65,7 @@ class IoWorker {
       accessLog: this.#accessLog,
       clock: systemClock,
       random: systemRandom(),
+      uploadBudget: this.#uploadBudget,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -84,6 +87,7 @@ class IoWorker {
         address,
         tls,
         clock: systemClock,
+        uploadBudget: this.#uploadBudget,
         handler: (exchange: Exchange) => {
           this.#handledCount += 1;
           this.#mesh.handle(exchange);

@@ -8,6 +8,7 @@ import {
   type HeaderList,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
+  UploadBudget,
 } from '../../host/core/index.ts';
 import {
   type Listener,
@@ -129,8 +130,15 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.write(Buffer.alloc(30_000_000, 'o'));
   },
   '/drip': drip,
+  '/silent-stream': silentStream,
   '/ws': serveWebSocket,
+  '/speak': (exchange) => {
+    speak();
+    ok(exchange, 'spoken');
+  },
 };
+
+let speak = (): void => {};
 
 function ok(exchange: Exchange, body: string): void {
   exchange.respond(200, ['content-type', 'text/plain'], body);
@@ -255,6 +263,15 @@ function drip(exchange: Exchange): void {
   }, 30);
 }
 
+/** A stream whose first bytes come when somebody says so. */
+function silentStream(exchange: Exchange): void {
+  exchange.begin(200, ['content-type', 'text/event-stream'], BODY_SIZE_UNKNOWN);
+  speak = () => {
+    exchange.write(Buffer.from('data: first\n\n'));
+    exchange.end();
+  };
+}
+
 function handler(exchange: Exchange): void {
   note('dispatch', `${exchange.method} ${exchange.path}`);
   exchange.onAbort = () => note('abort', exchange.path);
@@ -284,6 +301,7 @@ async function run(command: Command): Promise<unknown> {
         onRefused: (code, detail) => note('refused', `${code} ${detail}`),
         onError: (error) => note('error', error instanceof Error ? error.message : String(error)),
         clock: systemClock,
+        uploadBudget: new UploadBudget(),
       });
       return listener.port;
     }

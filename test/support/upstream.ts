@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Clock, ErrorCode, HeaderList } from '../../host/core/index.ts';
-import { ManualClock, SeededRandom, systemClock } from '../../host/core/index.ts';
+import { ManualClock, SeededRandom, systemClock, UploadBudget } from '../../host/core/index.ts';
 import {
   Deadlines,
   type FailureFacts,
@@ -141,6 +141,7 @@ export interface PoolSetup {
   readonly serverName?: string;
   readonly clock?: Clock;
   readonly deadlines?: Deadlines;
+  readonly uploadBudget?: UploadBudget;
   readonly lookup?: Lookup;
 }
 
@@ -161,6 +162,7 @@ export function makePool(setup: PoolSetup): UpstreamPool {
       clock,
       random: new SeededRandom(1),
       deadlines: setup.deadlines ?? new Deadlines(clock),
+      uploadBudget: setup.uploadBudget ?? new UploadBudget(),
       ...(setup.lookup === undefined ? {} : { lookup: setup.lookup }),
     },
   );
