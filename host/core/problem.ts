@@ -3,6 +3,7 @@
 // in `detail`, which is JSON-escaped here and belongs in no header.
 
 import { ERRORS, type ErrorCode } from './errors.ts';
+import type { PreparedResponse } from './exchange.ts';
 import type { HeaderList } from './headers.ts';
 
 export interface ProblemResponse {
@@ -12,13 +13,11 @@ export interface ProblemResponse {
   readonly body: string;
 }
 
-/** A response that is made once and sent many times. */
-export interface PreparedProblem {
-  readonly status: number;
+/** A problem that is made once and sent many times. */
+export interface PreparedProblem extends PreparedResponse {
   readonly reason: number;
-  /** Not to be changed. */
-  readonly headers: readonly string[];
-  readonly body: string;
+  /** Of the body. */
+  readonly bodySizeBytes: number;
 }
 
 /** Makes the response for an error that a client sees.
@@ -31,12 +30,20 @@ export function prepareProblem(code: ErrorCode, detail: string): PreparedProblem
   const { reason, status, title } = ERRORS[shown];
   const known = { type: 'about:blank', title, status };
   const told = shown === code && detail !== '' ? { detail } : {};
+  const body = JSON.stringify({ ...known, ...told, reason, code: shown });
   return {
     status,
     reason,
     headers: ['content-type', 'application/problem+json', 'x-sluice-reason', String(reason)],
-    body: JSON.stringify({ ...known, ...told, reason, code: shown }),
+    body,
+    bodySizeBytes: Buffer.byteLength(body),
+    listenerHead: '',
   };
+}
+
+/** The same problem with further headers behind its own. */
+export function problemWith(problem: PreparedProblem, headers: readonly string[]): PreparedProblem {
+  return { ...problem, headers: [...problem.headers, ...headers], listenerHead: '' };
 }
 
 /** The response for an error that happens rarely enough to be made on the spot; as

@@ -3,7 +3,7 @@
 // never repaired; the client gets 500 instead and the listener reports it.
 
 import { STATUS_CODES } from 'node:http';
-import { type HeaderList, RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
+import { RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
 
 const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9a-z-]/;
 const NOT_PLAIN = /[^\t\x20-\x7e]/;
@@ -26,22 +26,19 @@ export function statusLine(status: number): string {
 export interface CheckedHead {
   /** What is wrong with the head, or `''`. */
   problem: string;
-  /** The first header's name; `''` when there is none. */
-  name: string;
-  /** The first header's value and all further header lines: what one native call can write. */
+  /** The header lines, each behind a line break, as they follow a status line. */
   lines: string;
   isAscii: boolean;
 }
 
-const head: CheckedHead = { problem: '', name: '', lines: '', isAscii: true };
+const head: CheckedHead = { problem: '', lines: '', isAscii: true };
 
 /** Checks a response head and joins its lines for one native call. Valid until the next call.
- *  Shape: name `a`, lines `1\r\nb: 2\r\nc: 3`.
+ *  Shape: lines `\r\na: 1\r\nb: 2`.
  *  Cost: about 50 ns a header to check; joined, 8 headers cost 0.45 us to write, one by one
  *  1.04 us (Node 20). */
-export function checkHead(status: number, headers: HeaderList): CheckedHead {
+export function checkHead(status: number, headers: readonly string[]): CheckedHead {
   head.problem = '';
-  head.name = '';
   head.lines = '';
   head.isAscii = true;
   if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -54,24 +51,26 @@ export function checkHead(status: number, headers: HeaderList): CheckedHead {
     if (isDropped(name)) continue;
     const value = headers[index + 1]!;
     checkHeader(name, value);
-    if (head.name === '') {
-      head.name = name;
-      head.lines = value;
-    } else {
-      head.lines += `\r\n${name}: ${value}`;
-    }
+    head.lines += `\r\n${name}: ${value}`;
   }
   return head;
 }
 
+/** The status and header lines of a response that is sent many times, for one native call; `''`
+ *  where the head is not good, or holds bytes beyond ASCII. */
+export function preparedHead(status: number, headers: readonly string[]): string {
+  const { problem, lines, isAscii } = checkHead(status, headers);
+  return problem === '' && isAscii ? flattened(statusLine(status) + lines) : '';
+}
+
+/** A text in one piece, where V8 would keep the pieces it was joined of and join them each time. */
+function flattened(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
 /** Adds a header of the listener's own, known to be good, to a checked head. */
 export function appendToHead(checked: CheckedHead, name: string, value: string): void {
-  if (checked.name === '') {
-    checked.name = name;
-    checked.lines = value;
-  } else {
-    checked.lines += `\r\n${name}: ${value}`;
-  }
+  checked.lines += `\r\n${name}: ${value}`;
 }
 
 /** Whether a header is left out: the listener writes its own, or it is the other hop's. The

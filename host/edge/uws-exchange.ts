@@ -12,6 +12,7 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
+  type PreparedResponse,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   type WebSocketChannel,
@@ -24,6 +25,7 @@ import {
   type CheckedHead,
   checkHead,
   isBodiless,
+  preparedHead,
   stableBody,
 } from './response-checks.ts';
 import { type BodyOwner, UwsBody } from './uws-body.ts';
@@ -121,7 +123,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#body?.resume();
   }
 
-  respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
+  respond(status: number, headers: readonly string[], body: Uint8Array | string): void {
     if (this.#phase !== 'open') return;
     const res = this.#res;
     if (res === null) return;
@@ -155,6 +157,28 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
         res.end(body, isClosing);
       });
     }
+    this.#settle();
+  }
+
+  respondPrepared(response: PreparedResponse): void {
+    const res = this.#res;
+    const { status, headers, body } = response;
+    if (response.listenerHead === '') response.listenerHead = preparedHead(status, headers);
+    const isPlain =
+      this.isInHandler &&
+      this.#body === null &&
+      !this.#isTainted &&
+      response.listenerHead !== '' &&
+      body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
+      !isBodiless(this.method, status);
+    if (!isPlain || res === null) {
+      this.respond(status, headers, body);
+      return;
+    }
+    if (this.#phase !== 'open') return;
+    this.#phase = 'ended';
+    res.writeStatus(response.listenerHead);
+    res.end(body, this.#mustClose());
     this.#settle();
   }
 

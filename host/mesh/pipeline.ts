@@ -6,11 +6,11 @@ import {
   type Clock,
   type ErrorCode,
   type Exchange,
-  type HeaderList,
   headerValue,
   PATH_SEGMENTS_COUNT_MAX,
   type PreparedProblem,
   prepareProblem,
+  problemWith,
   type Random,
   secretBytes,
   TARGET_SIZE_BYTES_MAX,
@@ -122,11 +122,11 @@ export class Mesh {
     let extra = NO_HEADERS;
     if (route.rates !== null) {
       const isGranted = this.#rateGate.pass(route.rates, exchange, capture, visit.startMs);
-      extra = this.#rateGate.headers;
       if (!isGranted) {
-        this.#answer(visit, this.#rateGate.refusal, extra);
+        this.#answer(visit, this.#rateGate.refusal);
         return;
       }
+      extra = this.#rateGate.headers;
     }
     if (route.action.kind === 'proxy') {
       this.#proxy(visit, route, route.action.proxy, capture, extra);
@@ -219,19 +219,18 @@ export class Mesh {
       const detail = `the target is longer than ${limits}`;
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else {
-      this.#answer(visit, NO_ROUTE, NO_HEADERS);
+      this.#answer(visit, NO_ROUTE);
     }
   }
 
   #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
-    this.#answer(visit, prepareProblem(code, detail), extra);
+    this.#answer(visit, problemWith(prepareProblem(code, detail), extra));
   }
 
-  #answer(visit: Visit, problem: PreparedProblem, extra: readonly string[]): void {
-    const headers: HeaderList = problem.headers.concat(extra);
-    visit.bytesOut = Buffer.byteLength(problem.body);
+  #answer(visit: Visit, problem: PreparedProblem): void {
+    visit.bytesOut = problem.bodySizeBytes;
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
-    visit.exchange.respond(problem.status, headers, problem.body);
+    visit.exchange.respondPrepared(problem);
   }
 }
 
