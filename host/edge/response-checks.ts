@@ -4,9 +4,8 @@
 
 import { STATUS_CODES } from 'node:http';
 import { RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
+import { isLowerToken, isPlainValue } from './text-checks.ts';
 
-const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9a-z-]/;
-const NOT_PLAIN = /[^\t\x20-\x7e]/;
 const NOT_BYTES = /[^\t\x20-\x7e\x80-\xff]/;
 
 const STATUS_LINES: readonly string[] = Array.from({ length: 600 }, (_, status) =>
@@ -105,12 +104,12 @@ function isReserved(name: string): boolean {
 }
 
 function checkHeader(name: string, value: string): void {
-  if (name === '' || NOT_TOKEN.test(name)) {
+  if (!isLowerToken(name)) {
     head.problem = `response header name ${JSON.stringify(name)} is not a lower-case token`;
   } else if (isReserved(name)) {
     head.problem = `response header "${name}" belongs to the listener`;
   }
-  if (!NOT_PLAIN.test(value)) return;
+  if (isPlainValue(value)) return;
   head.isAscii = false;
   if (NOT_BYTES.test(value)) {
     head.problem = `response header "${name}" holds a character that cannot be sent`;

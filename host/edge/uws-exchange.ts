@@ -18,7 +18,7 @@ import {
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
-import { formatAddress } from './peer-address.ts';
+import { addressText } from './peer-address.ts';
 import { listHolds, type RequestFacts } from './request-checks.ts';
 import {
   appendToHead,
@@ -100,7 +100,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   get remoteAddress(): string {
     if (this.#remoteAddress !== null) return this.#remoteAddress;
     if (this.#res === null) return '';
-    this.#remoteAddress = formatAddress(new Uint8Array(this.#res.getRemoteAddress()));
+    this.#remoteAddress = addressText(this.#res.getRemoteAddress());
     return this.#remoteAddress;
   }
 
