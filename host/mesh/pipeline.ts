@@ -6,6 +6,7 @@ import {
   type Clock,
   type ErrorCode,
   type Exchange,
+  type HeaderList,
   headerValue,
   PATH_SEGMENTS_COUNT_MAX,
   type PreparedProblem,
@@ -183,13 +184,11 @@ export class Mesh {
     }
     visit.endpoint = endpoint;
     const host = upstreamHost(proxy.rewriteHost, exchange, endpoint.state.config);
-    const headers = generation.forwardHeaders.build(exchange, host);
-    applyHeaderOperations(headers, route.requestOperations);
-    visit.traceparent = headerValue(headers, 'traceparent') ?? '';
     const { query, method } = exchange;
     const target = query === '' ? path : `${path}?${query}`;
     const timeouts = route.config.timeouts ?? service.config.timeouts;
     if (exchange.isWebSocketUpgrade) {
+      const headers = forwardedList(visit, route, host);
       if (this.#isDraining) {
         this.#refuse(visit, 'GW_DRAINING', '', extra);
         return;
@@ -198,6 +197,12 @@ export class Mesh {
       callWebSocket(visit, to, this.#webSockets, this.#recorder, this.#clock);
       return;
     }
+    let lines = '';
+    if (route.requestOperations === null) {
+      lines = generation.forwardHeaders.buildLines(exchange, host);
+      visit.traceparent = generation.forwardHeaders.traceparent;
+    }
+    const headers = lines === '' ? forwardedList(visit, route, host) : lines;
     const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);
     call.start({
       method,
@@ -232,6 +237,14 @@ export class Mesh {
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
     visit.exchange.respondPrepared(problem);
   }
+}
+
+/** The headers for an upstream, with the route's operations done. */
+function forwardedList(visit: Visit, route: RouteRuntime, host: string): HeaderList {
+  const headers = visit.generation.forwardHeaders.build(visit.exchange, host);
+  applyHeaderOperations(headers, route.requestOperations);
+  visit.traceparent = headerValue(headers, 'traceparent') ?? '';
+  return headers;
 }
 
 function pickEndpoint(
