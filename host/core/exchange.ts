@@ -19,9 +19,10 @@ export interface BodyReader {
 export interface PreparedResponse {
   readonly status: number;
   readonly headers: readonly string[];
-  readonly body: string;
-  /** What a listener has made of status and headers, kept for the next time; `''` before. */
-  listenerHead: string;
+  /** Bytes, which the listener need not encode each time. */
+  readonly body: Uint8Array;
+  /** What a listener has made of status and headers, kept for the next time; null before. */
+  listenerHead: Uint8Array | null;
 }
 
 export interface Exchange {

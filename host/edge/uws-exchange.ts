@@ -163,12 +163,13 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   respondPrepared(response: PreparedResponse): void {
     const res = this.#res;
     const { status, headers, body } = response;
-    if (response.listenerHead === '') response.listenerHead = preparedHead(status, headers);
+    response.listenerHead ??= preparedHead(status, headers);
+    const head = response.listenerHead;
     const isPlain =
       this.isInHandler &&
       this.#body === null &&
       !this.#isTainted &&
-      response.listenerHead !== '' &&
+      head.length > 0 &&
       body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
       !isBodiless(this.method, status);
     if (!isPlain || res === null) {
@@ -177,7 +178,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     if (this.#phase !== 'open') return;
     this.#phase = 'ended';
-    res.writeStatus(response.listenerHead);
+    res.writeStatus(head);
     res.end(body, this.#mustClose());
     this.#settle();
   }

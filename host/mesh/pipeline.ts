@@ -233,7 +233,7 @@ export class Mesh {
   }
 
   #answer(visit: Visit, problem: PreparedProblem): void {
-    visit.bytesOut = problem.bodySizeBytes;
+    visit.bytesOut = problem.body.length;
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
     visit.exchange.respondPrepared(problem);
   }

@@ -11,9 +11,9 @@ import {
 } from '../core/index.ts';
 import { type RateHeaders, retryAfterSeconds, secondsUp } from './rate-headers.ts';
 
-/** Answers kept for one policy of one route in each worker; each takes about 1 KiB. A power of
- *  two, for a place is found by a mask. */
-const KEPT_COUNT = 64;
+/** Answers kept for one policy of one route in each worker; each takes less than 1 KiB, and there
+ *  may be thousands of routes. A power of two, for a place is found by a mask. */
+const KEPT_COUNT = 8;
 
 interface Kept {
   readonly resetSeconds: number;

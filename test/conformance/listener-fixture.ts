@@ -179,8 +179,8 @@ function prepared(text: string, query: URLSearchParams): PreparedResponse {
   if (known !== undefined) return known;
   const headers = responseHeaders(query);
   const status = Number(query.get('status') ?? 200);
-  const body = 'p'.repeat(Number(query.get('size') ?? 8));
-  const made = { status, headers, body, listenerHead: '' };
+  const body = Buffer.alloc(Number(query.get('size') ?? 8), 'p');
+  const made = { status, headers, body, listenerHead: null };
   preparedByQuery.set(text, made);
   return made;
 }

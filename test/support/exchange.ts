@@ -35,7 +35,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): RecordedExchange {
       exchange.sent = { status, headers, body: text };
     },
     respondPrepared({ status, headers, body }: PreparedResponse) {
-      exchange.sent = { status, headers: [...headers], body };
+      exchange.sent = { status, headers: [...headers], body: new TextDecoder().decode(body) };
     },
     begin() {},
     write: () => true,
