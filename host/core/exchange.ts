@@ -15,6 +15,17 @@ export interface BodyReader {
   onChunk(chunk: Uint8Array, isLast: boolean): void;
 }
 
+/** A response that is made once and sent many times: nothing of it may change. Shape: as the
+ *  arguments of Exchange.respond(). */
+export interface PreparedResponse {
+  readonly status: number;
+  readonly headers: readonly string[];
+  /** Bytes, which the listener need not encode each time. */
+  readonly body: Uint8Array;
+  /** What a listener has made of status and headers, kept for the next time; null before. */
+  listenerHead: Uint8Array | null;
+}
+
 export interface Exchange {
   /** As sent: a token, case kept. */
   readonly method: string;
@@ -56,6 +67,9 @@ export interface Exchange {
    *  with 500 GW_INTERNAL instead and reported; `date` and `uwebsockets` are dropped, for the
    *  listener adds its own. */
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void;
+
+  /** Sends a whole response as respond() does; its head is checked and written out but once. */
+  respondPrepared(response: PreparedResponse): void;
 
   /** Begins a response that streams. `bodySizeBytes`: the exact size, or BODY_SIZE_UNKNOWN. For
    *  HEAD and 304 it is the size announced and nothing may be written before end(). */

@@ -12,6 +12,7 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
+  type PreparedResponse,
   problemResponse,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -135,6 +136,10 @@ export class NodeExchange implements Exchange {
     this.#finishBody();
     if (isBodiless(this.method, status)) this.#res.end();
     else this.#res.end(bytes);
+  }
+
+  respondPrepared({ status, headers, body }: PreparedResponse): void {
+    this.respond(status, [...headers], body);
   }
 
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void {

@@ -12,18 +12,20 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
+  type PreparedResponse,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
-import { formatAddress } from './peer-address.ts';
+import { addressText } from './peer-address.ts';
 import { listHolds, type RequestFacts } from './request-checks.ts';
 import {
   appendToHead,
   type CheckedHead,
   checkHead,
   isBodiless,
+  preparedHead,
   stableBody,
 } from './response-checks.ts';
 import { type BodyOwner, UwsBody } from './uws-body.ts';
@@ -98,7 +100,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   get remoteAddress(): string {
     if (this.#remoteAddress !== null) return this.#remoteAddress;
     if (this.#res === null) return '';
-    this.#remoteAddress = formatAddress(new Uint8Array(this.#res.getRemoteAddress()));
+    this.#remoteAddress = addressText(this.#res.getRemoteAddress());
     return this.#remoteAddress;
   }
 
@@ -121,7 +123,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#body?.resume();
   }
 
-  respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
+  respond(status: number, headers: readonly string[], body: Uint8Array | string): void {
     if (this.#phase !== 'open') return;
     const res = this.#res;
     if (res === null) return;
@@ -155,6 +157,29 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
         res.end(body, isClosing);
       });
     }
+    this.#settle();
+  }
+
+  respondPrepared(response: PreparedResponse): void {
+    const res = this.#res;
+    const { status, headers, body } = response;
+    response.listenerHead ??= preparedHead(status, headers);
+    const head = response.listenerHead;
+    const isPlain =
+      this.isInHandler &&
+      this.#body === null &&
+      !this.#isTainted &&
+      head.length > 0 &&
+      body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
+      !isBodiless(this.method, status);
+    if (!isPlain || res === null) {
+      this.respond(status, headers, body);
+      return;
+    }
+    if (this.#phase !== 'open') return;
+    this.#phase = 'ended';
+    res.writeStatus(head);
+    res.end(body, this.#mustClose());
     this.#settle();
   }
 

@@ -193,7 +193,9 @@ const collect = (name: string, value: string): void => {
 };
 
 function addRoutes(app: uWS.TemplatedApp, host: UwsHost, options: ListenerOptions): void {
-  app.any('/*', (res, req) => serve(res, req, null, host, options));
+  // uWS tells GET apart, in this very case, so that its name need not be asked for.
+  app.get('/*', (res, req) => serve(res, req, null, host, options, 'GET'));
+  app.any('/*', (res, req) => serve(res, req, null, host, options, req.getCaseSensitiveMethod()));
   app.ws<{ channel: UwsChannel }>('/*', {
     maxPayloadLength: WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
     maxBackpressure: WEBSOCKET_SEND_SIZE_BYTES_MAX,
@@ -201,7 +203,7 @@ function addRoutes(app: uWS.TemplatedApp, host: UwsHost, options: ListenerOption
     compression: 0,
     idleTimeout: WEBSOCKET_IDLE_TIMEOUT_MS / 1000,
     sendPingsAutomatically: true,
-    upgrade: (res, req, context) => serve(res, req, context, host, options),
+    upgrade: (res, req, context) => serve(res, req, context, host, options, 'GET'),
     open: (socket) => socket.getUserData().channel.attach(socket as UwsSocket),
     message: (socket, data, isBinary) => socket.getUserData().channel.onMessage(data, isBinary),
     drain: (socket) => socket.getUserData().channel.onDrain(),
@@ -216,11 +218,11 @@ function serve(
   context: uWS.us_socket_context_t | null,
   host: UwsHost,
   options: ListenerOptions,
+  method: string,
 ): void {
   const headers: HeaderList = [];
   collected = headers;
   req.forEach(collect);
-  const method = req.getCaseSensitiveMethod();
   const query: string | undefined = req.getQuery();
   const facts = inspectRequest(method, req.getUrl(), query ?? '', headers, 'utf8');
   const { refusal, detail } = facts;

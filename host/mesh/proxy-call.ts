@@ -11,7 +11,7 @@ import {
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
-import { cleanResponseHeaders } from './header-operations.ts';
+import { applyHeaderOperations } from './header-operations.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream/contract.ts';
@@ -70,7 +70,7 @@ export class ProxyCall implements UpstreamHandler {
 
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
     const { exchange } = this.#visit;
-    cleanResponseHeaders(headers, this.#route.responseOperations);
+    applyHeaderOperations(headers, this.#route.responseOperations);
     for (const text of this.#extra) headers.push(text);
     this.#status = status;
     if (bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304) {

@@ -6,6 +6,7 @@ import {
   BODY_SIZE_UNKNOWN,
   type Exchange,
   type HeaderList,
+  type PreparedResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
   UploadBudget,
@@ -49,6 +50,7 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     afterBody(exchange, () => exchange.respond(200, [], Buffer.alloc(sizeOf(query), 'r'))),
   '/inspect': inspect,
   '/headers': (exchange, query) => exchange.respond(200, responseHeaders(query), 'headers'),
+  '/prepared': (exchange, query) => exchange.respondPrepared(prepared(exchange.query, query)),
   '/begin-headers': (exchange, query) => {
     exchange.begin(200, responseHeaders(query), 4);
     exchange.write(Buffer.from('body'));
@@ -177,6 +179,20 @@ function inspect(exchange: Exchange): void {
 }
 
 /** `h=name:value` repeated; values are percent-decoded to one char per byte. */
+const preparedByQuery = new Map<string, PreparedResponse>();
+
+/** One answer for each query, so that a second request finds what the first has made of it. */
+function prepared(text: string, query: URLSearchParams): PreparedResponse {
+  const known = preparedByQuery.get(text);
+  if (known !== undefined) return known;
+  const headers = responseHeaders(query);
+  const status = Number(query.get('status') ?? 200);
+  const body = Buffer.alloc(Number(query.get('size') ?? 8), 'p');
+  const made = { status, headers, body, listenerHead: null };
+  preparedByQuery.set(text, made);
+  return made;
+}
+
 function responseHeaders(query: URLSearchParams): HeaderList {
   return query.getAll('h').flatMap((pair) => {
     const mark = pair.indexOf(':');

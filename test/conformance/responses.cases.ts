@@ -42,19 +42,19 @@ export function responseCases(driver: () => Driver): void {
     ];
     await driver().events();
     for (const header of bad) {
-      for (const path of ['/headers', '/begin-headers']) {
+      for (const path of ['/headers', '/begin-headers', '/prepared', '/prepared']) {
         const text = await get(`${path}?h=ok:1&h=${header.replaceAll(' ', '%20')}`);
         assert.deepEqual(statuses(text), [500], `${header}: ${text}`);
         assert.equal(headerOf(text, 'x-sluice-reason'), '400');
         assert.doesNotMatch(text, /evil/);
       }
     }
-    assert.equal((await driver().texts('error')).length, bad.length * 2);
+    assert.equal((await driver().texts('error')).length, bad.length * 4);
   });
 
   it('sends bytes above 0x7f in values as they are', async () => {
     // The fixture reads %C3%A9 as one char, U+00E9, which is the byte E9.
-    for (const path of ['/headers', '/begin-headers']) {
+    for (const path of ['/headers', '/begin-headers', '/prepared', '/prepared']) {
       const text = await get(`${path}?h=x-a:plain&h=x-b:caf%C3%A9%C3%BF`);
       assert.equal(headerOf(text, 'x-b'), 'caf\xe9\xff');
       assert.equal(headerOf(text, 'x-a'), 'plain');
@@ -78,6 +78,20 @@ export function responseCases(driver: () => Driver): void {
     assert.doesNotMatch(text, /yesterday|uwebsockets: no/i);
   });
 
+  it('sends a prepared response the second time as the first', async () => {
+    const target = '/prepared?status=429&h=x-b:1&h=date:yesterday&h=x-a:2';
+    const withoutDate = async (bytes: string) =>
+      (await driver().raw([bytes])).text.replace(/^date: .*$/im, 'date: now');
+    const first = await withoutDate(request('GET', target));
+    assert.deepEqual(first.split('\r\n').slice(1, 3), ['x-b: 1', 'x-a: 2']);
+    assert.deepEqual([statuses(first), bodyOf(first)], [[429], 'pppppppp']);
+    assert.equal(first.match(/^date:/gim)?.length, 1);
+    assert.equal(await withoutDate(request('GET', target)), first);
+    const chunked = `POST ${target} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n`;
+    assert.equal(bodyOf(await withoutDate(`${chunked}1\r\nx\r\n0\r\n\r\n`)), 'pppppppp');
+    assert.equal(bodyOf(await get(`${target}&size=100000`)).length, 100_000);
+  });
+
   it('says 500 for a status that is none', async () => {
     for (const status of [0, 99, 101, 199, 600, 1000]) {
       assert.deepEqual(statuses(await get(`/now?status=${status}`)), [500], String(status));
@@ -88,6 +102,8 @@ export function responseCases(driver: () => Driver): void {
   it('sends no body for HEAD, 204 and 304, and keeps the connection', async () => {
     const cases: readonly (readonly [string, string, number, string | undefined])[] = [
       ['HEAD', '/now', 200, '7'],
+      ['HEAD', '/prepared', 200, '8'],
+      ['GET', '/prepared?status=204', 204, undefined],
       ['HEAD', '/begin-empty?size=1234', 200, '1234'],
       ['HEAD', '/begin-empty', 200, undefined],
       ['GET', '/empty?status=204', 204, undefined],

@@ -21,18 +21,31 @@ function forward(
   headers: HeaderList,
   fields: { trusted?: string[]; peer?: string; host?: string; authority?: string } = {},
 ): HeaderList {
-  const builder = new ForwardHeaders(
-    new ClientAddress(fields.trusted ?? []),
-    new TraceparentSource(secretBytes),
-  );
+  // The same ids for both forms.
+  const builderOf = () =>
+    new ForwardHeaders(
+      new ClientAddress(fields.trusted ?? []),
+      new TraceparentSource((sizeBytes) => Buffer.alloc(sizeBytes, 0x5a)),
+    );
   const exchange = exchangeOf({
     headers,
     remoteAddress: fields.peer ?? '192.0.2.1',
     authority: fields.authority ?? 'example.com',
   });
-  const built = builder.build(exchange, fields.host ?? 'up.internal');
-  assert.ok(built !== null, 'taken for a loop');
-  return built;
+  const host = fields.host ?? 'up.internal';
+  const list = builderOf().build(exchange, host);
+  assert.ok(list !== null, 'taken for a loop');
+  const lines = builderOf().buildLines(exchange, host);
+  if (lines !== '') assert.equal(lines, linesOf(list));
+  return list;
+}
+
+function linesOf(list: HeaderList | null): string {
+  let lines = '';
+  for (let index = 0; index < (list ?? []).length; index += 2) {
+    lines += `${list![index]}: ${list![index + 1]}\r\n`;
+  }
+  return lines;
 }
 
 /** The list without what the gateway adds. */
@@ -70,9 +83,42 @@ describe('forwarded headers', () => {
       'x-forwarded-proto',
       'http',
     ]);
-    assert.equal(built[16], 'traceparent');
-    assert.ok(isTraceparent(built[17]!));
-    assert.deepEqual(built.slice(18), ['cdn-loop', 'sluice']);
+    assert.deepEqual(built.slice(16, 18), ['cdn-loop', 'sluice']);
+    assert.equal(built[18], 'traceparent');
+    assert.ok(isTraceparent(built[19]!));
+    assert.equal(built.length, 20);
+  });
+
+  it('are written as lines where nothing is to be looked at, one client’s not for another', () => {
+    const bytes = (sizeBytes: number) => Buffer.alloc(sizeBytes, 0x5a);
+    const builderOf = () => new ForwardHeaders(new ClientAddress([]), new TraceparentSource(bytes));
+    const kept = builderOf();
+    const name = fc.constantFrom('accept', 'x-a', 'cookie', 'x-real-ip', 'forwarded', 'te', 'host');
+    const connection = fc.constantFrom('close', 'keep-alive', 'Keep-Alive');
+    const header = fc.oneof(
+      fc.tuple(name, fc.constantFrom('1', 'a=2')),
+      fc.tuple(fc.constant('connection'), connection),
+    );
+    const few = (...texts: string[]) => fc.constantFrom(...texts);
+    fc.assert(
+      fc.property(
+        fc.array(header, { maxLength: 6 }),
+        few('192.0.2.1', '192.0.2.2'),
+        few('a.test', 'b.test'),
+        fc.constantFrom('http' as const, 'https' as const),
+        (pairs, remoteAddress, authority, scheme) => {
+          const exchange = exchangeOf({ headers: pairs.flat(), remoteAddress, authority, scheme });
+          const lines = kept.buildLines(exchange, authority);
+          assert.equal(lines, linesOf(builderOf().build(exchange, authority)));
+          assert.ok(lines.includes(`traceparent: ${kept.traceparent}\r\n`));
+        },
+      ),
+      { seed, numRuns: 2000 },
+    );
+    for (const taken of ['traceparent', 'tracestate', 'connection', 'cdn-loop']) {
+      const exchange = exchangeOf({ headers: [taken, 'x-a'] });
+      assert.equal(kept.buildLines(exchange, 'h'), '', taken);
+    }
   });
 
   const dropped = [

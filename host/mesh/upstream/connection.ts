@@ -67,7 +67,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   #isClosed = false;
   /** Idle: when to close. */
   #dueMs = Infinity;
-  #lastActivityMs = 0;
+  #lastActivityMs: number;
   #lastWritableLength = 0;
   /** Requests in flight whose heads have been given to the socket. */
   #flushedCount = 0;
@@ -82,6 +82,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   constructor(owner: ConnectionOwner, opening: Opening, socket: Socket) {
     this.#owner = owner;
     this.address = opening.address;
+    this.#lastActivityMs = owner.clock.nowMs();
     this.#parser = new ResponseParser(this);
     this.#deadline = new Deadline(this);
     this.#socket = socket;
@@ -141,9 +142,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#noteFlushed();
   }
 
-  /** Lets an idle connection live until then. Units: ms of the clock. */
+  /** Lets an idle connection live for that long after its last activity. */
   idleFor(keepAliveMs: number): void {
-    const nowMs = this.#owner.clock.nowMs();
     // The upstream's own promise bounds ours, less a second for the way.
     const { keepAliveSeconds } = this.#parser;
     const promisedMs = keepAliveSeconds < 0 ? Infinity : 1000 * keepAliveSeconds - 1000;
@@ -151,7 +151,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
       this.close();
       return;
     }
-    this.#dueMs = nowMs + Math.min(keepAliveMs, promisedMs);
+    this.#dueMs = this.#lastActivityMs + Math.min(keepAliveMs, promisedMs);
     this.#owner.deadlines.arm(this.#deadline, this.#dueMs);
   }
 
