@@ -98,7 +98,8 @@ export class ForwardHeaders {
 
   /** The same headers as the lines they go on the wire as, for the request that nearly all are;
    *  `''` for any other, which build() has to look at: from a trusted proxy, with a trace context,
-   *  with a Connection header that lists something, or through a gateway like this one before. Shape: `host: h\r\nx-a: 1\r\n`.
+   *  with a Connection header that lists something, or through a gateway like this one before.
+   *  Shape: `host: h\r\nx-a: 1\r\n`.
    *  Cost: two thirds of build() and of joining its list, as the end is mostly the last one's. */
   buildLines(exchange: Exchange, host: string): string {
     const headers = exchange.headers;
