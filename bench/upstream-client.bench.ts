@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { systemClock, systemRandom } from '../host/core/index.ts';
+import { systemClock, systemRandom, UploadBudget } from '../host/core/index.ts';
 import {
   Deadlines,
   type UpstreamHandler,
@@ -123,7 +123,12 @@ async function main(): Promise<void> {
       pipeline,
       tls: { ca: '', serverName: '' },
     },
-    { clock: systemClock, random: systemRandom(), deadlines: new Deadlines(systemClock) },
+    {
+      clock: systemClock,
+      random: systemRandom(),
+      deadlines: new Deadlines(systemClock),
+      uploadBudget: new UploadBudget(),
+    },
   );
   for (let round = 0; round < 3; round++) await run(pool, count, inFlight);
   pool.close();

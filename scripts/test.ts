@@ -65,8 +65,6 @@ const { status } = spawnSync(
     '--import',
     'tsx',
     '--test',
-    // A handle that a test left open must not hold up the whole run.
-    '--test-force-exit',
     `--test-concurrency=${Math.min(2, availableParallelism())}`,
     '--test-reporter=spec',
     ...files,

@@ -111,8 +111,8 @@ function addHeaders(suite: Benchmark.Suite, options: Benchmark.Options): void {
   const add = (name: string, work: () => unknown) => {
     suite.add(name, () => void work(), options);
   };
-  add('forward-headers of a browser', () => plain.build(browser, 'up:1').length);
-  add('forward-headers behind a trusted proxy', () => behind.build(proxied, 'up:1').length);
+  add('forward-headers of a browser', () => plain.build(browser, 'up:1')?.length);
+  add('forward-headers behind a trusted proxy', () => behind.build(proxied, 'up:1')?.length);
   add('traceparent', () => traceparents.next());
   add('client.ip behind a trusted proxy', () => trusting.of(proxied));
   add('cookie key and its hash', () => hash32(cookie(browser, []) ?? ''));

@@ -3,7 +3,7 @@
 import { type AdminServer, createAdminServer } from '../admin/index.ts';
 import { formatIssue } from '../config/index.ts';
 import { DRAIN_TIMEOUT_MS, isGatewayError, parseDurationMs, systemClock } from '../core/index.ts';
-import { createProcessLog } from '../telemetry/index.ts';
+import { createProcessLog, type Log } from '../telemetry/index.ts';
 import { ConfigRefused, Gateway } from '../workers/index.ts';
 import { AdminView } from './admin-view.ts';
 import { badFlag } from './flags.ts';
@@ -31,7 +31,7 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
     const options = { configPath: flags.config, clock: systemClock, log };
     gateway = await Gateway.start({ ...options, onFatal: endNow });
     const onDrain = () => stop.ask('POST /drain');
-    admin = await startAdmin(gateway, new AdminView(gateway, { ...options, onDrain }));
+    admin = await startAdmin(gateway, new AdminView(gateway, { ...options, onDrain }), log);
   } catch (error) {
     reportFailure(error);
     return 1;
@@ -54,11 +54,12 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
 }
 
 /** Serves the admin API; without it the gateway is stopped again, for nobody could watch it. */
-async function startAdmin(gateway: Gateway, view: AdminView): Promise<AdminServer> {
+async function startAdmin(gateway: Gateway, view: AdminView, log: Log): Promise<AdminServer> {
   const admin = createAdminServer(view.deps());
   const { port, address } = gateway.snapshot.admin;
   try {
-    await admin.listen(port, address);
+    const taken = await admin.listen(port, address);
+    log.info('admin API listening', { address, port: taken });
   } catch (error) {
     await gateway.stop(0);
     throw error;

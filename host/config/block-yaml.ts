@@ -5,7 +5,7 @@
 // Why: the general parser takes seconds for 100,000 routes, this one a tenth.
 
 import type { PathPart } from './issue.ts';
-import { NESTING_DEPTH_MAX } from './limits.ts';
+import { NESTING_DEPTH_MAX, YAML_PLAIN_LINE_SIZE_CHARS_MAX } from './limits.ts';
 import { PlaceNotes } from './places.ts';
 
 /** Reads a file of the subset, or null. Cost: O(text). */
@@ -84,6 +84,7 @@ class BlockReader {
     // CRLF is a line end; a lone CR is left to the general parser.
     this.text = text.includes('\r') ? text.replaceAll('\r\n', '\n') : text;
     if (this.text.includes('\r') || this.text.includes('\t')) outside();
+    if (hasLongLine(this.text)) outside();
   }
 
   readDocument(): object {
@@ -335,6 +336,17 @@ class BlockReader {
     const found = this.#match(SINGLE_QUOTED) ?? outside();
     return found.slice(1, -1).replaceAll("''", "'");
   }
+}
+
+/** Nothing of the subset spans lines, so that this bounds every regular expression as well. */
+function hasLongLine(text: string): boolean {
+  let start = 0;
+  while (text.length - start > YAML_PLAIN_LINE_SIZE_CHARS_MAX) {
+    const end = text.lastIndexOf('\n', start + YAML_PLAIN_LINE_SIZE_CHARS_MAX);
+    if (end < start) return true;
+    start = end + 1;
+  }
+  return false;
 }
 
 /** A plain text by YAML's core schema. */

@@ -1,40 +1,29 @@
 // The part of loading that does I/O: the configuration file itself, and the files it names.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { CONFIG_FILE_SIZE_BYTES_MAX } from '../core/index.ts';
+import { isGatewayError } from '../core/index.ts';
 import { readText } from './document.ts';
 import { type ConfigIssue, formatPath, type PathPart } from './issue.ts';
 import { type LoadResult, loadConfig } from './load.ts';
 import type { Config } from './model.ts';
+import { readConfigText, readPlainFileSync } from './plain-file.ts';
 
 /** Reads and checks a configuration file, and every file it names. Never rejects for what is
  *  wrong with them. Errors: issues, as of loadConfig and checkFiles. */
 export async function loadConfigFile(fileName: string): Promise<LoadResult> {
-  const read = await readConfigText(fileName);
-  if (typeof read !== 'string') return { ok: false, issues: [read] };
-  const result = loadConfig(read, fileName);
-  if (!result.ok) return result;
-  const issues = checkFiles(result.config, { text: read, fileName });
-  return issues.length === 0 ? result : { ok: false, issues };
-}
-
-async function readConfigText(fileName: string): Promise<string | ConfigIssue> {
-  const place = { file: fileName, line: 0, column: 0, path: '' };
+  let text: string;
   try {
-    const { size } = await stat(fileName);
-    if (size > CONFIG_FILE_SIZE_BYTES_MAX) {
-      const message = `${size} bytes, the limit is ${CONFIG_FILE_SIZE_BYTES_MAX}`;
-      return { ...place, code: 'GW_CONFIG_LIMIT', message };
-    }
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(fileName));
+    text = await readConfigText(fileName);
   } catch (cause) {
-    if (cause instanceof TypeError && 'code' in cause) {
-      return { ...place, code: 'GW_CONFIG_SYNTAX', message: 'the file is not UTF-8' };
-    }
-    return { ...place, code: 'GW_CONFIG_FILE', message: `cannot be read: ${reasonOf(cause)}` };
+    if (!isGatewayError(cause)) throw cause;
+    const { code, detail } = cause;
+    const place = { file: fileName, line: 0, column: 0, path: '' };
+    return { ok: false, issues: [{ code, ...place, message: detail }] };
   }
+  const result = loadConfig(text, fileName);
+  if (!result.ok) return result;
+  const issues = checkFiles(result.config, { text, fileName });
+  return issues.length === 0 ? result : { ok: false, issues };
 }
 
 /** Checks that every file the configuration names can be read and is what it should be: PEM, and
@@ -74,8 +63,8 @@ interface FileIssue {
 function checkPair(at: readonly PathPart[], cert: string, key: string): readonly FileIssue[] {
   const issues = [...checkCertificate([...at, 'cert'], cert), ...checkKey([...at, 'key'], key)];
   if (issues.length > 0) return issues;
-  const certificate = new X509Certificate(readFileSync(cert));
-  if (certificate.checkPrivateKey(createPrivateKey(readFileSync(key)))) return [];
+  const certificate = new X509Certificate(readPlainFileSync(cert));
+  if (certificate.checkPrivateKey(createPrivateKey(readPlainFileSync(key)))) return [];
   return [{ path: [...at, 'key'], message: `${key} is not the key of ${cert}` }];
 }
 
@@ -100,9 +89,9 @@ function checkFile(
 ): readonly FileIssue[] {
   let pem: Buffer;
   try {
-    pem = readFileSync(file);
+    pem = readPlainFileSync(file);
   } catch (cause) {
-    return [{ path, message: `${file} cannot be read: ${reasonOf(cause)}` }];
+    return [{ path, message: `${file}: ${isGatewayError(cause) ? cause.detail : cause}` }];
   }
   try {
     content.parse(pem);
@@ -110,9 +99,4 @@ function checkFile(
   } catch {
     return [{ path, message: `expected ${content.expected} in ${file}` }];
   }
-}
-
-function reasonOf(cause: unknown): string {
-  if (typeof cause === 'object' && cause !== null && 'code' in cause) return String(cause.code);
-  return String(cause);
 }

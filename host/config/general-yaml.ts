@@ -1,5 +1,6 @@
 // The only importer of the `yaml` package: any YAML 1.2 text to plain values, with the place of
-// each. Bounded: depth before composing (which recurses), aliases by what they repeat.
+// each. Bounded while it is read, token by token: nesting, length of a text, number of tokens; a
+// file of 2 MB can open two million lists. Aliases are bounded by what they repeat.
 
 import {
   Composer,
@@ -9,6 +10,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type ParsedNode,
   Parser,
@@ -16,8 +18,13 @@ import {
 } from 'yaml';
 import type { TextIssue } from './document.ts';
 import type { IssueFocus, PathPart } from './issue.ts';
-import { ALIAS_EXPANSION_COUNT_MAX, ISSUES_COUNT_MAX, NESTING_DEPTH_MAX } from './limits.ts';
-
+import {
+  ALIAS_EXPANSION_COUNT_MAX,
+  ISSUES_COUNT_MAX,
+  NESTING_DEPTH_MAX,
+  TEXT_SIZE_CHARS_MAX,
+  YAML_GENERAL_TOKENS_COUNT_MAX,
+} from './limits.ts';
 import { findPart, type PlacedPart, type TextPlace, walkPath } from './places.ts';
 
 type Refused = { readonly ok: false; readonly issues: readonly TextIssue[] };
@@ -75,39 +82,112 @@ export function composeYaml(
   text: string,
 ): { readonly ok: true; readonly document: YamlDocument } | Refused {
   const lines = new LineCounter();
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
-  const deep = tokens.map(tooDeep).find((offset) => offset !== null) ?? null;
+  const refuse = (code: TextIssue['code'], offset: number, message: string): Refused => {
+    const { line, col } = lines.linePos(offset);
+    const place = { line: Math.max(line, 1), column: Math.max(col, 1) };
+    return { ok: false, issues: [{ code, ...place, message }] };
+  };
+  const parsed = parseTokens(text, lines);
+  if (!parsed.ok) return refuse('GW_CONFIG_LIMIT', parsed.offset, parsed.message);
+  const directive = parsed.tokens.find((token) => token.type === 'directive');
+  if (directive !== undefined) {
+    const message = 'a directive; the file is read as YAML 1.2';
+    return refuse('GW_CONFIG_SYNTAX', directive.offset, message);
+  }
   // `uniqueKeys` compares each key with each other one; convertYaml asks a Set instead.
   const options = { uniqueKeys: false, prettyErrors: false, version: '1.2' } as const;
   const composer = new Composer({ ...options, lineCounter: lines, logLevel: 'silent' });
-  const composed = deep === null ? [...composer.compose(tokens, true, text.length)] : [];
-  const place = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
-  if (deep !== null) {
-    const message = `nested deeper than the limit of ${NESTING_DEPTH_MAX}`;
-    return { ok: false, issues: [{ code: 'GW_CONFIG_LIMIT', ...place(deep), message }] };
-  }
-  const issues: TextIssue[] = [];
+  const composed = withoutTraces(() => [...composer.compose(parsed.tokens, true, text.length)]);
   // After the first error the parser guesses: what it says of the rest is noise.
   const error = composed.flatMap((document) => [...document.errors, ...document.warnings])[0];
   if (error !== undefined) {
-    const message = plainMessage(error.message);
-    issues.push({ code: 'GW_CONFIG_SYNTAX', ...place(error.pos[0]), message });
-  }
-  const directive = tokens.find((token) => token.type === 'directive');
-  if (directive !== undefined) {
-    const message = 'a directive; the file is read as YAML 1.2';
-    issues.push({ code: 'GW_CONFIG_SYNTAX', ...place(directive.offset), message });
+    return refuse('GW_CONFIG_SYNTAX', error.pos[0], plainMessage(error.message));
   }
   const second = composed[1];
   if (second !== undefined) {
-    const message = `expected one document, found ${composed.length}`;
-    issues.push({ code: 'GW_CONFIG_SYNTAX', ...place(second.range?.[0] ?? 0), message });
+    const message = 'expected one document, found a second';
+    return refuse('GW_CONFIG_SYNTAX', second.range?.[0] ?? 0, message);
   }
-  if (issues.length > 0) return { ok: false, issues };
   return { ok: true, document: new YamlDocument(composed[0] as Document.Parsed, lines) };
+}
+
+/** Runs something that makes an error of each bad token: their traces, which nobody reads, would be
+ *  most of the time that bad text costs. */
+function withoutTraces<T>(compose: () => T): T {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return compose();
+  } finally {
+    Error.stackTraceLimit = before;
+  }
+}
+
+type Parsed =
+  | { readonly ok: true; readonly tokens: readonly CST.Token[] }
+  | { readonly ok: false; readonly offset: number; readonly message: string };
+
+/** Reads token by token and stops at the first that breaks a limit: a parser that were given the
+ *  whole text would spend a kilobyte and ten microseconds on each. Stops also where a file is
+ *  refused whatever follows: behind an error, a directive, a second document. */
+function parseTokens(text: string, lines: LineCounter): Parsed {
+  const parser = new Parser(lines.addNewLine);
+  const tokens: CST.Token[] = [];
+  let count = 0;
+  let documents = 0;
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    const { offset } = parser;
+    count += 1;
+    if (count > YAML_GENERAL_TOKENS_COUNT_MAX) {
+      const limit = `the limit of ${YAML_GENERAL_TOKENS_COUNT_MAX} for YAML that is not plain`;
+      return { ok: false, offset, message: `more tokens than ${limit}` };
+    }
+    if (lexeme.length > TEXT_SIZE_CHARS_MAX) {
+      const message = `a text of ${lexeme.length} characters, the limit is ${TEXT_SIZE_CHARS_MAX}`;
+      return { ok: false, offset, message };
+    }
+    for (const token of parser.next(lexeme)) {
+      tokens.push(token);
+      if (token.type === 'document') documents += 1;
+      if (token.type === 'error' || token.type === 'directive' || documents > 1) {
+        tokens.push(...parser.end());
+        return withinDepth(tokens);
+      }
+    }
+    // At the bottom of the stack is the document itself; a scalar on top is no level.
+    const top = parser.stack.at(-1);
+    if (top !== undefined && 'items' in top && parser.stack.length - 1 > NESTING_DEPTH_MAX) {
+      return tooDeep(top.offset, parser.stack.length - 1);
+    }
+  }
+  tokens.push(...parser.end());
+  return withinDepth(tokens);
+}
+
+function tooDeep(offset: number, depth: number): Parsed {
+  const message = `nested ${depth} deep, the limit is ${NESTING_DEPTH_MAX}`;
+  return { ok: false, offset, message };
+}
+
+/** The tokens, unless one nests deeper than the limit: a key that is a map of its own lies deeper
+ *  than it stood on the parser's stack. Iterative, though composing recurses. */
+function withinDepth(tokens: readonly CST.Token[]): Parsed {
+  const stack: { readonly token: CST.Token; readonly depth: number }[] = [];
+  for (const token of tokens) {
+    if (token.type !== 'document' || token.value === undefined) continue;
+    stack.push({ token: token.value, depth: 1 });
+  }
+  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
+    const { token, depth } = top;
+    if (!('items' in token)) continue;
+    if (depth > NESTING_DEPTH_MAX) return tooDeep(token.offset, depth);
+    for (const item of token.items) {
+      if (item.key != null) stack.push({ token: item.key, depth: depth + 1 });
+      if (item.value !== undefined) stack.push({ token: item.value, depth: depth + 1 });
+    }
+  }
+  return { ok: true, tokens };
 }
 
 function plainMessage(message: string): string {
@@ -116,24 +196,6 @@ function plainMessage(message: string): string {
   }
   const line = message.split('\n')[0]!.replace(/[.:]$/, '');
   return line.charAt(0).toLowerCase() + line.slice(1);
-}
-
-/** The offset where a token nests deeper than the limit, or null. Iterative: the input may nest
- *  deeper than the stack. */
-function tooDeep(root: CST.Token): number | null {
-  if (root.type !== 'document') return null;
-  const stack: { readonly token: CST.Token; readonly depth: number }[] = [];
-  if (root.value !== undefined) stack.push({ token: root.value, depth: 0 });
-  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const { token, depth } = top;
-    if (!('items' in token)) continue;
-    if (depth >= NESTING_DEPTH_MAX) return token.offset;
-    for (const item of token.items) {
-      if (item.key != null) stack.push({ token: item.key, depth: depth + 1 });
-      if (item.value !== undefined) stack.push({ token: item.value, depth: depth + 1 });
-    }
-  }
-  return null;
 }
 
 /** Plain values of a document. Errors: GW_CONFIG_SYNTAX for what the format does not take. */

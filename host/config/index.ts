@@ -6,6 +6,7 @@ export { formatIssue } from './issue.ts';
 export type { LoadResult } from './load.ts';
 export { loadConfig } from './load.ts';
 export type * from './model.ts';
+export { readConfigText } from './plain-file.ts';
 export type { KeyGroup } from './schema-pages.ts';
 export { documentKeys, jsonSchema, keyGroups } from './schema-pages.ts';
 export { openSnapshot, Snapshot } from './snapshot.ts';

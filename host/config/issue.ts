@@ -73,15 +73,29 @@ export class Report {
 
 const PLAIN_KEY = /^[A-Za-z0-9_-]+$/;
 
+/** Longer keys and messages are cut: a key may have as many characters as the file. */
+const KEY_SHOWN_CHARS_MAX = 128;
+const MESSAGE_SHOWN_CHARS_MAX = 1_000;
+
 /** Writes a path as people read it. Shape: `routes[3].match.path`, `headers["x y"]`. */
 export function formatPath(path: readonly PathPart[]): string {
   let text = '';
-  for (const part of path) {
+  for (const whole of path) {
+    const part = typeof whole === 'number' ? whole : cut(whole, KEY_SHOWN_CHARS_MAX);
     if (typeof part === 'number') text += `[${part}]`;
     else if (PLAIN_KEY.test(part)) text += text === '' ? part : `.${part}`;
     else text += `[${JSON.stringify(part)}]`;
   }
   return text;
+}
+
+/** A message as it is shown. */
+export function formatMessage(message: string): string {
+  return cut(message, MESSAGE_SHOWN_CHARS_MAX);
+}
+
+function cut(text: string, sizeCharsMax: number): string {
+  return text.length <= sizeCharsMax ? text : `${text.slice(0, sizeCharsMax - 3)}...`;
 }
 
 /** One line for a person. Shape: `sluice.yaml:12:5: log.level: expected ..., found "loud"
@@ -99,7 +113,7 @@ export function showValue(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return 'a map';
   const text = JSON.stringify(value) ?? String(value);
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+  return cut(text, 60);
 }
 
 /** The candidate that a misspelt word probably meant, or undefined. Cost: O(candidates). */

@@ -4,7 +4,6 @@
 import { type PlacedPart, PlaceNotes } from './places.ts';
 
 const BLANKS = /[ \t\r\n]*/y;
-const TEXT = /"(?:[^"\\]|\\.)*"/y;
 const WORD = /[^\s,:\]}]+/y;
 
 /** Notes every part of a valid JSON text that nests no deeper than NESTING_DEPTH_MAX. */
@@ -19,11 +18,11 @@ export function noteJson(text: string): {
 
 class JsonScanner {
   readonly notes = new PlaceNotes();
-  readonly #text: string;
+  readonly #source: string;
   #at = 0;
 
   constructor(text: string) {
-    this.#text = text;
+    this.#source = text;
   }
 
   /** Scans the value at hand. A list's items are their own keys. */
@@ -34,9 +33,10 @@ class JsonScanner {
     this.#match(BLANKS);
     const valueAt = this.#at;
     const place = { key: name.key, keyAt: name.keyAt ?? valueAt, valueAt };
-    const first = this.#text[valueAt];
+    const first = this.#source[valueAt];
     if (first !== '{' && first !== '[') {
-      this.#match(first === '"' ? TEXT : WORD);
+      if (first === '"') this.#text();
+      else this.#match(WORD);
       return { ...place, kind: 'scalar', node: null };
     }
     const node = {};
@@ -46,7 +46,7 @@ class JsonScanner {
     for (let index = 0; !this.#isEnd(); index++) {
       this.notes.note(node, first === '{' ? this.#entry() : this.scan({ key: index }));
       this.#match(BLANKS);
-      if (this.#text[this.#at] === ',') this.#at += 1;
+      if (this.#source[this.#at] === ',') this.#at += 1;
       this.#match(BLANKS);
     }
     this.#at += 1;
@@ -54,21 +54,31 @@ class JsonScanner {
   }
 
   #isEnd(): boolean {
-    const next = this.#text[this.#at];
+    const next = this.#source[this.#at];
     return next === '}' || next === ']' || next === undefined;
   }
 
   #entry(): PlacedPart<object | null> {
     const keyAt = this.#at;
-    const key = JSON.parse(this.#match(TEXT)) as string;
+    const key = JSON.parse(this.#text()) as string;
     this.#match(BLANKS);
     this.#at += 1;
     return this.scan({ key, keyAt });
   }
 
+  /** A quoted text. By hand: it may have more characters than a regular expression has stack. */
+  #text(): string {
+    const start = this.#at;
+    do {
+      this.#at += this.#source[this.#at] === '\\' ? 2 : 1;
+    } while (this.#source[this.#at] !== '"');
+    this.#at += 1;
+    return this.#source.slice(start, this.#at);
+  }
+
   #match(pattern: RegExp): string {
     pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#text)?.[0] ?? '';
+    const found = pattern.exec(this.#source)?.[0] ?? '';
     this.#at += found.length;
     return found;
   }

@@ -10,6 +10,14 @@ export const ALIAS_EXPANSION_COUNT_MAX = 100_000;
 /** Text that the general YAML parser takes: it needs about 100 bytes of memory per byte. Larger
  *  files are JSON or plain block YAML, which have readers of their own. */
 export const YAML_GENERAL_SIZE_BYTES_MAX = 33_554_432;
+/** Its tokens, at up to 10 µs and a kilobyte each: some 15,000 routes. */
+export const YAML_GENERAL_TOKENS_COUNT_MAX = 500_000;
+/** One text or comment: the largest, a body of RESPOND_BODY_SIZE_BYTES_MAX, may be written as
+ *  escapes of six characters. */
+export const TEXT_SIZE_CHARS_MAX = 8_388_608;
+/** A line that the fast reader takes: its regular expressions keep up to 16 bytes a character while
+ *  they match, and V8 lets them have 64 MiB. */
+export const YAML_PLAIN_LINE_SIZE_CHARS_MAX = 1_048_576;
 
 /** Names become metric labels and file keys; a DNS label has 63 characters. */
 export const NAME_SIZE_CHARS_MAX = 63;

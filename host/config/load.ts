@@ -2,7 +2,13 @@
 
 import { availableParallelism } from 'node:os';
 import { readText, type TextResult } from './document.ts';
-import { type ConfigIssue, type FoundIssue, formatPath, IssueSink } from './issue.ts';
+import {
+  type ConfigIssue,
+  type FoundIssue,
+  formatMessage,
+  formatPath,
+  IssueSink,
+} from './issue.ts';
 import type { Config } from './model.ts';
 import { normalise } from './normalise.ts';
 import { FILE_SCHEMA } from './schema.ts';
@@ -23,7 +29,9 @@ export function loadConfig(
 ): LoadResult {
   const read = readText(text);
   if (!read.ok) {
-    const issues = read.issues.map((issue) => ({ ...issue, file: fileName, path: '' }));
+    const issues = read.issues.map((issue) => {
+      return { ...issue, message: formatMessage(issue.message), file: fileName, path: '' };
+    });
     return { ok: false, issues: issues.sort(byPlace) };
   }
   const sink = new IssueSink();
@@ -44,7 +52,8 @@ function placed(
   const { line, column, depth } = read.locate(issue.path, issue.focus);
   // A short form like `to: wallet` was read as a longer one: name the part that is written.
   const path = issue.focus === 'value' ? issue.path.slice(0, depth) : issue.path;
-  const { code, message } = issue;
+  const { code } = issue;
+  const message = formatMessage(issue.message);
   return { code, file, line, column, path: formatPath(path), message };
 }
 

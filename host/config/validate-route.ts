@@ -19,7 +19,11 @@ const FRAMING_HEADERS = new Set([
 ]);
 
 /** Headers that the gateway itself answers with. */
-const GATEWAY_HEADERS = new Set(['date', 'x-sluice-reason']);
+const GATEWAY_HEADERS = {
+  // Without the hops that a request has made nobody would see that it goes in circles.
+  request: new Set(['cdn-loop']),
+  response: new Set(['date', 'x-sluice-reason']),
+};
 
 /** Checks what a route's own keys say about each other. */
 export function checkRoute(at: readonly PathPart[], route: RouteValue, report: Report): void {
@@ -134,7 +138,7 @@ function refusal(name: string, side: 'request' | 'response'): string | null {
     return `${name} belongs to the connection; the gateway writes it itself`;
   }
   if (side === 'request' && name === 'host') return 'use rewrite.host to change the host';
-  if (side === 'response' && GATEWAY_HEADERS.has(name)) {
+  if (GATEWAY_HEADERS[side].has(name)) {
     return `${name} is the gateway's own; it writes it itself`;
   }
   return null;

@@ -75,6 +75,7 @@ export const ERRORS = {
   GW_ADMIN_NOT_READY: entry(425, 503, 'internal', 'no', 'the gateway is not ready'),
 
   GW_ROUTE_NONE: entry(501, 404, 'downstream', 'no', 'no route matches'),
+  GW_ROUTE_LOOP: entry(508, 508, 'internal', 'no', 'the request goes in circles'),
 
   GW_RATE_LIMITED: entry(604, 429, 'downstream', 'no', 'rate limit exceeded'),
   GW_OVERLOADED: entry(606, 503, 'internal', 'no', 'the gateway is overloaded'),

@@ -3,6 +3,7 @@
 // and however late, an Exchange never throws for a client that has left: calls after the end are
 // ignored. Everything happens on the thread that owns the socket.
 
+import type { ErrorCode } from './errors.ts';
 import type { HeaderList } from './headers.ts';
 
 /** A request's body is unknown in size: it came chunked, or as an HTTP/2 stream. */
@@ -12,6 +13,17 @@ export interface BodyReader {
   /** Takes the next bytes. `chunk` is valid only during the call: copy what you keep.
    *  `isLast` comes exactly once, with or without bytes, unless the exchange is aborted. */
   onChunk(chunk: Uint8Array, isLast: boolean): void;
+}
+
+/** A response that is made once and sent many times: nothing of it may change. Shape: as the
+ *  arguments of Exchange.respond(). */
+export interface PreparedResponse {
+  readonly status: number;
+  readonly headers: readonly string[];
+  /** Bytes, which the listener need not encode each time. */
+  readonly body: Uint8Array;
+  /** What a listener has made of status and headers, kept for the next time; null before. */
+  listenerHead: Uint8Array | null;
 }
 
 export interface Exchange {
@@ -56,6 +68,9 @@ export interface Exchange {
    *  listener adds its own. */
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void;
 
+  /** Sends a whole response as respond() does; its head is checked and written out but once. */
+  respondPrepared(response: PreparedResponse): void;
+
   /** Begins a response that streams. `bodySizeBytes`: the exact size, or BODY_SIZE_UNKNOWN. For
    *  HEAD and 304 it is the size announced and nothing may be written before end(). */
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void;
@@ -69,8 +84,9 @@ export interface Exchange {
 
   /** Cuts the connection (HTTP/2: resets the stream): the client sees that the answer is broken. */
   abort(): void;
-  /** Called once if the client leaves, or is cut by a limit, before the exchange has ended. */
-  onAbort: (() => void) | null;
+  /** Called once if the client leaves, or is cut by a limit, before the exchange has ended.
+   *  `refusal`: what the listener tells the client instead of the plane, where it refuses it. */
+  onAbort: ((refusal?: ErrorCode) => void) | null;
   /** Whether the response has ended or the client has left. */
   readonly isEnded: boolean;
 

@@ -14,6 +14,7 @@ export type {
   BodyReader,
   Exchange,
   ExchangeHandler,
+  PreparedResponse,
   WebSocketChannel,
   WebSocketPeer,
 } from './exchange.ts';
@@ -30,8 +31,9 @@ export {
 } from './headers.ts';
 export * from './limits.ts';
 export type { PreparedProblem, ProblemResponse } from './problem.ts';
-export { prepareProblem, problemResponse } from './problem.ts';
+export { prepareProblem, problemResponse, problemWith } from './problem.ts';
 export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';
+export { heldCost, UploadBudget } from './upload-budget.ts';

@@ -24,8 +24,16 @@ export const RESPOND_COPY_SIZE_BYTES_MAX = 65_536;
 /** Bytes of one request body held while nobody reads it. With a bounded receive buffer a paused uWS
  *  gives one read of up to 512 KiB more; where it cannot be bounded, as many as come. */
 export const BODY_HELD_SIZE_BYTES_MAX = 67_108_864;
-/** The same for all request bodies of one listener of one worker together. */
-export const BODY_HELD_TOTAL_SIZE_BYTES_MAX = 268_435_456;
+/** The same for all request bodies of one worker together, with what waits for their upstreams:
+ *  some 200 stalled uploads, each of which holds a read of uWS and a stream buffer. */
+export const UPLOADS_HELD_SIZE_BYTES_MAX = 134_217_728;
+/** What a piece of a held body costs beside its bytes: an ArrayBuffer, its view and a place in a
+ *  list. Without it a client that sends chunks of one byte would hold a hundred times the bound. */
+export const UPLOAD_PIECE_SIZE_BYTES = 256;
+
+/** Gateways of this kind that a request may pass before it is taken to go in circles: chains from
+ *  edge to region to sidecar have three or four. */
+export const LOOP_HOPS_COUNT_MAX = 8;
 
 /** Response headers from an upstream: nginx's and Node's own default order of size. */
 export const RESPONSE_HEADERS_SIZE_BYTES_MAX = 65_536;

@@ -3,6 +3,7 @@
 // in `detail`, which is JSON-escaped here and belongs in no header.
 
 import { ERRORS, type ErrorCode } from './errors.ts';
+import type { PreparedResponse } from './exchange.ts';
 import type { HeaderList } from './headers.ts';
 
 export interface ProblemResponse {
@@ -12,14 +13,12 @@ export interface ProblemResponse {
   readonly body: string;
 }
 
-/** A response that is made once and sent many times. */
-export interface PreparedProblem {
-  readonly status: number;
+/** A problem that is made once and sent many times. */
+export interface PreparedProblem extends PreparedResponse {
   readonly reason: number;
-  /** Not to be changed. */
-  readonly headers: readonly string[];
-  readonly body: string;
 }
+
+const encoder = new TextEncoder();
 
 /** Makes the response for an error that a client sees.
  *  Shape: `{"type":"about:blank","title":...,"status":...,"detail":...,"reason":...,"code":...}`;
@@ -27,6 +26,23 @@ export interface PreparedProblem {
  *  Errors: a code without a status, which concerns no client, is answered as GW_INTERNAL.
  *  Source: RFC 9457 section 3. Cost: 1 to 2 us. */
 export function prepareProblem(code: ErrorCode, detail: string): PreparedProblem {
+  const { reason, ...response } = makeProblem(code, detail);
+  return { ...response, reason, body: encoder.encode(response.body), listenerHead: null };
+}
+
+/** The same problem with further headers behind its own. */
+export function problemWith(problem: PreparedProblem, headers: readonly string[]): PreparedProblem {
+  return { ...problem, headers: [...problem.headers, ...headers], listenerHead: null };
+}
+
+/** The response for an error that happens rarely enough to be made on the spot; as
+ *  prepareProblem(). */
+export function problemResponse(code: ErrorCode, detail: string): ProblemResponse {
+  const { status, headers, body } = makeProblem(code, detail);
+  return { status, headers, body };
+}
+
+function makeProblem(code: ErrorCode, detail: string): ProblemResponse & { reason: number } {
   const shown = ERRORS[code].status === 0 ? 'GW_INTERNAL' : code;
   const { reason, status, title } = ERRORS[shown];
   const known = { type: 'about:blank', title, status };
@@ -37,11 +53,4 @@ export function prepareProblem(code: ErrorCode, detail: string): PreparedProblem
     headers: ['content-type', 'application/problem+json', 'x-sluice-reason', String(reason)],
     body: JSON.stringify({ ...known, ...told, reason, code: shown }),
   };
-}
-
-/** The response for an error that happens rarely enough to be made on the spot; as
- *  prepareProblem(). */
-export function problemResponse(code: ErrorCode, detail: string): ProblemResponse {
-  const { status, headers, body } = prepareProblem(code, detail);
-  return { status, headers: [...headers], body };
 }

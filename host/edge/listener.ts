@@ -9,6 +9,7 @@ import {
   type ExchangeHandler,
   GatewayError,
   HEADERS_SIZE_BYTES_MAX,
+  type UploadBudget,
 } from '../core/index.ts';
 
 export interface ListenerOptions {
@@ -22,6 +23,8 @@ export interface ListenerOptions {
   /** A handler threw or gave a bad response; the client got 500 or was cut. Must not throw. */
   onError(error: unknown): void;
   readonly clock: Clock;
+  /** One for all listeners and upstreams of a worker. */
+  readonly uploadBudget: UploadBudget;
 }
 
 export interface Listener {

@@ -12,6 +12,7 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
+  type PreparedResponse,
   problemResponse,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -41,7 +42,7 @@ export class NodeExchange implements Exchange {
   readonly isWebSocketUpgrade: boolean;
   readonly remoteAddress: string;
   onDrain: (() => void) | null = null;
-  onAbort: (() => void) | null = null;
+  onAbort: ((refusal?: ErrorCode) => void) | null = null;
   readonly #req: NodeRequest;
   readonly #res: NodeResponse;
   readonly #host: NodeHost;
@@ -135,6 +136,10 @@ export class NodeExchange implements Exchange {
     this.#finishBody();
     if (isBodiless(this.method, status)) this.#res.end();
     else this.#res.end(bytes);
+  }
+
+  respondPrepared({ status, headers, body }: PreparedResponse): void {
+    this.respond(status, [...headers], body);
   }
 
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void {

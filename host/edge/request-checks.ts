@@ -14,6 +14,7 @@ import {
   TARGET_SIZE_BYTES_MAX,
   toByteString,
 } from '../core/index.ts';
+import { isLowerToken, isPlainTarget, isPlainValue } from './text-checks.ts';
 
 /** How the engine gives bytes above 0x7f: uWS as decoded UTF-8, with U+FFFD for what is none, node
  *  as one char per byte. */
@@ -46,9 +47,6 @@ const facts: RequestFacts = {
   isWebSocketUpgrade: false,
 };
 
-const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9a-z-]/;
-const NOT_PLAIN = /[^\t\x20-\x7e]/;
-const NOT_TARGET = /[^\x21-\x7e]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
@@ -125,14 +123,14 @@ function inspectHeaders(headers: HeaderList, form: TextForm): void {
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
     let value = headers[index + 1]!;
-    if (NOT_PLAIN.test(value)) {
+    if (!isPlainValue(value)) {
       value = byteString(value, form, 'a header value');
       headers[index + 1] = value;
       if (CONTROL.test(value)) {
         refuse('GW_PROTOCOL_MALFORMED', `a control character in header "${shown(name)}"`);
       }
     }
-    if (name === '' || NOT_TOKEN.test(name)) {
+    if (!isLowerToken(name)) {
       refuse('GW_PROTOCOL_MALFORMED', `header name "${shown(name)}" is not a token`);
     }
     sizeBytes += name.length + value.length + 4;
@@ -209,7 +207,7 @@ function inspectEncoding(value: string): void {
 }
 
 function inspectTarget(method: string, form: TextForm): void {
-  if (!isToken(method) || method === 'CONNECT' || method === 'TRACE') {
+  if (!isServed(method)) {
     refuse('GW_PROTOCOL_MALFORMED', `method "${shown(method)}" is not served`);
   }
   facts.path = targetText(facts.path, form);
@@ -227,8 +225,14 @@ function inspectTarget(method: string, form: TextForm): void {
   }
 }
 
+/** GET, as most requests are, needs no closer look. */
+function isServed(method: string): boolean {
+  if (method === 'GET') return true;
+  return isToken(method) && method !== 'CONNECT' && method !== 'TRACE';
+}
+
 function targetText(text: string, form: TextForm): string {
-  if (!NOT_TARGET.test(text)) return text;
+  if (isPlainTarget(text)) return text;
   if (CONTROL_OR_SPACE.test(text)) {
     refuse('GW_PROTOCOL_MALFORMED', 'a control character or a space in the target');
   }

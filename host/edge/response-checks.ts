@@ -3,10 +3,9 @@
 // never repaired; the client gets 500 instead and the listener reports it.
 
 import { STATUS_CODES } from 'node:http';
-import { type HeaderList, RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
+import { RESPOND_COPY_SIZE_BYTES_MAX } from '../core/index.ts';
+import { isLowerToken, isPlainValue } from './text-checks.ts';
 
-const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9a-z-]/;
-const NOT_PLAIN = /[^\t\x20-\x7e]/;
 const NOT_BYTES = /[^\t\x20-\x7e\x80-\xff]/;
 
 const STATUS_LINES: readonly string[] = Array.from({ length: 600 }, (_, status) =>
@@ -26,22 +25,19 @@ export function statusLine(status: number): string {
 export interface CheckedHead {
   /** What is wrong with the head, or `''`. */
   problem: string;
-  /** The first header's name; `''` when there is none. */
-  name: string;
-  /** The first header's value and all further header lines: what one native call can write. */
+  /** The header lines, each behind a line break, as they follow a status line. */
   lines: string;
   isAscii: boolean;
 }
 
-const head: CheckedHead = { problem: '', name: '', lines: '', isAscii: true };
+const head: CheckedHead = { problem: '', lines: '', isAscii: true };
 
 /** Checks a response head and joins its lines for one native call. Valid until the next call.
- *  Shape: name `a`, lines `1\r\nb: 2\r\nc: 3`.
+ *  Shape: lines `\r\na: 1\r\nb: 2`.
  *  Cost: about 50 ns a header to check; joined, 8 headers cost 0.45 us to write, one by one
  *  1.04 us (Node 20). */
-export function checkHead(status: number, headers: HeaderList): CheckedHead {
+export function checkHead(status: number, headers: readonly string[]): CheckedHead {
   head.problem = '';
-  head.name = '';
   head.lines = '';
   head.isAscii = true;
   if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -54,24 +50,21 @@ export function checkHead(status: number, headers: HeaderList): CheckedHead {
     if (isDropped(name)) continue;
     const value = headers[index + 1]!;
     checkHeader(name, value);
-    if (head.name === '') {
-      head.name = name;
-      head.lines = value;
-    } else {
-      head.lines += `\r\n${name}: ${value}`;
-    }
+    head.lines += `\r\n${name}: ${value}`;
   }
   return head;
 }
 
+/** The status and header lines of a response that is sent many times, for one native call; no
+ *  bytes where the head is not good. */
+export function preparedHead(status: number, headers: readonly string[]): Uint8Array {
+  const { problem, lines } = checkHead(status, headers);
+  return problem === '' ? Buffer.from(statusLine(status) + lines, 'latin1') : new Uint8Array(0);
+}
+
 /** Adds a header of the listener's own, known to be good, to a checked head. */
 export function appendToHead(checked: CheckedHead, name: string, value: string): void {
-  if (checked.name === '') {
-    checked.name = name;
-    checked.lines = value;
-  } else {
-    checked.lines += `\r\n${name}: ${value}`;
-  }
+  checked.lines += `\r\n${name}: ${value}`;
 }
 
 /** Whether a header is left out: the listener writes its own, or it is the other hop's. The
@@ -106,12 +99,12 @@ function isReserved(name: string): boolean {
 }
 
 function checkHeader(name: string, value: string): void {
-  if (name === '' || NOT_TOKEN.test(name)) {
+  if (!isLowerToken(name)) {
     head.problem = `response header name ${JSON.stringify(name)} is not a lower-case token`;
   } else if (isReserved(name)) {
     head.problem = `response header "${name}" belongs to the listener`;
   }
-  if (!NOT_PLAIN.test(value)) return;
+  if (isPlainValue(value)) return;
   head.isAscii = false;
   if (NOT_BYTES.test(value)) {
     head.problem = `response header "${name}" holds a character that cannot be sent`;

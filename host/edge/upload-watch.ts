@@ -19,8 +19,6 @@ const SWEEP_MS = 4_000;
 const IDLE_SWEEPS_MAX = Math.floor(BODY_IDLE_TIMEOUT_MS / SWEEP_MS);
 
 export class UploadWatch {
-  /** Bytes that all bodies hold while nobody reads them. */
-  heldSizeBytes = 0;
   readonly #uploads = new Set<Upload>();
   readonly #lingering = new Set<() => void>();
   readonly #timer = setInterval(() => this.sweep(), SWEEP_MS).unref();

@@ -12,18 +12,20 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
+  type PreparedResponse,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
-import { formatAddress } from './peer-address.ts';
+import { addressText } from './peer-address.ts';
 import { listHolds, type RequestFacts } from './request-checks.ts';
 import {
   appendToHead,
   type CheckedHead,
   checkHead,
   isBodiless,
+  preparedHead,
   stableBody,
 } from './response-checks.ts';
 import { type BodyOwner, UwsBody } from './uws-body.ts';
@@ -46,7 +48,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   readonly bodySizeBytes: number;
   readonly isWebSocketUpgrade: boolean;
   onDrain: (() => void) | null = null;
-  onAbort: (() => void) | null = null;
+  onAbort: ((refusal?: ErrorCode) => void) | null = null;
   /** While the handler runs, uWS has the socket corked. */
   isInHandler = true;
   #res: UwsResponse | null;
@@ -98,7 +100,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   get remoteAddress(): string {
     if (this.#remoteAddress !== null) return this.#remoteAddress;
     if (this.#res === null) return '';
-    this.#remoteAddress = formatAddress(new Uint8Array(this.#res.getRemoteAddress()));
+    this.#remoteAddress = addressText(this.#res.getRemoteAddress());
     return this.#remoteAddress;
   }
 
@@ -121,7 +123,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#body?.resume();
   }
 
-  respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
+  respond(status: number, headers: readonly string[], body: Uint8Array | string): void {
     if (this.#phase !== 'open') return;
     const res = this.#res;
     if (res === null) return;
@@ -155,6 +157,29 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
         res.end(body, isClosing);
       });
     }
+    this.#settle();
+  }
+
+  respondPrepared(response: PreparedResponse): void {
+    const res = this.#res;
+    const { status, headers, body } = response;
+    response.listenerHead ??= preparedHead(status, headers);
+    const head = response.listenerHead;
+    const isPlain =
+      this.isInHandler &&
+      this.#body === null &&
+      !this.#isTainted &&
+      head.length > 0 &&
+      body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
+      !isBodiless(this.method, status);
+    if (!isPlain || res === null) {
+      this.respond(status, headers, body);
+      return;
+    }
+    if (this.#phase !== 'open') return;
+    this.#phase = 'ended';
+    res.writeStatus(head);
+    res.end(body, this.#mustClose());
     this.#settle();
   }
 
@@ -230,7 +255,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#settle();
     if (hasEnded) return;
     const { onAbort } = this;
-    if (onAbort !== null) this.#guard(onAbort);
+    if (onAbort !== null) this.#guard(() => onAbort());
   }
 
   onBodyError(error: unknown): void {
@@ -241,6 +266,14 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const res = this.#res;
     this.onNativeAbort();
     res?.close();
+  }
+
+  /** The plane gives up first; then the client is told why, where it can be. */
+  onBodyOverflow(detail: string): void {
+    const { onAbort } = this;
+    this.onAbort = null;
+    if (onAbort !== null) this.#guard(() => onAbort('GW_OVERLOADED'));
+    this.fail('GW_OVERLOADED', detail);
   }
 
   onStreamDrain(): void {
@@ -334,7 +367,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   #takeBody(res: UwsResponse): void {
-    const body = new UwsBody(res, this, this.#host.uploads);
+    const body = new UwsBody(res, this, this.#host.uploadBudget);
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {

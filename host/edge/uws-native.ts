@@ -1,14 +1,14 @@
 // The part of uWS's response that an exchange uses, and what its listener shares with it. Kept
 // apart from `uws.ts` so that only that file names the package.
 
-import type { Clock, Exchange } from '../core/index.ts';
+import type { Clock, Exchange, UploadBudget } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import type { ForeignCork } from './uws-cork.ts';
 
 export interface UwsResponse {
   pause(): void;
   resume(): void;
-  writeStatus(status: string): unknown;
+  writeStatus(status: string | Uint8Array): unknown;
   writeHeader(name: string | Uint8Array, value: string | Uint8Array): unknown;
   write(chunk: Uint8Array): boolean;
   end(body?: Uint8Array | string, closeConnection?: boolean): unknown;
@@ -36,6 +36,7 @@ export interface UwsHost {
   readonly scheme: Exchange['scheme'];
   readonly clock: Clock;
   readonly uploads: UploadWatch;
+  readonly uploadBudget: UploadBudget;
   port: number;
   active: number;
   connections: number;

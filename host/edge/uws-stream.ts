@@ -27,7 +27,6 @@ export interface StreamOwner {
 
 export interface StreamHead {
   readonly status: number;
-  readonly name: string;
   readonly lines: string;
   readonly isAscii: boolean;
   readonly bodySizeBytes: number;
@@ -35,21 +34,20 @@ export interface StreamHead {
 
 /** Copies a checked head, which is valid only until the next check. */
 export function keepHead(status: number, head: CheckedHead, bodySizeBytes: number): StreamHead {
-  const { name, lines, isAscii } = head;
-  return { status, name, lines, isAscii, bodySizeBytes };
+  const { lines, isAscii } = head;
+  return { status, lines, isAscii, bodySizeBytes };
 }
 
-/** Writes status and headers; `connection`: what to say about it, or `''`. */
+/** Writes status and headers; `connection`: what to say about it, or `''`. uWS writes a status as
+ *  it is given, so the lines behind it go in the same call. */
 export function writeHead(
   res: UwsResponse,
   status: number,
-  head: { readonly name: string; readonly lines: string; readonly isAscii: boolean },
+  head: { readonly lines: string; readonly isAscii: boolean },
   connection: string,
 ): void {
-  res.writeStatus(statusLine(status));
-  if (head.name !== '') {
-    res.writeHeader(head.name, head.isAscii ? head.lines : Buffer.from(head.lines, 'latin1'));
-  }
+  const text = statusLine(status) + head.lines;
+  res.writeStatus(head.isAscii ? text : Buffer.from(text, 'latin1'));
   if (connection !== '') res.writeHeader('connection', connection);
 }
 

@@ -40,6 +40,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
     scheme: options.tls === null ? 'http' : 'https',
     clock: options.clock,
     uploads: new UploadWatch(),
+    uploadBudget: options.uploadBudget,
     port: options.port,
     active: 0,
     connections: 0,
@@ -61,7 +62,7 @@ export async function listenUws(options: ListenerOptions): Promise<Listener> {
   }
   let socket: uWS.us_listen_socket | null;
   try {
-    socket = bind(app, options, options.port);
+    socket = options.port === 0 ? bindAny(native, app, options) : bind(app, options, options.port);
   } catch (error) {
     host.uploads.stop();
     upgradeCork.close();
@@ -137,6 +138,28 @@ function bind(
   return bound;
 }
 
+/** Another program may take a port that was just learnt; so many in a row do not happen. */
+const ANY_PORT_ATTEMPTS_MAX = 16;
+
+/** Binds a port that the kernel chooses. uWS sets SO_REUSEPORT only for a port that it is told, so
+ *  one socket learns the number and another, which other threads may join, takes it. */
+function bindAny(
+  native: typeof uWS,
+  app: uWS.TemplatedApp,
+  options: ListenerOptions,
+): uWS.us_listen_socket {
+  for (let attempt = 1; ; attempt++) {
+    const probe = bind(app, options, 0);
+    const port = native.us_socket_local_port(probe);
+    native.us_listen_socket_close(probe);
+    try {
+      return bind(app, options, port);
+    } catch (error) {
+      if (attempt === ANY_PORT_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
 function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {
   if (tls === null) return native.App();
   if (tls.clientCa !== '') {
@@ -170,7 +193,9 @@ const collect = (name: string, value: string): void => {
 };
 
 function addRoutes(app: uWS.TemplatedApp, host: UwsHost, options: ListenerOptions): void {
-  app.any('/*', (res, req) => serve(res, req, null, host, options));
+  // uWS tells GET apart, in this very case, so that its name need not be asked for.
+  app.get('/*', (res, req) => serve(res, req, null, host, options, 'GET'));
+  app.any('/*', (res, req) => serve(res, req, null, host, options, req.getCaseSensitiveMethod()));
   app.ws<{ channel: UwsChannel }>('/*', {
     maxPayloadLength: WEBSOCKET_MESSAGE_SIZE_BYTES_MAX,
     maxBackpressure: WEBSOCKET_SEND_SIZE_BYTES_MAX,
@@ -178,7 +203,7 @@ function addRoutes(app: uWS.TemplatedApp, host: UwsHost, options: ListenerOption
     compression: 0,
     idleTimeout: WEBSOCKET_IDLE_TIMEOUT_MS / 1000,
     sendPingsAutomatically: true,
-    upgrade: (res, req, context) => serve(res, req, context, host, options),
+    upgrade: (res, req, context) => serve(res, req, context, host, options, 'GET'),
     open: (socket) => socket.getUserData().channel.attach(socket as UwsSocket),
     message: (socket, data, isBinary) => socket.getUserData().channel.onMessage(data, isBinary),
     drain: (socket) => socket.getUserData().channel.onDrain(),
@@ -193,11 +218,11 @@ function serve(
   context: uWS.us_socket_context_t | null,
   host: UwsHost,
   options: ListenerOptions,
+  method: string,
 ): void {
   const headers: HeaderList = [];
   collected = headers;
   req.forEach(collect);
-  const method = req.getCaseSensitiveMethod();
   const query: string | undefined = req.getQuery();
   const facts = inspectRequest(method, req.getUrl(), query ?? '', headers, 'utf8');
   const { refusal, detail } = facts;

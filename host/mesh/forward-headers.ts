@@ -18,12 +18,14 @@ import {
   HEADER_FORWARDED_FOR,
   HEADER_FORWARDED_HOST,
   HEADER_FORWARDED_PROTO,
+  HEADER_LOOP,
   HEADER_PASS,
   HEADER_TRACEPARENT,
   HEADER_TRACESTATE,
   headerKind,
   removeListed,
 } from './header-kinds.ts';
+import { HOP, nextHop } from './loop-guard.ts';
 import { isTraceparent, type TraceparentSource } from './trace-context.ts';
 
 const CONNECTION_PLAIN = /^(?:keep-alive|close)$/i;
@@ -40,15 +42,24 @@ export class ForwardHeaders {
   #forwardedProto = '';
   #traceparent = '';
   #tracestate = '';
+  #loop = '';
+  /** The end of a head as buildLines() made it last, and what it was made of. */
+  #ownLines = '';
+  #ownPeer = '';
+  #ownAuthority = '';
+  #ownScheme = '';
+  /** Of the last request: what the upstream is told. */
+  traceparent = '';
 
   constructor(clientAddress: ClientAddress, traceparents: TraceparentSource) {
     this.#clientAddress = clientAddress;
     this.#traceparents = traceparents;
   }
 
-  /** Builds the list for an upstream. `host`: the Host header to send.
+  /** Builds the list for an upstream, or null for a request that goes in circles. `host`: the Host
+   *  header to send.
    *  Cost: one array and the trace id's text; about 5 ns a header and 80 ns for the rest. */
-  build(exchange: Exchange, host: string): HeaderList {
+  build(exchange: Exchange, host: string): HeaderList | null {
     const headers = exchange.headers;
     const peer = exchange.remoteAddress;
     const isTrusted = this.#clientAddress.isTrusted(peer);
@@ -78,8 +89,62 @@ export class ForwardHeaders {
       target.push('x-forwarded-host', exchange.authority);
       target.push('x-forwarded-proto', exchange.scheme);
     }
+    const loop = this.#loop === '' ? HOP : nextHop(this.#loop);
+    if (loop === null) return null;
+    target.push('cdn-loop', loop);
     this.#pushTrace(target);
     return target;
+  }
+
+  /** The same headers as the lines they go on the wire as, for the request that nearly all are;
+   *  `''` for any other, which build() has to look at: from a trusted proxy, with a trace context,
+   *  with a Connection header that lists something, or through a gateway like this one before.
+   *  Shape: `host: h\r\nx-a: 1\r\n`.
+   *  Cost: two thirds of build() and of joining its list, as the end is mostly the last one's. */
+  buildLines(exchange: Exchange, host: string): string {
+    const headers = exchange.headers;
+    const peer = exchange.remoteAddress;
+    if (this.#clientAddress.isTrusted(peer)) return '';
+    let lines = `host: ${host}\r\n`;
+    let cookie = '';
+    for (let index = 0; index < headers.length; index += 2) {
+      const name = headers[index]!;
+      const kind = headerKind(name);
+      if (kind === HEADER_PASS) lines += `${name}: ${headers[index + 1]}\r\n`;
+      else if (kind === HEADER_COOKIE) {
+        cookie = cookie === '' ? headers[index + 1]! : `${cookie}; ${headers[index + 1]}`;
+      } else if (kind === HEADER_CONNECTION) {
+        if (!isPlainConnection(headers[index + 1]!)) return '';
+      } else if (
+        kind === HEADER_TRACEPARENT ||
+        kind === HEADER_TRACESTATE ||
+        kind === HEADER_LOOP
+      ) {
+        return '';
+      }
+    }
+    if (cookie !== '') lines += `cookie: ${cookie}\r\n`;
+    this.traceparent = this.#traceparents.next();
+    return `${lines}${this.#ownLinesOf(exchange, peer)}${this.traceparent}\r\n`;
+  }
+
+  /** The lines that the gateway adds, up to the value of `traceparent`. */
+  #ownLinesOf(exchange: Exchange, peer: string): string {
+    const { authority, scheme } = exchange;
+    if (
+      peer !== this.#ownPeer ||
+      authority !== this.#ownAuthority ||
+      scheme !== this.#ownScheme ||
+      this.#ownLines === ''
+    ) {
+      this.#ownPeer = peer;
+      this.#ownAuthority = authority;
+      this.#ownScheme = scheme;
+      this.#ownLines =
+        `x-forwarded-for: ${peer}\r\nx-forwarded-host: ${authority}\r\n` +
+        `x-forwarded-proto: ${scheme}\r\ncdn-loop: ${HOP}\r\ntraceparent: `;
+    }
+    return this.#ownLines;
   }
 
   #forget(): void {
@@ -90,12 +155,13 @@ export class ForwardHeaders {
     this.#forwardedProto = '';
     this.#traceparent = '';
     this.#tracestate = '';
+    this.#loop = '';
   }
 
   #collect(kind: number, value: string): void {
     switch (kind) {
       case HEADER_CONNECTION:
-        if (value !== 'keep-alive' && !CONNECTION_PLAIN.test(value)) {
+        if (!isPlainConnection(value)) {
           this.#connection = joined(this.#connection, value);
         }
         break;
@@ -118,6 +184,9 @@ export class ForwardHeaders {
       case HEADER_FORWARDED_PROTO:
         if (this.#forwardedProto === '') this.#forwardedProto = value;
         break;
+      case HEADER_LOOP:
+        this.#loop = joined(this.#loop, value);
+        break;
     }
   }
 
@@ -139,9 +208,11 @@ export class ForwardHeaders {
 
   #pushTrace(target: HeaderList): void {
     if (this.#traceparent === '' || !isTraceparent(this.#traceparent)) {
-      target.push('traceparent', this.#traceparents.next());
+      this.traceparent = this.#traceparents.next();
+      target.push('traceparent', this.traceparent);
       return;
     }
+    this.traceparent = this.#traceparent;
     target.push('traceparent', this.#traceparent);
     if (this.#tracestate !== '') target.push('tracestate', this.#tracestate);
   }
@@ -152,6 +223,11 @@ function forwardedElement(exchange: Exchange, peer: string): string {
   const node = peer.includes(':') ? `"[${peer}]"` : peer;
   const host = exchange.authority.replace(/["\\]/g, '\\$&');
   return `for=${node};host="${host}";proto=${exchange.scheme}`;
+}
+
+/** Whether a Connection header takes no other header away. */
+function isPlainConnection(value: string): boolean {
+  return value === 'keep-alive' || CONNECTION_PLAIN.test(value);
 }
 
 function joined(before: string, value: string): string {

@@ -8,12 +8,15 @@ import {
   type Exchange,
   type HeaderList,
   headerValue,
+  LOOP_HOPS_COUNT_MAX,
   PATH_SEGMENTS_COUNT_MAX,
   type PreparedProblem,
   prepareProblem,
+  problemWith,
   type Random,
   secretBytes,
   TARGET_SIZE_BYTES_MAX,
+  type UploadBudget,
 } from '../core/index.ts';
 import {
   type Limiter,
@@ -46,6 +49,8 @@ export interface MeshDeps {
   readonly accessLog: AccessLog | null;
   readonly clock: Clock;
   readonly random: Random;
+  /** One for all listeners and upstreams of a worker. */
+  readonly uploadBudget: UploadBudget;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -53,6 +58,7 @@ export interface MeshDeps {
 const NO_HEADERS: readonly string[] = [];
 /** Source: RFC 6455 section 7.4.1. */
 const CLOSE_GOING_AWAY = 1001;
+const TOO_MANY_HOPS = `it has passed ${LOOP_HOPS_COUNT_MAX} gateways, which is the limit`;
 const NO_ROUTE = prepareProblem('GW_ROUTE_NONE', '');
 
 export class Mesh {
@@ -76,6 +82,7 @@ export class Mesh {
       limiter: deps.limiter,
       clock: deps.clock,
       random: deps.random,
+      uploadBudget: deps.uploadBudget,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };
@@ -122,11 +129,11 @@ export class Mesh {
     let extra = NO_HEADERS;
     if (route.rates !== null) {
       const isGranted = this.#rateGate.pass(route.rates, exchange, capture, visit.startMs);
-      extra = this.#rateGate.headers;
       if (!isGranted) {
-        this.#answer(visit, this.#rateGate.refusal, extra);
+        this.#answer(visit, this.#rateGate.refusal);
         return;
       }
+      extra = this.#rateGate.headers;
     }
     if (route.action.kind === 'proxy') {
       this.#proxy(visit, route, route.action.proxy, capture, extra);
@@ -183,9 +190,6 @@ export class Mesh {
     }
     visit.endpoint = endpoint;
     const host = upstreamHost(proxy.rewriteHost, exchange, endpoint.state.config);
-    const headers = generation.forwardHeaders.build(exchange, host);
-    applyHeaderOperations(headers, route.requestOperations);
-    visit.traceparent = headerValue(headers, 'traceparent') ?? '';
     const { query, method } = exchange;
     const target = query === '' ? path : `${path}?${query}`;
     const timeouts = route.config.timeouts ?? service.config.timeouts;
@@ -194,8 +198,23 @@ export class Mesh {
         this.#refuse(visit, 'GW_DRAINING', '', extra);
         return;
       }
+      const headers = forwardedList(visit, route, host);
+      if (headers === null) {
+        this.#refuse(visit, 'GW_ROUTE_LOOP', TOO_MANY_HOPS, extra);
+        return;
+      }
       const to = { route, service, endpoint, target, headers, timeouts, extra };
       callWebSocket(visit, to, this.#webSockets, this.#recorder, this.#clock);
+      return;
+    }
+    let lines = '';
+    if (route.requestOperations === null) {
+      lines = generation.forwardHeaders.buildLines(exchange, host);
+      visit.traceparent = generation.forwardHeaders.traceparent;
+    }
+    const headers = lines === '' ? forwardedList(visit, route, host) : lines;
+    if (headers === null) {
+      this.#refuse(visit, 'GW_ROUTE_LOOP', TOO_MANY_HOPS, extra);
       return;
     }
     const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);
@@ -219,20 +238,29 @@ export class Mesh {
       const detail = `the target is longer than ${limits}`;
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', detail, NO_HEADERS);
     } else {
-      this.#answer(visit, NO_ROUTE, NO_HEADERS);
+      this.#answer(visit, NO_ROUTE);
     }
   }
 
   #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
-    this.#answer(visit, prepareProblem(code, detail), extra);
+    this.#answer(visit, problemWith(prepareProblem(code, detail), extra));
   }
 
-  #answer(visit: Visit, problem: PreparedProblem, extra: readonly string[]): void {
-    const headers: HeaderList = problem.headers.concat(extra);
-    visit.bytesOut = Buffer.byteLength(problem.body);
+  #answer(visit: Visit, problem: PreparedProblem): void {
+    visit.bytesOut = problem.body.length;
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
-    visit.exchange.respond(problem.status, headers, problem.body);
+    visit.exchange.respondPrepared(problem);
   }
+}
+
+/** The headers for an upstream, with the route's operations done; null for a request that goes in
+ *  circles. */
+function forwardedList(visit: Visit, route: RouteRuntime, host: string): HeaderList | null {
+  const headers = visit.generation.forwardHeaders.build(visit.exchange, host);
+  if (headers === null) return null;
+  applyHeaderOperations(headers, route.requestOperations);
+  visit.traceparent = headerValue(headers, 'traceparent') ?? '';
+  return headers;
 }
 
 function pickEndpoint(

@@ -11,7 +11,7 @@ import {
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
-import { cleanResponseHeaders } from './header-operations.ts';
+import { applyHeaderOperations } from './header-operations.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream/contract.ts';
@@ -58,7 +58,7 @@ export class ProxyCall implements UpstreamHandler {
   start(request: UpstreamRequest): void {
     const { exchange } = this.#visit;
     this.#recorder.enter(this.#visit);
-    exchange.onAbort = () => this.#onClientGone();
+    exchange.onAbort = (refusal) => this.#onAbort(refusal ?? 'GW_CLIENT_CLOSED');
     const call = this.#endpoint.pool.send(request, this);
     // The pool may have refused at once; the outcome is then recorded already.
     if (this.#state === 'ended') return;
@@ -70,7 +70,7 @@ export class ProxyCall implements UpstreamHandler {
 
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
     const { exchange } = this.#visit;
-    cleanResponseHeaders(headers, this.#route.responseOperations);
+    applyHeaderOperations(headers, this.#route.responseOperations);
     for (const text of this.#extra) headers.push(text);
     this.#status = status;
     if (bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304) {
@@ -148,10 +148,10 @@ export class ProxyCall implements UpstreamHandler {
     };
   }
 
-  #onClientGone(): void {
+  #onAbort(code: ErrorCode): void {
     if (this.#state === 'ended') return;
     this.#call?.cancel();
-    const { status, reason } = ERRORS.GW_CLIENT_CLOSED;
+    const { status, reason } = ERRORS[code];
     this.#finish(this.#state === 'streaming' ? this.#status : status, reason);
   }
 
@@ -162,8 +162,8 @@ export class ProxyCall implements UpstreamHandler {
     this.#state = 'ended';
     const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    // A client that left early says nothing about the endpoint.
-    if (reason !== ERRORS.GW_CLIENT_CLOSED.reason) {
+    // A client that left early says nothing about the endpoint, and neither does a full worker.
+    if (reason !== ERRORS.GW_CLIENT_CLOSED.reason && reason !== ERRORS.GW_OVERLOADED.reason) {
       const outcome = status >= 500 || reason !== 0 ? 'failed' : 'answered';
       this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
     }

@@ -34,9 +34,14 @@ export class RateHeaders {
   /** Puts the fields and Retry-After behind a refusal's headers. */
   pushRefusal(headers: HeaderList, items: string, retryAfterMs: number): void {
     this.push(headers, items);
-    // 0 would invite the client to come back at once, before the bucket has a token.
-    headers.push('retry-after', String(Math.max(1, secondsUp(retryAfterMs))));
+    headers.push('retry-after', String(retryAfterSeconds(retryAfterMs)));
   }
+}
+
+/** What a refused client is told to wait: 0 would invite it to come back at once, before the
+ *  bucket has a token. */
+export function retryAfterSeconds(retryAfterMs: number): number {
+  return Math.max(1, secondsUp(retryAfterMs));
 }
 
 /** `w` counts whole seconds; a window that is none is left out rather than told wrong. */
@@ -60,6 +65,7 @@ function wholeCount(value: number): number {
   return value > 0 ? Math.min(Math.floor(value), SF_INTEGER_MAX) : 0;
 }
 
-function secondsUp(durationMs: number): number {
+/** A time in whole seconds, rounded up. */
+export function secondsUp(durationMs: number): number {
   return durationMs > 0 ? Math.min(Math.ceil(durationMs / 1000), SF_INTEGER_MAX) : 0;
 }

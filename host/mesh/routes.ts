@@ -2,7 +2,7 @@
 // thousand of them cost a worker nothing until they are used.
 
 import type { RouteConfig, Snapshot } from '../config/index.ts';
-import { type PreparedProblem, prepareProblem, type Random, toByteString } from '../core/index.ts';
+import { type Random, toByteString } from '../core/index.ts';
 import type { Limiter, LimiterPolicy } from '../kernels/index.ts';
 import type { ClientAddress } from './client-address.ts';
 import {
@@ -14,6 +14,7 @@ import { type CompiledOperations, compileHeaderOperations } from './header-opera
 import { compileKeySource, type KeyReader } from './key-source.ts';
 import { parameterNames } from './path-parameters.ts';
 import { RateHeaders } from './rate-headers.ts';
+import { RateRefusals } from './rate-refusals.ts';
 import { RegexChecks } from './regex-check.ts';
 import { compilePathRewrite, type TemplateRenderer } from './rewrite.ts';
 import type { ServiceRuntime, ServiceSet } from './services.ts';
@@ -50,7 +51,7 @@ export interface RateRuntime {
   readonly keys: readonly KeyReader[];
   readonly headers: RateHeaders;
   /** What a refused client is told, per policy. */
-  readonly refusals: readonly PreparedProblem[];
+  readonly refusals: readonly RateRefusals[];
 }
 
 export interface RouteDeps {
@@ -149,16 +150,15 @@ export class RouteSet {
 
   #rates(config: RouteConfig): RateRuntime | null {
     if (config.rate.length === 0) return null;
+    const headers = new RateHeaders(config.rate);
     return {
       // The bucket's name holds what a name cannot hold, so that two pairs are never one.
       policies: config.rate.map((rate) =>
         this.#deps.limiter.policy(`${config.name}\n${rate.name}`, rate),
       ),
       keys: config.rate.map((rate) => compileKeySource(rate.key, this.#keys(config))),
-      headers: new RateHeaders(config.rate),
-      refusals: config.rate.map(({ name, limit, perMs }) =>
-        prepareProblem('GW_RATE_LIMITED', `policy ${name} allows ${limit} per ${perMs} ms`),
-      ),
+      headers,
+      refusals: config.rate.map((rate, index) => new RateRefusals(rate, headers, index)),
     };
   }
 

@@ -3,28 +3,20 @@
 // file whose text is the same is not reloaded.
 
 import { type FSWatcher, watch } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { CONFIG_FILE_SIZE_BYTES_MAX, GatewayError } from '../core/index.ts';
+import { readConfigText } from '../config/index.ts';
+import { GatewayError, isGatewayError } from '../core/index.ts';
 
 /** Changes within this are one change. */
 const SETTLE_MS = 100;
 
-/** Reads a configuration file. Errors: GW_CONFIG_FILE, GW_CONFIG_LIMIT. */
+/** Reads a configuration file. Errors: GW_CONFIG_FILE, GW_CONFIG_LIMIT, GW_CONFIG_SYNTAX. */
 export async function readConfigFile(path: string): Promise<string> {
   try {
-    const { size } = await stat(path);
-    if (size > CONFIG_FILE_SIZE_BYTES_MAX) {
-      throw new GatewayError(
-        'GW_CONFIG_LIMIT',
-        `${path} has ${size} bytes, the limit is ${CONFIG_FILE_SIZE_BYTES_MAX}`,
-      );
-    }
-    return await readFile(path, 'utf8');
+    return await readConfigText(path);
   } catch (error) {
-    if (error instanceof GatewayError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new GatewayError('GW_CONFIG_FILE', `${path}: ${reason}`, error);
+    if (!isGatewayError(error)) throw error;
+    throw new GatewayError(error.code, `${path}: ${error.detail}`, error);
   }
 }
 

@@ -162,6 +162,7 @@ export class Gateway {
     const fleet = new IoFleet({
       image: this.image,
       count: snapshot.workers.io,
+      ports: snapshot.listeners.map(({ port }) => port),
       clock: this.#options.clock,
       log,
       onFatal: (error) => this.#endFatally(error),
@@ -172,16 +173,15 @@ export class Gateway {
     this.#fleet = fleet;
     await fleet.start(this.#publication(compiled.snapshot, snapshot));
     this.#source.start();
-    for (const { engine, address, port, tls } of snapshot.listeners) {
-      log.info('listening', { engine, address, port, tls: tls !== null });
+    for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
+      log.info('listening', { engine, address, port: fleet.ports[index]!, tls: tls !== null });
     }
   }
 
   #boundReceiveBuffers({ listeners }: Snapshot): void {
     try {
-      boundReceiveBuffers(
-        listeners.filter(({ engine }) => engine === 'uws').map(({ port }) => port),
-      );
+      const ports = this.#fleet?.ports ?? [];
+      boundReceiveBuffers(ports.filter((_, index) => listeners[index]!.engine === 'uws'));
     } catch (error) {
       this.#options.log.warn('receive buffers are not bounded', { error: asError(error) });
     }

@@ -13,6 +13,8 @@ import { Watchdog } from './watchdog.ts';
 export interface FleetOptions {
   readonly image: EdgeImage;
   readonly count: number;
+  /** The configured port of each listener. */
+  readonly ports: readonly number[];
   readonly clock: Clock;
   readonly log: ProcessLog;
   /** A worker is stuck or a native failure is near: the process must end. */
@@ -48,6 +50,7 @@ export class IoFleet {
   readonly #members: Member[] = [];
   readonly #watchdog: Watchdog;
   readonly #waiting = new Set<() => void>();
+  #ports: readonly number[];
   #publication: Publication | null = null;
   #watch: NodeJS.Timeout | null = null;
   #isPublishing = false;
@@ -56,6 +59,7 @@ export class IoFleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#ports = options.ports;
     this.#watchdog = new Watchdog(options.image.memory, options.clock);
   }
 
@@ -63,10 +67,15 @@ export class IoFleet {
    *  for instance GW_LISTEN. */
   async start(publication: Publication): Promise<void> {
     this.#publication = publication;
-    const started: Promise<void>[] = [];
-    for (let index = 0; index < this.#options.count; index++)
-      started.push(this.#startMember(index));
-    const outcomes = await Promise.allSettled(started);
+    const indexes = Array.from({ length: this.#options.count }, (_, index) => index);
+    // Of port 0 each worker would get its own: the first one's is everybody's.
+    const isAnyFree = this.#ports.includes(0);
+    const first = indexes.splice(0, isAnyFree ? 1 : 0).map((index) => this.#startMember(index));
+    const outcomes = await Promise.allSettled(first);
+    if (outcomes.every(({ status }) => status === 'fulfilled')) {
+      const rest = indexes.map((index) => this.#startMember(index));
+      outcomes.push(...(await Promise.allSettled(rest)));
+    }
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) {
       await this.drain(0);
@@ -79,6 +88,11 @@ export class IoFleet {
   /** Workers that serve the newest configuration, of those there should be. */
   get servingCount(): number {
     return this.#members.filter((member) => this.#isCurrent(member)).length;
+  }
+
+  /** The port that each listener has. */
+  get ports(): readonly number[] {
+    return this.#ports;
   }
 
   get count(): number {
@@ -149,6 +163,7 @@ export class IoFleet {
       workerIndex: index,
       servesNodeListeners: index === 0,
       publication: this.#publication!,
+      ports: this.#ports,
     };
     const generation = workerData.publication.generation;
     const worker = startWorker('io-worker', { workerData, name: `io-${index}` });
@@ -164,6 +179,7 @@ export class IoFleet {
       worker.on('message', (message: FromIoWorker) => {
         if (message.kind === 'ready') {
           clearTimeout(timer);
+          this.#ports = message.ports;
           this.#onReady(member);
           resolve();
         } else if (message.kind === 'failed' && member.state === 'starting') {

@@ -13,6 +13,7 @@ import {
   isGatewayError,
   systemClock,
   systemRandom,
+  UploadBudget,
 } from '../core/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
 import { instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
@@ -41,6 +42,7 @@ class IoWorker {
   readonly #delay: LoopDelayMonitor;
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #uploadBudget = new UploadBudget();
   #listeners: Listener[] = [];
   #handledCount = 0;
   #acceptedBefore = 0;
@@ -63,6 +65,7 @@ class IoWorker {
       accessLog: this.#accessLog,
       clock: systemClock,
       random: systemRandom(),
+      uploadBudget: this.#uploadBudget,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -73,14 +76,18 @@ class IoWorker {
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
   }
 
-  async listen(snapshot: Snapshot): Promise<void> {
-    for (const { engine, port, address, tls } of snapshot.listeners) {
+  /** Returns the port of each listener. */
+  async listen(snapshot: Snapshot): Promise<number[]> {
+    const ports = [...data.ports];
+    for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       if (engine === 'node' && !data.servesNodeListeners) continue;
+      const port = ports[index]!;
       const options: ListenerOptions = {
         port,
         address,
         tls,
         clock: systemClock,
+        uploadBudget: this.#uploadBudget,
         handler: (exchange: Exchange) => {
           this.#handledCount += 1;
           this.#mesh.handle(exchange);
@@ -88,8 +95,11 @@ class IoWorker {
         onRefused: (code: ErrorCode) => this.#stats.refuse(ERRORS[code].reason),
         onError: (error: unknown) => this.#onError(error),
       };
-      this.#listeners.push(await (engine === 'node' ? listenNode(options) : listenUws(options)));
+      const listener = await (engine === 'node' ? listenNode(options) : listenUws(options));
+      this.#listeners.push(listener);
+      ports[index] = listener.port;
     }
+    return ports;
   }
 
   /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. A
@@ -207,8 +217,7 @@ async function main(): Promise<void> {
   });
   try {
     worker.publish(data.publication);
-    await worker.listen(snapshot);
-    tell({ kind: 'ready' });
+    tell({ kind: 'ready', ports: await worker.listen(snapshot) });
   } catch (error) {
     await worker.fail(error);
   }

@@ -27,6 +27,8 @@ export interface IoWorkerData {
   /** The one worker that serves `node` listeners, which cannot share a port. */
   readonly servesNodeListeners: boolean;
   readonly publication: Publication;
+  /** The port of each listener: as configured, or what the first worker got for port 0. */
+  readonly ports: readonly number[];
 }
 
 export type ToIoWorker =
@@ -34,7 +36,8 @@ export type ToIoWorker =
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
 export type FromIoWorker =
-  | { readonly kind: 'ready' }
+  /** `ports`: where each of its listeners is; of one that it does not serve, as it was told. */
+  | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'published'; readonly generation: number }
   /** No exchange of this generation is in flight any more. */
   | { readonly kind: 'released'; readonly generation: number }

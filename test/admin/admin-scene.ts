@@ -7,6 +7,7 @@ import { type AdminDeps, type AdminServer, createAdminServer } from '../../host/
 import { GatewayError, ManualClock } from '../../host/core/index.ts';
 import { SeriesRegistry, StatsReader, StatsWriter } from '../../host/kernels/index.ts';
 import { renderMetrics } from '../../host/telemetry/index.ts';
+import { endAtLast } from '../support/leftovers.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
 
 export interface Answered {
@@ -35,6 +36,7 @@ export async function adminScene(overrides: Partial<AdminDeps> = {}): Promise<Ad
   const errors: string[] = [];
   const server = createAdminServer({ ...plainDeps(calls, errors), ...overrides });
   const port = await server.listen(0, '127.0.0.1');
+  endAtLast(() => void server.close());
   return {
     server,
     port,

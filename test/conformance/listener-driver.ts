@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import type { ListenerTls } from '../../host/config/index.ts';
+import { endAtLast } from '../support/leftovers.ts';
 import type { FixtureEvent } from './listener-fixture.ts';
 
 export type Engine = 'uws' | 'node';
@@ -35,6 +36,7 @@ export class Driver {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child = child;
+    endAtLast(() => child.kill('SIGKILL'));
     child.on('message', (message: { id: number; result?: unknown; error?: string }) => {
       this.#waiting.get(message.id)?.(message);
       this.#waiting.delete(message.id);

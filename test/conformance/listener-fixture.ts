@@ -6,8 +6,10 @@ import {
   BODY_SIZE_UNKNOWN,
   type Exchange,
   type HeaderList,
+  type PreparedResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
+  UploadBudget,
 } from '../../host/core/index.ts';
 import {
   type Listener,
@@ -48,6 +50,7 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     afterBody(exchange, () => exchange.respond(200, [], Buffer.alloc(sizeOf(query), 'r'))),
   '/inspect': inspect,
   '/headers': (exchange, query) => exchange.respond(200, responseHeaders(query), 'headers'),
+  '/prepared': (exchange, query) => exchange.respondPrepared(prepared(exchange.query, query)),
   '/begin-headers': (exchange, query) => {
     exchange.begin(200, responseHeaders(query), 4);
     exchange.write(Buffer.from('body'));
@@ -129,8 +132,15 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     exchange.write(Buffer.alloc(30_000_000, 'o'));
   },
   '/drip': drip,
+  '/silent-stream': silentStream,
   '/ws': serveWebSocket,
+  '/speak': (exchange) => {
+    speak();
+    ok(exchange, 'spoken');
+  },
 };
+
+let speak = (): void => {};
 
 function ok(exchange: Exchange, body: string): void {
   exchange.respond(200, ['content-type', 'text/plain'], body);
@@ -169,6 +179,20 @@ function inspect(exchange: Exchange): void {
 }
 
 /** `h=name:value` repeated; values are percent-decoded to one char per byte. */
+const preparedByQuery = new Map<string, PreparedResponse>();
+
+/** One answer for each query, so that a second request finds what the first has made of it. */
+function prepared(text: string, query: URLSearchParams): PreparedResponse {
+  const known = preparedByQuery.get(text);
+  if (known !== undefined) return known;
+  const headers = responseHeaders(query);
+  const status = Number(query.get('status') ?? 200);
+  const body = Buffer.alloc(Number(query.get('size') ?? 8), 'p');
+  const made = { status, headers, body, listenerHead: null };
+  preparedByQuery.set(text, made);
+  return made;
+}
+
 function responseHeaders(query: URLSearchParams): HeaderList {
   return query.getAll('h').flatMap((pair) => {
     const mark = pair.indexOf(':');
@@ -255,6 +279,15 @@ function drip(exchange: Exchange): void {
   }, 30);
 }
 
+/** A stream whose first bytes come when somebody says so. */
+function silentStream(exchange: Exchange): void {
+  exchange.begin(200, ['content-type', 'text/event-stream'], BODY_SIZE_UNKNOWN);
+  speak = () => {
+    exchange.write(Buffer.from('data: first\n\n'));
+    exchange.end();
+  };
+}
+
 function handler(exchange: Exchange): void {
   note('dispatch', `${exchange.method} ${exchange.path}`);
   exchange.onAbort = () => note('abort', exchange.path);
@@ -284,6 +317,7 @@ async function run(command: Command): Promise<unknown> {
         onRefused: (code, detail) => note('refused', `${code} ${detail}`),
         onError: (error) => note('error', error instanceof Error ? error.message : String(error)),
         clock: systemClock,
+        uploadBudget: new UploadBudget(),
       });
       return listener.port;
     }

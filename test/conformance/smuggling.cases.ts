@@ -15,6 +15,7 @@ const ANSWERS: readonly string[] = [
   '/after-body',
   '/now?status=404',
   '/now?status=429',
+  '/prepared?status=429',
   '/now?status=413',
   '/now?status=302',
   '/empty?status=204',

@@ -12,6 +12,7 @@ import { after, before, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ListenerTls } from '../../host/config/index.ts';
+import { askFrames, HPACK_STATUS_200, HTTP2_PROTOCOL_ERROR } from './http2-frames.ts';
 import { Driver, type Engine } from './listener-driver.ts';
 
 interface Answer {
@@ -179,6 +180,27 @@ function nodeOnlyCases(driver: Driver, tls: () => ListenerTls): void {
     await assert.rejects(get('/abort-midway'), /INTERNAL_ERROR/);
     const bad = await exchange({ ':method': 'GET', ':path': '/x', ':authority': 'a:999999' }, '');
     assert.equal(bad.headers[':status'], 400);
+  });
+
+  // HTTP/2 has no Connection header (RFC 9113 section 8.2.2), and node's client sends none.
+  it('never serves HTTP/2 with headers of a connection, whatever they name', async () => {
+    await driver.events();
+    const bad: readonly (readonly [string, string])[] = [
+      ['te', 'content-length'],
+      ['connection', 'content-length'],
+      ['connection', 'te'],
+      ['transfer-encoding', 'chunked'],
+    ];
+    for (const header of bad) {
+      const answer = await askFrames(driver.port, [header, ['content-length', '3']]);
+      assert.deepEqual(answer, { kind: 'reset', code: HTTP2_PROTOCOL_ERROR }, header.join(': '));
+    }
+    assert.deepEqual(await driver.texts('dispatch'), []);
+    const good = await askFrames(driver.port, [
+      ['te', 'trailers'],
+      ['x-a', 'content-length'],
+    ]);
+    assert.deepEqual(good, { kind: 'headers', first: HPACK_STATUS_200 });
   });
 
   it('asks for a client certificate', async () => {

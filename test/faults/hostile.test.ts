@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ask, untilTrue } from '../support/client.ts';
+import { ask, assertProblem, untilTrue } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
 import { countHeads, okResponse, rawServer } from '../support/upstream.ts';
 
@@ -37,6 +37,42 @@ describe('hostile upstreams', { timeout: 60_000 }, () => {
 });
 
 for (const engine of ['uws', 'node'] as const) {
+  describe(`an endpoint that is the gateway itself, on ${engine}`, { timeout: 60_000 }, () => {
+    // One request went round until the connections or the memory were used up.
+    it('is refused after eight rounds, and the gateway goes on', async () => {
+      const config = (endpoint: string) => ({
+        log: { access: 'json' },
+        services: { self: { endpoints: [endpoint] } },
+        routes: [
+          { name: 'loop', match: { path: '/loop/*' }, to: 'self' },
+          { name: 'hello', match: {}, respond: { body: 'hello' } },
+        ],
+      });
+      const gateway = await startGateway({
+        config: config('http://127.0.0.1:1'),
+        listener: { engine },
+      });
+      assert.equal((await gateway.reload(config(gateway.url))).taken, true);
+      assertProblem(
+        await ask(gateway.url, { path: '/loop/x', method: 'POST', body: 'b' }),
+        508,
+        508,
+      );
+      const upgrade = {
+        connection: 'upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+      };
+      const key = Buffer.alloc(16).toString('base64');
+      const headers = { ...upgrade, 'sec-websocket-key': key };
+      assert.equal((await ask(gateway.url, { path: '/loop/ws', headers })).status, 508);
+      assert.equal((await ask(gateway.url)).body, 'hello');
+      await untilTrue(() => gateway.output().split('\n').length === 2 * 9 + 1 + 1);
+      assert.match(await gateway.metrics(), /sluice_refused_total\{reason="508".* 2$/m);
+      assert.equal(await gateway.stop(), 0);
+    });
+  });
+
   describe(`hostile clients on ${engine}`, { timeout: 60_000 }, () => {
     // On uWS the address was read for the log line after the answer had ended, when there is none
     // any more: whoever was refused left no trace.

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ask, untilTrue } from '../support/client.ts';
-import { freePort, startGateway } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
 import { startOrigin } from '../support/origin.ts';
 
 const HELLO = { name: 'hello', match: { path: '/' }, respond: { body: 'hello' } };
@@ -27,12 +27,11 @@ describe('signals', { timeout: 60_000 }, () => {
   it('SIGHUP during the start ends nothing', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-'));
     const configPath = join(folder, 'sluice.yaml');
-    const adminPort = await freePort();
     writeFileSync(
       configPath,
       JSON.stringify({
-        listen: [{ port: await freePort(), address: '127.0.0.1' }],
-        admin: { port: adminPort },
+        listen: [{ port: 0, address: '127.0.0.1' }],
+        admin: { port: 0 },
         workers: { io: 1 },
         routes: [HELLO],
       }),

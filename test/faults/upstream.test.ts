@@ -69,6 +69,18 @@ for (const engine of ['uws', 'node'] as const) {
             ),
           ],
         }),
+        // Beyond 599 the listener refused to send the answer: 500, and the gateway took the blame.
+        ...(await Promise.all(
+          ['000', '099', '101', '600', '999'].map(async (digits) =>
+            one(`status-${digits}`, 502, 103, {
+              endpoints: [
+                await say((socket) =>
+                  socket.end(`HTTP/1.1 ${digits} Odd\r\ncontent-length: 2\r\n\r\nab`),
+                ),
+              ],
+            }),
+          ),
+        )),
         one('untrusted', 502, 104, { endpoints: [`https://127.0.0.1:${port}`] }),
         one('other-name', 502, 104, {
           endpoints: [`https://127.0.0.1:${port}`],

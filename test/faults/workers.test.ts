@@ -118,6 +118,24 @@ describe('a process that cannot go on', { timeout: 120_000 }, () => {
     assert.equal(isAlive(second!), false);
   });
 
+  // Between two children nobody but the supervisor gets the signal: without a handler it would end
+  // and nothing would be started again.
+  it('survives SIGHUP while the supervisor waits to restart, and has the new file', async () => {
+    const { gateway } = await startSabotaged(['--supervise']);
+    const ended = () => gateway.log().split('restart in').length - 1;
+    for (let count = 1; count <= 4; count++) {
+      await untilTrue(() => childrenOf(gateway.child.pid!).length === 1);
+      process.kill(childrenOf(gateway.child.pid!)[0]!, 'SIGKILL');
+      await untilTrue(() => ended() === count);
+    }
+    assert.match(gateway.log(), /restart in 800 ms\n/);
+    gateway.writeConfig({ routes: [{ match: {}, respond: { body: 'newer' } }] });
+    for (let count = 0; count < 3; count++) gateway.child.kill('SIGHUP');
+    await untilTrue(async () => (await readiness(gateway)) === 200);
+    assert.equal((await ask(gateway.url)).body, 'newer');
+    assert.equal(await gateway.stop(), 0);
+  });
+
   it('leaves nothing behind when it is killed', async () => {
     const { gateway } = await startSabotaged();
     assert.deepEqual(childrenOf(gateway.child.pid!), []);

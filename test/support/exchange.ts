@@ -1,6 +1,6 @@
 // An Exchange that was never on a wire, for tests of what reads requests and writes responses.
 
-import type { Exchange, HeaderList } from '../../host/core/index.ts';
+import type { Exchange, HeaderList, PreparedResponse } from '../../host/core/index.ts';
 
 export interface RecordedExchange extends Exchange {
   readonly sent: { status: number; headers: HeaderList; body: string } | null;
@@ -33,6 +33,9 @@ export function exchangeOf(fields: Partial<Exchange> = {}): RecordedExchange {
     respond(status: number, headers: HeaderList, body: Uint8Array | string) {
       const text = typeof body === 'string' ? body : new TextDecoder().decode(body);
       exchange.sent = { status, headers, body: text };
+    },
+    respondPrepared({ status, headers, body }: PreparedResponse) {
+      exchange.sent = { status, headers: [...headers], body: new TextDecoder().decode(body) };
     },
     begin() {},
     write: () => true,

@@ -2,17 +2,21 @@
 // a temporary folder, stopped by its process id.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endAtLast } from './leftovers.ts';
 
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 20_000;
 
 export interface GatewayProcess {
+  /** Of the first listener, and of each. */
   readonly port: number;
+  readonly ports: readonly number[];
   readonly adminPort: number;
   readonly url: string;
   readonly adminUrl: string;
@@ -49,6 +53,9 @@ export interface GatewayStart {
   /** What the filled-in listener says beside port and address: `engine`, `tls`. */
   readonly listener?: object;
   readonly flags?: readonly string[];
+  /** `fixed` for a test that writes the port into a configuration of its own; else the gateway
+   *  takes any free one and says which. Supervised ones are fixed, for they start again. */
+  readonly ports?: 'any' | 'fixed';
   readonly nodeFlags?: readonly string[];
   /** The program and its first arguments, instead of `node dist/sluice.js`. */
   readonly command?: readonly string[];
@@ -57,23 +64,32 @@ export interface GatewayStart {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** A port that was free a moment ago. */
+/** Linux takes the ports of outgoing connections, and those for port 0, from above here. */
+const EPHEMERAL_PORT_FIRST = 32_768;
+const FREE_PORT_FIRST = 10_240;
+
+/** A port that nobody listens on, and that nobody is given who does not ask for it by number. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = FREE_PORT_FIRST + randomInt(EPHEMERAL_PORT_FIRST - FREE_PORT_FIRST);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Starts a gateway and waits until it is ready. */
 export async function startGateway(start: GatewayStart): Promise<GatewayProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-'));
   const configPath = join(folder, 'sluice.yaml');
-  const port = await freePort();
-  const adminPort = await freePort();
+  const isFixed = start.ports === 'fixed' || start.flags?.includes('--supervise') === true;
+  const [port, adminPort] = isFixed ? [await freePort(), await freePort()] : [0, 0];
   const whole = (config: object) =>
     JSON.stringify({
       listen: [{ port, address: '127.0.0.1', ...start.listener }],
@@ -101,13 +117,24 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   child.stdout!.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
+  endAtLast(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
-  const adminUrl = `http://127.0.0.1:${adminPort}`;
   const gateway: GatewayProcess = {
-    port,
-    adminPort,
-    url: `http://127.0.0.1:${port}`,
-    adminUrl,
+    get port() {
+      return this.ports[0]!;
+    },
+    get ports() {
+      return portsIn(log, 'listening');
+    },
+    get adminPort() {
+      return portsIn(log, 'admin API listening').at(-1)!;
+    },
+    get url() {
+      return `http://127.0.0.1:${this.port}`;
+    },
+    get adminUrl() {
+      return `http://127.0.0.1:${this.adminPort}`;
+    },
     configPath,
     child,
     log: () => log,
@@ -115,10 +142,10 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
     writeConfig: (config) => writeFileSync(configPath, whole(config)),
     reload: async (config) => {
       writeFileSync(configPath, whole(config));
-      const response = await fetch(`${adminUrl}/reload`, { method: 'POST' });
+      const response = await fetch(`${gateway.adminUrl}/reload`, { method: 'POST' });
       return (await response.json()) as ReloadAnswer;
     },
-    metrics: async () => (await fetch(`${adminUrl}/metrics`)).text(),
+    metrics: async () => (await fetch(`${gateway.adminUrl}/metrics`)).text(),
     rssBytes: () => residentSizeBytes(child.pid!),
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
@@ -138,12 +165,20 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
   return gateway;
 }
 
+/** The ports that a gateway says it has. */
+function portsIn(log: string, message: string): number[] {
+  const lines = log.split('\n').slice(0, -1);
+  const said = lines.filter((line) => line.includes(`"message":"${message}"`));
+  return said.map((line) => (JSON.parse(line) as { port: number }).port);
+}
+
 async function untilReady(gateway: GatewayProcess): Promise<void> {
   const deadline = AbortSignal.timeout(READY_MS_MAX);
   while (!deadline.aborted) {
     if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) break;
     try {
-      if ((await fetch(`${gateway.adminUrl}/readyz`)).ok) return;
+      const isSaid = gateway.adminPort !== undefined && gateway.port !== undefined;
+      if (isSaid && (await fetch(`${gateway.adminUrl}/readyz`)).ok) return;
     } catch {
       // It does not listen yet.
     }

@@ -9,6 +9,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { endAtLast } from './leftovers.ts';
 
 /** What the default answer says. */
 export interface Echo {
@@ -48,6 +49,10 @@ export async function startOrigin(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  endAtLast(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const { port } = server.address() as AddressInfo;
   const origin: Origin = {
     port,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Clock, ErrorCode, HeaderList } from '../../host/core/index.ts';
-import { ManualClock, SeededRandom, systemClock } from '../../host/core/index.ts';
+import { ManualClock, SeededRandom, systemClock, UploadBudget } from '../../host/core/index.ts';
 import {
   Deadlines,
   type FailureFacts,
@@ -15,6 +15,8 @@ import {
   UpstreamPool,
   type UpstreamRequest,
 } from '../../host/mesh/index.ts';
+
+import { endAtLast } from './leftovers.ts';
 
 export interface RawServer {
   readonly port: number;
@@ -47,6 +49,10 @@ export async function rawServer(
     });
   });
   await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  endAtLast(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
   const stop = async (): Promise<void> => {
     for (const socket of open) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
@@ -135,6 +141,7 @@ export interface PoolSetup {
   readonly serverName?: string;
   readonly clock?: Clock;
   readonly deadlines?: Deadlines;
+  readonly uploadBudget?: UploadBudget;
   readonly lookup?: Lookup;
 }
 
@@ -155,6 +162,7 @@ export function makePool(setup: PoolSetup): UpstreamPool {
       clock,
       random: new SeededRandom(1),
       deadlines: setup.deadlines ?? new Deadlines(clock),
+      uploadBudget: setup.uploadBudget ?? new UploadBudget(),
       ...(setup.lookup === undefined ? {} : { lookup: setup.lookup }),
     },
   );

@@ -11,6 +11,7 @@ import type {
   WebSocketPeer,
 } from '../../host/core/index.ts';
 import { exchangeOf } from './exchange.ts';
+import { endAtLast } from './leftovers.ts';
 
 export interface WebSocketFront {
   readonly port: number;
@@ -39,6 +40,7 @@ export async function startWebSocketFront(
 /** Listens on a free port of 127.0.0.1. */
 export function listenLocal(server: Server): Promise<number> {
   return new Promise((resolve) => {
+    endAtLast(() => server.close());
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });
 }

@@ -10,7 +10,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort, type GatewayProcess, startGateway } from '../support/gateway.ts';
+import { type GatewayProcess, startGateway } from '../support/gateway.ts';
 import { UPSTREAM_TEST_CERT, UPSTREAM_TEST_KEY } from '../support/tls-fixture.ts';
 import { type RawServer, rawServer } from '../support/upstream.ts';
 
@@ -42,9 +42,9 @@ function configuration() {
   const texts = { 'x-green': 'grün-č.', 'x-line': 'č\u010d\u010ax-evil: 1' };
   return {
     listen: [
-      { port: ports.uws, address },
-      { port: ports.node, address, engine: 'node' },
-      { port: ports.tls, address, engine: 'node', tls: { cert, key } },
+      { port: 0, address },
+      { port: 0, address, engine: 'node' },
+      { port: 0, address, engine: 'node', tls: { cert, key } },
     ],
     services: { echo: { endpoints: [`http://127.0.0.1:${upstream.port}`] } },
     routes: [
@@ -104,13 +104,13 @@ function assertLine(head: string, line: string): void {
 }
 
 before(async () => {
-  for (const name of ['uws', 'node', 'tls'] as const) ports[name] = await freePort();
   upstream = await rawServer((socket, received) => {
     if (!received.endsWith('\r\n\r\n')) return;
     const heads = received.split(/(?<=\r\n\r\n)/);
     socket.write(answer(heads.at(-1)!));
   });
   gateway = await startGateway({ config: configuration() });
+  [ports.uws, ports.node, ports.tls] = gateway.ports as [number, number, number];
 });
 
 after(async () => {

@@ -91,7 +91,7 @@ for (const engine of ['uws', 'node'] as const) {
 
 describe('a second gateway on the same port', { timeout: 60_000 }, () => {
   it('is refused with GW_LISTEN, and the first goes on', async () => {
-    const first = await startGateway({ config: { routes: [HELLO] } });
+    const first = await startGateway({ config: { routes: [HELLO] }, ports: 'fixed' });
     const child = spawn(process.execPath, ['dist/sluice.js', 'serve', '-c', first.configPath], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { checkCommand } from '../../host/cli/check.ts';
 import { loadConfigFile } from '../../host/config/index.ts';
+import { readConfigFile } from '../../host/workers/config-source.ts';
 
 let folder = '';
 
@@ -70,6 +71,26 @@ routes: [{ match: {}, to: a }]
     assert.equal(lines[2], `${file}: 2 issues`);
   });
 
+  // A FIFO held up `check` until somebody wrote to it, and as a certificate the whole compute pool.
+  it('refuses what is no plain file, and never waits for it', { timeout: 20_000 }, async () => {
+    const fifo = join(folder, 'fifo');
+    assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+    const cases = [
+      [fifo, /fifo: it is a FIFO, not a plain file \(GW_CONFIG_FILE, reason 408\)/],
+      ['/dev/zero', /zero: it is a device, not a plain file/],
+      [folder, /it is a folder, not a plain file/],
+    ] as const;
+    for (const [path, expected] of cases) {
+      assert.match((await check(path)).err, expected);
+      await assert.rejects(readConfigFile(path), (error: Error) =>
+        expected.test(`${error.message} (GW_CONFIG_FILE, reason 408)`),
+      );
+      const tls = `listen: [{ port: 1, tls: { cert: ${path}, key: ${path} } }]\n`;
+      const { err } = await check(fileOf('special.yaml', tls));
+      assert.equal(err.match(/plain file/g)?.length, 2, err);
+    }
+  });
+
   it('names a file that is missing, a folder, or not text', async () => {
     const missing = await check(join(folder, 'nowhere.yaml'));
     assert.equal(missing.code, 1);
@@ -77,7 +98,7 @@ routes: [{ match: {}, to: a }]
       missing.err,
       /nowhere\.yaml: cannot be read: ENOENT \(GW_CONFIG_FILE, reason 408\)/,
     );
-    assert.match((await check(folder)).err, /cannot be read: EISDIR/);
+    assert.match((await check(folder)).err, /it is a folder, not a plain file \(GW_CONFIG_FILE/);
     const binary = fileOf('binary.yaml', new Uint8Array([0x61, 0xff, 0xfe]));
     assert.match((await check(binary)).err, /the file is not UTF-8 \(GW_CONFIG_SYNTAX/);
   });
@@ -107,7 +128,7 @@ describe('the files a configuration names', () => {
       return `${line} ${path}: ${message.replaceAll(folder, '')}`;
     });
     assert.deepEqual(found, [
-      '4 listen[0].tls.cert: /none.pem cannot be read: ENOENT',
+      '4 listen[0].tls.cert: /none.pem: cannot be read: ENOENT',
       '4 listen[0].tls.clientCa: expected a certificate in PEM in /garbage.pem',
       '4 listen[0].tls.sni[0].key: expected a private key in PEM without a passphrase ' +
         'in /garbage.pem',

@@ -47,7 +47,11 @@ const TEXT_CASES: readonly BadCase[] = [
   ),
   bad('a key twice', `${BASE}services: {}\n`, `4:1  ${SYNTAX} | "services" stands twice`),
   bad('a JSON key twice', '{"listen":[],\n"listen":[]}', `2:1  ${SYNTAX} | stands twice`),
-  bad('two documents', `${BASE}---\n${BASE}`, `4:1  ${SYNTAX} | expected one document, found 2`),
+  bad(
+    'two documents',
+    `${BASE}---\n${BASE}`,
+    `4:1  ${SYNTAX} | expected one document, found a second`,
+  ),
   bad('a merge key', `${BASE}log: { <<: {} }\n`, `4:8  ${SYNTAX} | merge keys`),
   bad('a directive', `%YAML 1.1\n---\n${BASE}`, `1:1  ${SYNTAX} | directive`),
   bad('an unknown tag', 'listen: !!python/object x', `1:9  ${SYNTAX} | tag`),
@@ -353,6 +357,11 @@ const ROUTE_CASES: readonly BadCase[] = [
     `5:63 routes[0].headers.request.set.content-length ${BAD} | belongs to the connection`,
     `5:95 routes[0].headers.request.remove[0] ${BAD} | belongs to the connection`,
     `5:121 routes[0].headers.response.add.x-sluice-reason ${BAD} | gateway's own`,
+  ),
+  route(
+    'the hops of a request',
+    '{ match: {}, to: a, headers: { request: { remove: [CDN-Loop] } } }',
+    `5:56 routes[0].headers.request.remove[0] ${BAD} | cdn-loop is the gateway's own`,
   ),
   route(
     'header names and values',

@@ -21,21 +21,37 @@ function forward(
   headers: HeaderList,
   fields: { trusted?: string[]; peer?: string; host?: string; authority?: string } = {},
 ): HeaderList {
-  const builder = new ForwardHeaders(
-    new ClientAddress(fields.trusted ?? []),
-    new TraceparentSource(secretBytes),
-  );
+  // The same ids for both forms.
+  const builderOf = () =>
+    new ForwardHeaders(
+      new ClientAddress(fields.trusted ?? []),
+      new TraceparentSource((sizeBytes) => Buffer.alloc(sizeBytes, 0x5a)),
+    );
   const exchange = exchangeOf({
     headers,
     remoteAddress: fields.peer ?? '192.0.2.1',
     authority: fields.authority ?? 'example.com',
   });
-  return builder.build(exchange, fields.host ?? 'up.internal');
+  const host = fields.host ?? 'up.internal';
+  const list = builderOf().build(exchange, host);
+  assert.ok(list !== null, 'taken for a loop');
+  const lines = builderOf().buildLines(exchange, host);
+  if (lines !== '') assert.equal(lines, linesOf(list));
+  return list;
+}
+
+function linesOf(list: HeaderList | null): string {
+  let lines = '';
+  for (let index = 0; index < (list ?? []).length; index += 2) {
+    lines += `${list![index]}: ${list![index + 1]}\r\n`;
+  }
+  return lines;
 }
 
 /** The list without what the gateway adds. */
 function passed(headers: HeaderList, fields = {}): HeaderList {
   const own = ['host', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'traceparent'];
+  own.push('cdn-loop');
   const list: HeaderList = [];
   const built = forward(headers, fields);
   for (let index = 0; index < built.length; index += 2) {
@@ -67,9 +83,42 @@ describe('forwarded headers', () => {
       'x-forwarded-proto',
       'http',
     ]);
-    assert.equal(built[16], 'traceparent');
-    assert.ok(isTraceparent(built[17]!));
-    assert.equal(built.length, 18);
+    assert.deepEqual(built.slice(16, 18), ['cdn-loop', 'sluice']);
+    assert.equal(built[18], 'traceparent');
+    assert.ok(isTraceparent(built[19]!));
+    assert.equal(built.length, 20);
+  });
+
+  it('are written as lines where nothing is to be looked at, one client’s not for another', () => {
+    const bytes = (sizeBytes: number) => Buffer.alloc(sizeBytes, 0x5a);
+    const builderOf = () => new ForwardHeaders(new ClientAddress([]), new TraceparentSource(bytes));
+    const kept = builderOf();
+    const name = fc.constantFrom('accept', 'x-a', 'cookie', 'x-real-ip', 'forwarded', 'te', 'host');
+    const connection = fc.constantFrom('close', 'keep-alive', 'Keep-Alive');
+    const header = fc.oneof(
+      fc.tuple(name, fc.constantFrom('1', 'a=2')),
+      fc.tuple(fc.constant('connection'), connection),
+    );
+    const few = (...texts: string[]) => fc.constantFrom(...texts);
+    fc.assert(
+      fc.property(
+        fc.array(header, { maxLength: 6 }),
+        few('192.0.2.1', '192.0.2.2'),
+        few('a.test', 'b.test'),
+        fc.constantFrom('http' as const, 'https' as const),
+        (pairs, remoteAddress, authority, scheme) => {
+          const exchange = exchangeOf({ headers: pairs.flat(), remoteAddress, authority, scheme });
+          const lines = kept.buildLines(exchange, authority);
+          assert.equal(lines, linesOf(builderOf().build(exchange, authority)));
+          assert.ok(lines.includes(`traceparent: ${kept.traceparent}\r\n`));
+        },
+      ),
+      { seed, numRuns: 2000 },
+    );
+    for (const taken of ['traceparent', 'tracestate', 'connection', 'cdn-loop']) {
+      const exchange = exchangeOf({ headers: [taken, 'x-a'] });
+      assert.equal(kept.buildLines(exchange, 'h'), '', taken);
+    }
   });
 
   const dropped = [
@@ -203,6 +252,8 @@ describe('forwarded headers', () => {
         '1.1.1.1',
         'forwarded',
         'for=1.1.1.1',
+        'cdn-loop',
+        'sluice',
       ]),
     });
     builder.build(rich, 'h');
@@ -210,13 +261,27 @@ describe('forwarded headers', () => {
       ['x-a', '1'],
       ['x-a', '1', 'connection', 'close'],
     ]) {
-      const built = builder.build(exchangeOf({ headers }), 'h');
+      const built = builder.build(exchangeOf({ headers }), 'h')!;
       assert.equal(headerValue(built, 'x-a'), '1');
       assert.equal(headerValue(built, 'x-forwarded-for'), '192.0.2.1');
       assert.notEqual(headerValue(built, 'traceparent'), TRACEPARENT);
       assert.equal(headerValue(built, 'tracestate'), undefined);
       assert.equal(headerValue(built, 'forwarded'), undefined);
+      assert.equal(headerValue(built, 'cdn-loop'), 'sluice');
     }
+  });
+
+  it('count the gateways passed behind the names of others, and stop at the limit', () => {
+    const hops = (count: number) => Array.from({ length: count }, () => 'sluice').join(', ');
+    const loopOf = (...values: string[]) =>
+      headerValue(forward(values.flatMap((value) => ['cdn-loop', value])), 'cdn-loop');
+    assert.equal(loopOf('foo123.example; x="1"'), 'foo123.example; x="1", sluice');
+    assert.equal(loopOf('a', 'sluice;x', 'sluiced'), 'a, sluice;x, sluiced, sluice');
+    assert.equal(loopOf(hops(7)), hops(8));
+    assert.throws(() => loopOf(hops(8)), /taken for a loop/);
+    assert.throws(() => loopOf(hops(3), 'a', hops(5)), /taken for a loop/);
+    // A client cannot make the gateway forget where a request has been.
+    assert.throws(() => forward(['connection', 'cdn-loop', 'cdn-loop', hops(8)]), /for a loop/);
   });
 
   it('agree with a slow and obvious builder on random lists', () => {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { SeededRandom, toByteString } from '../../host/core/index.ts';
+import { headerValue, SeededRandom, toByteString } from '../../host/core/index.ts';
 import { compileRedirectResponse, compileRespond } from '../../host/mesh/direct-response.ts';
 import { compileHeaderOperations } from '../../host/mesh/header-operations.ts';
 import { isPrefixPath, NO_CAPTURE, parameterNames } from '../../host/mesh/path-parameters.ts';
 import { RateHeaders } from '../../host/mesh/rate-headers.ts';
+import { RateRefusals } from '../../host/mesh/rate-refusals.ts';
 import { RegexChecks } from '../../host/mesh/regex-check.ts';
 import { compilePathRewrite, compileRedirect, upstreamHost } from '../../host/mesh/rewrite.ts';
 import { ServiceSplit } from '../../host/mesh/split.ts';
@@ -242,6 +243,22 @@ describe('rate limit fields', () => {
       'retry-after',
       '1',
     ]);
+  });
+
+  it('are those of the numbers asked for, whatever answers are kept', () => {
+    const policy = { name: 'all', limit: 100, perMs: 3_600_000 };
+    const headers = new RateHeaders([policy]);
+    const refusals = new RateRefusals(policy, headers, 0);
+    const seconds = fc.integer({ min: 0, max: 200 });
+    fc.assert(
+      fc.property(seconds, seconds, (reset, retry) => {
+        const { headers: told } = refusals.answer(reset * 1000, retry * 1000);
+        assert.equal(headerValue(told, 'ratelimit'), `"all";r=0;t=${reset}`);
+        assert.equal(headerValue(told, 'retry-after'), String(Math.max(1, retry)));
+      }),
+      { seed, numRuns: 2000 },
+    );
+    assert.equal(refusals.answer(59_001, 1), refusals.answer(60_000, 999), 'one of a kind is kept');
   });
 
   it('hold any name and any number in a structured field', () => {

@@ -168,6 +168,10 @@ const BAD: Readonly<Record<string, string>> = {
   'a status of two digits': 'HTTP/1.1 20 OK\r\ncontent-length: 0\r\n\r\n',
   'a status of four digits': 'HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n',
   'a status below 100': 'HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n',
+  'status 000': 'HTTP/1.1 000 OK\r\ncontent-length: 0\r\n\r\n',
+  // The listener refuses to send these: the client got 500, as if the gateway were at fault.
+  'status 600': 'HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n',
+  'status 999': 'HTTP/1.1 999 Denied\r\ncontent-length: 0\r\n\r\n',
   'NUL in the reason': 'HTTP/1.1 200 O\0K\r\ncontent-length: 0\r\n\r\n',
   'status 101': 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n',
   'endless interim responses': 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(17),

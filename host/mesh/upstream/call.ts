@@ -1,7 +1,12 @@
 // One request on its way: the caller's handle, and the state that connection and pool keep about
 // it. It moves no bytes itself; while it waits for a connection it holds the body given so far.
 
-import { BODY_SIZE_UNKNOWN, type ErrorCode } from '../../core/index.ts';
+import {
+  BODY_SIZE_UNKNOWN,
+  type ErrorCode,
+  heldCost,
+  type UploadBudget,
+} from '../../core/index.ts';
 import type { FailureFacts, UpstreamCall, UpstreamHandler, UpstreamRequest } from './contract.ts';
 import { isIdempotent, isSafe } from './request-writer.ts';
 
@@ -19,6 +24,7 @@ export interface CallCarrier {
 
 /** The pool, as a call sees it. */
 export interface CallOwner {
+  readonly uploadBudget: UploadBudget;
   /** A call that waits for a connection was given up, or failed. */
   onWithdrawn(call: Call): void;
   /** The call is over, in whatever way. Comes once. */
@@ -43,7 +49,8 @@ export class Call implements UpstreamCall {
   owesDrain = false;
   retriesCount = 0;
   /** Body bytes given before there was a connection. */
-  held: Buffer[] = [];
+  #held: Buffer[] = [];
+  #heldSizeBytes = 0;
   #remainingSizeBytes: number;
   #givenSizeBytes = 0;
 
@@ -75,9 +82,7 @@ export class Call implements UpstreamCall {
       );
     }
     if (this.carrier !== null) return this.carrier.writeBody(this, chunk);
-    this.held.push(Buffer.from(chunk));
-    this.owesDrain = true;
-    return false;
+    return this.#hold(chunk);
   }
 
   end(): void {
@@ -106,10 +111,19 @@ export class Call implements UpstreamCall {
   cancel(): void {
     if (this.handler === null) return;
     this.handler = null;
-    this.held = [];
+    this.takeHeld();
     this.#owner.onSettled();
     if (this.carrier !== null) this.carrier.abandon(this);
     else this.#owner.onWithdrawn(this);
+  }
+
+  /** Hands over the body bytes given before there was a connection. */
+  takeHeld(): Buffer[] {
+    const held = this.#held;
+    this.#held = [];
+    this.#owner.uploadBudget.change(-this.#heldSizeBytes);
+    this.#heldSizeBytes = 0;
+    return held;
   }
 
   /** Takes the handler for the last callback; null when the call was given up. */
@@ -117,7 +131,7 @@ export class Call implements UpstreamCall {
     const handler = this.handler;
     if (handler === null) return null;
     this.handler = null;
-    this.held = [];
+    this.takeHeld();
     this.#owner.onSettled();
     return handler;
   }
@@ -127,8 +141,18 @@ export class Call implements UpstreamCall {
     this.settle()?.onError(code, detail, facts);
   }
 
-  #refuse(detail: string): true {
-    const code = 'GW_PROTOCOL_MALFORMED';
+  #hold(chunk: Uint8Array): boolean {
+    const { uploadBudget } = this.#owner;
+    const cost = heldCost(chunk.length, 1);
+    this.#held.push(Buffer.from(chunk));
+    this.#heldSizeBytes += cost;
+    uploadBudget.change(cost);
+    if (uploadBudget.isExceeded) return this.#refuse(uploadBudget.describe(), 'GW_OVERLOADED');
+    this.owesDrain = true;
+    return false;
+  }
+
+  #refuse(detail: string, code: ErrorCode = 'GW_PROTOCOL_MALFORMED'): true {
     if (this.carrier !== null) this.carrier.abort(this, code, detail);
     else {
       this.#owner.onWithdrawn(this);

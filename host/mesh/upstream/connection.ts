@@ -11,6 +11,7 @@ import {
   type ErrorCode,
   type HeaderList,
   STREAM_BUFFER_SIZE_BYTES_MAX,
+  type UploadBudget,
 } from '../../core/index.ts';
 import type { Call, CallCarrier } from './call.ts';
 import type { ReadReceiver } from './connector.ts';
@@ -24,10 +25,12 @@ import {
   ResponseParser,
   type ResponseSink,
 } from './response-parser.ts';
+import { SocketQueue } from './socket-queue.ts';
 
 export interface ConnectionOwner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  readonly uploadBudget: UploadBudget;
   /** Requests in flight on one connection; 1 = no pipelining. */
   readonly pipeline: number;
   /** A connection has room again for requests. */
@@ -60,10 +63,11 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   readonly #parser: ResponseParser;
   readonly #deadline: Deadline;
   readonly #socket: Socket;
+  readonly #queue: SocketQueue;
   #isClosed = false;
   /** Idle: when to close. */
   #dueMs = Infinity;
-  #lastActivityMs = 0;
+  #lastActivityMs: number;
   #lastWritableLength = 0;
   /** Requests in flight whose heads have been given to the socket. */
   #flushedCount = 0;
@@ -78,14 +82,20 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   constructor(owner: ConnectionOwner, opening: Opening, socket: Socket) {
     this.#owner = owner;
     this.address = opening.address;
+    this.#lastActivityMs = owner.clock.nowMs();
     this.#parser = new ResponseParser(this);
     this.#deadline = new Deadline(this);
     this.#socket = socket;
+    this.#queue = new SocketQueue(socket, owner.uploadBudget, () => this.#onDrain());
     opening.inlet.receiver = this;
     socket.on('error', (error) => this.#onReset(error.message));
     socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.#onReset('connection closed'));
     socket.on('drain', () => this.#onDrain());
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Whether a call may be dispatched now. */
@@ -132,9 +142,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#noteFlushed();
   }
 
-  /** Lets an idle connection live until then. Units: ms of the clock. */
+  /** Lets an idle connection live for that long after its last activity. */
   idleFor(keepAliveMs: number): void {
-    const nowMs = this.#owner.clock.nowMs();
     // The upstream's own promise bounds ours, less a second for the way.
     const { keepAliveSeconds } = this.#parser;
     const promisedMs = keepAliveSeconds < 0 ? Infinity : 1000 * keepAliveSeconds - 1000;
@@ -142,7 +151,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
       this.close();
       return;
     }
-    this.#dueMs = nowMs + Math.min(keepAliveMs, promisedMs);
+    this.#dueMs = this.#lastActivityMs + Math.min(keepAliveMs, promisedMs);
     this.#owner.deadlines.arm(this.#deadline, this.#dueMs);
   }
 
@@ -154,15 +163,22 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   // === CallCarrier
 
   writeBody(call: Call, chunk: Uint8Array): boolean {
+    if (this.#isClosed) return true;
     const socket = this.#socket;
     const bytes = bodyBytes(this.#stagedHead, chunk, call.request);
     this.#stagedHead = '';
     call.isBodySent = true;
     this.#lastActivityMs = this.#owner.clock.nowMs();
-    socket.write(bytes);
+    this.#queue.write(bytes);
     this.#noteFlushed();
     this.#lastWritableLength = socket.writableLength;
-    if (socket.writableLength < STREAM_BUFFER_SIZE_BYTES_MAX) return true;
+    const { heldSizeBytes } = this.#queue;
+    const { uploadBudget } = this.#owner;
+    if (heldSizeBytes > 0 && uploadBudget.isExceeded) {
+      this.abort(call, 'GW_OVERLOADED', uploadBudget.describe());
+      return true;
+    }
+    if (heldSizeBytes < STREAM_BUFFER_SIZE_BYTES_MAX) return true;
     call.owesDrain = true;
     return false;
   }
@@ -292,10 +308,10 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   #dispatchBody(call: Call, head: string): void {
     this.#stagedHead = head;
     this.#owner.deadlines.arm(this.#deadline, this.#lastActivityMs + call.request.idleMs);
-    const { held } = call;
-    call.held = [];
+    const held = call.takeHeld();
     let isFlowing = true;
     for (const chunk of held) isFlowing = this.writeBody(call, chunk);
+    if (this.#isClosed) return;
     if (call.isRequestEnded) this.endBody(call);
     else if (held.length === 0) this.#stage();
     else if (isFlowing && call.owesDrain) {
@@ -341,6 +357,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   #onDrain(): void {
     this.#lastActivityMs = this.#owner.clock.nowMs();
+    this.#queue.count();
     const call = this.inFlight[0];
     if (call === undefined || !call.owesDrain) return;
     call.owesDrain = false;
@@ -387,6 +404,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#parser.stop();
     this.#owner.deadlines.disarm(this.#deadline);
     this.#socket.destroy();
+    this.#queue.release();
     this.#owner.onLost(this);
     const calls = this.inFlight.splice(0);
     // From the back, as each that is repeated goes before those that wait.

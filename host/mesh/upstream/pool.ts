@@ -13,7 +13,7 @@
 
 import type { Socket } from 'node:net';
 import type { EndpointConfig, PoolConfig, UpstreamTls } from '../../config/index.ts';
-import type { Clock, ErrorCode, Random } from '../../core/index.ts';
+import type { Clock, ErrorCode, Random, UploadBudget } from '../../core/index.ts';
 import { AddressBook, type Lookup, systemLookup } from './address-book.ts';
 import { Call, type CallOwner } from './call.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
@@ -35,6 +35,8 @@ export interface UpstreamPoolDeps {
   readonly random: Random;
   /** One for all pools of a worker. */
   readonly deadlines: Deadlines;
+  /** One for all listeners and upstreams of a worker. */
+  readonly uploadBudget: UploadBudget;
   /** Instead of the system's resolver. */
   readonly lookup?: Lookup;
 }
@@ -46,6 +48,7 @@ const KEEP_ALIVE_SPREAD = 0.1;
 export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, OpeningOwner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  readonly uploadBudget: UploadBudget;
   readonly pipeline: number;
   readonly #random: Random;
   readonly #config: PoolConfig;
@@ -67,6 +70,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
   constructor(endpoint: EndpointConfig, options: UpstreamPoolOptions, deps: UpstreamPoolDeps) {
     this.clock = deps.clock;
     this.deadlines = deps.deadlines;
+    this.uploadBudget = deps.uploadBudget;
     this.pipeline = options.pipeline;
     this.#random = deps.random;
     this.#config = options.pool;
@@ -155,7 +159,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
       this.#waiting.shift();
       if (!connection.dispatch(call)) process.nextTick(refuseHead, call);
     }
-    if (connection.inFlight.length > 0) return;
+    if (connection.inFlight.length > 0 || connection.isClosed) return;
     if (this.#isClosing || connection.isRetiring) {
       connection.close();
       return;

@@ -13,8 +13,11 @@ export const LAST_CHUNK = '0\r\n\r\n';
 export function requestHead(request: UpstreamRequest): string | null {
   const { method, headers, bodySizeBytes } = request;
   let head = `${method} ${request.target} HTTP/1.1\r\n`;
-  for (let index = 0; index < headers.length; index += 2) {
-    head += `${headers[index]}: ${headers[index + 1]}\r\n`;
+  if (typeof headers === 'string') head += headers;
+  else {
+    for (let index = 0; index < headers.length; index += 2) {
+      head += `${headers[index]}: ${headers[index + 1]}\r\n`;
+    }
   }
   if (bodySizeBytes === BODY_SIZE_UNKNOWN) head += 'transfer-encoding: chunked\r\n\r\n';
   else if (bodySizeBytes > 0 || mayHaveBody(method)) {

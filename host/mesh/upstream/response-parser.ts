@@ -189,7 +189,7 @@ export class ResponseParser {
       return this.#bad('an HTTP version that is neither 1.1 nor 1.0');
     }
     const status = readStatus(bytes, offset + 9);
-    if (status < 100) return this.#bad('a status that is not three digits from 100');
+    if (status < 100) return this.#bad('a status that is not from 100 to 599');
     let at = offset + 12;
     if (bytes[at] !== SPACE && bytes[at] !== CR) return this.#bad('a malformed status line');
     while (at < end && isValueByte(bytes[at]!)) at += 1;
@@ -279,12 +279,13 @@ export class ResponseParser {
   }
 }
 
-/** Three digits, the first from 1; else 0. */
+/** Three digits from 100 to 599; else 0. A client that meets another class can only guess where
+ *  the message ends and what it means. Source: RFC 9110 section 15. */
 function readStatus(bytes: Uint8Array, offset: number): number {
   const hundreds = bytes[offset]! - DIGIT_ZERO;
   const tens = bytes[offset + 1]! - DIGIT_ZERO;
   const ones = bytes[offset + 2]! - DIGIT_ZERO;
-  const isDigits = hundreds > 0 && hundreds <= 9 && tens >= 0 && tens <= 9 && ones >= 0;
+  const isDigits = hundreds > 0 && hundreds <= 5 && tens >= 0 && tens <= 9 && ones >= 0;
   return isDigits && ones <= 9 ? 100 * hundreds + 10 * tens + ones : 0;
 }
 
