@@ -6,9 +6,9 @@
 //   {dir}/pending/root-{version}.json               not signed by enough keys yet
 
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { GatewayError, isGatewayError } from '../core/index.ts';
-import { makeFolder, TEMPORARY_FOLDER, writeDurably } from './durable-file.ts';
+import { makeFolder, writeDurably } from './durable-file.ts';
 import {
   addSignatures,
   type DocumentType,
@@ -104,10 +104,12 @@ export async function signFile(
   signers: readonly Signer[],
   rootsDir: string,
 ): Promise<boolean> {
-  const bytes = await readFile(path);
+  const bytes = await readFile(path).catch((error) => {
+    throw new GatewayError('GW_DIST_DOCUMENT', `${path} cannot be read`, error);
+  });
   const type = documentTypeOf(bytes, path);
   const signed = addSignatures(bytes, type, signers);
-  await replaceFile(path, rootsDir, signed);
+  await replaceFile(path, signed);
   if (type !== 'root') return false;
   const isTaken = await tryAddRoot(rootsDir, signed);
   if (isTaken) await rm(path, { force: true });
@@ -142,7 +144,7 @@ async function advance(dir: string, trusted: TrustRoot, change: RootChange): Pro
   const envelope = sealEnvelope('root', root, [...unique.values()]);
   if (await tryAddRoot(dir, envelope)) return { root, pendingPath: null };
   const pendingPath = join(dir, 'pending', `root-${root.version}.json`);
-  await replaceFile(pendingPath, dir, envelope);
+  await replaceFile(pendingPath, envelope);
   return { root, pendingPath };
 }
 
@@ -157,8 +159,8 @@ async function tryAddRoot(dir: string, envelope: Uint8Array): Promise<boolean> {
   }
 }
 
-async function replaceFile(path: string, dir: string, bytes: Uint8Array): Promise<void> {
-  const temporaryDir = join(dir, TEMPORARY_FOLDER);
+async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const temporaryDir = dirname(path);
   await makeFolder(temporaryDir);
   await writeDurably({ path, temporaryDir, parts: [bytes] });
 }

@@ -53,11 +53,16 @@ export interface PublishOptions {
   readonly rollbackOf: string | null;
   readonly rule: Pick<ReleaseRule, 'state' | 'rollout' | 'schedule' | 'targeting' | 'halt'>;
   readonly root: TrustRoot;
-  readonly signers: readonly Signer[];
+  readonly signing: ReleaseSigning;
   readonly deltas: DeltaPlanOptions;
   readonly effort: Effort;
   readonly onProgress: (progress: PublishProgress) => void;
 }
+
+/** Who signs: the keys at hand, or keys elsewhere that have signed what `prepareManifest` made. */
+export type ReleaseSigning =
+  | { readonly kind: 'signers'; readonly signers: readonly Signer[] }
+  | { readonly kind: 'envelope'; readonly envelope: Uint8Array };
 
 export interface PublishProgress extends FormProgress {
   readonly phase: 'content' | 'variants' | 'deltas';
@@ -75,19 +80,15 @@ export interface PublishReport {
 /** Manifests of older releases that are looked through for bases. */
 const OLD_RELEASES_COUNT_MAX = 64;
 
-/** Publishes. Errors: those of reading the source; GW_DIST_EXISTS, GW_DIST_KEY, GW_DIST_LIMIT,
- *  GW_DIST_REFERENCE, GW_DIST_DELTA, GW_DIST_DISK, GW_DIST_LOCKED. Nothing is visible then. */
+/** Publishes. Errors: those of reading the source; GW_DIST_EXISTS, GW_DIST_KEY, GW_DIST_SIGNATURE,
+ *  GW_DIST_LIMIT, GW_DIST_REFERENCE, GW_DIST_DISK, GW_DIST_LOCKED. Nothing is visible then. */
 export async function publish(options: PublishOptions): Promise<PublishReport> {
-  const { writer, channel, version, signers, root } = options;
-  const state = await readChannelState(writer.store.dir, channel);
-  checkVersionIsNew(state, version);
-  checkSigners(signers, 'release', root);
-  const isPacked = options.isPacked ?? state?.isPacked ?? false;
-  const pack = isPacked ? await makePack(options.source) : null;
-  const manifest = draftManifest(options, { state, pack });
+  const { writer, channel, root } = options;
+  const draft = await draftRelease(options);
+  const { state, isPacked, pack } = draft;
   // Signed before anything is written: what cannot be signed costs nothing.
-  const envelope = sealEnvelope('release', manifest, signers);
-  openManifest(envelope, root);
+  const envelope = signDraft(options, draft.manifest);
+  const manifest = openManifest(envelope, root);
   const newContentCount = await putContent(options, pack);
   const olds = await oldReleases(options, state);
   const forms = await makeForms(options, { manifest, olds });
@@ -97,6 +98,44 @@ export async function publish(options: PublishOptions): Promise<PublishReport> {
   const next = addRelease(state, channel, { entry, isPacked });
   await writer.commit(next);
   return { manifest, generation: next.generation, newContentCount, forms, olds };
+}
+
+/** The manifest that `publish` would sign, for keys that are kept in several places: each adds its
+ *  signature, and the envelope then is what `publish` takes. Writes nothing. */
+export async function prepareManifest(options: PublishOptions): Promise<Uint8Array> {
+  const { manifest } = await draftRelease(options);
+  return signDraft(options, manifest);
+}
+
+interface Draft {
+  readonly state: ChannelState | null;
+  readonly isPacked: boolean;
+  readonly pack: Pack | null;
+  readonly manifest: ReleaseManifest;
+}
+
+async function draftRelease(options: PublishOptions): Promise<Draft> {
+  const { writer, channel, version } = options;
+  const state = await readChannelState(writer.store.dir, channel);
+  checkVersionIsNew(state, version);
+  const isPacked = options.isPacked ?? state?.isPacked ?? false;
+  const pack = isPacked ? await makePack(options.source) : null;
+  return { state, isPacked, pack, manifest: draftManifest(options, { state, pack }) };
+}
+
+function signDraft(options: PublishOptions, manifest: ReleaseManifest): Uint8Array {
+  const { signing, root, version } = options;
+  if (signing.kind === 'signers') {
+    checkSigners(signing.signers, 'release', root);
+    return sealEnvelope('release', manifest, signing.signers);
+  }
+  const signed = openManifest(signing.envelope, root);
+  const { createdAtMs } = signed;
+  if (JSON.stringify(signed) === JSON.stringify({ ...manifest, createdAtMs })) {
+    return signing.envelope;
+  }
+  const detail = `the signed manifest of ${signed.version} is not that of ${version} as it is now`;
+  throw new GatewayError('GW_DIST_REFERENCE', detail);
 }
 
 function draftManifest(

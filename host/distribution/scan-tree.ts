@@ -29,7 +29,8 @@ export interface TreeFile {
 export interface ScanOptions {
   readonly dir: string;
   readonly emptyFiles: 'refused' | 'allowed';
-  readonly onFile?: (file: TreeFile) => void;
+  /** Told of each file that has been read, and of how many there are. */
+  readonly onFile?: (file: TreeFile, totalCount: number) => void;
 }
 
 /** Every file below a folder, sorted by path as manifests are, without the release's own options.
@@ -55,7 +56,7 @@ export async function scanTree(options: ScanOptions): Promise<TreeFile[]> {
     }
     const file = { path, sha256: sha256Of(bytes), sizeBytes: bytes.length };
     files.push(file);
-    options.onFile?.(file);
+    options.onFile?.(file, paths.length);
   }
   return files;
 }

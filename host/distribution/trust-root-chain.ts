@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GatewayError } from '../core/index.ts';
-import { errorCode, makeFolder, TEMPORARY_FOLDER, writeDurably } from './durable-file.ts';
+import { errorCode, makeFolder, writeDurably } from './durable-file.ts';
 import type { TrustRoot } from './model.ts';
 import { readFolder } from './store.ts';
 import { advanceTrustRoot, openTrustRoot } from './trust-root.ts';
@@ -60,9 +60,9 @@ export async function newestRoot(dir: string): Promise<TrustRoot> {
 export async function addRoot(dir: string, envelope: Uint8Array): Promise<TrustRoot> {
   const last = (await readRootChain(dir)).at(-1);
   const root = last === undefined ? openTrustRoot(envelope) : advanceTrustRoot(last.root, envelope);
-  const temporaryDir = join(dir, TEMPORARY_FOLDER);
+  const temporaryDir = join(dir, ROOTS_FOLDER);
   await makeFolder(temporaryDir);
-  const path = join(dir, ROOTS_FOLDER, `${root.version}.json`);
+  const path = join(temporaryDir, `${root.version}.json`);
   await writeDurably({ path, temporaryDir, parts: [envelope] });
   return root;
 }
