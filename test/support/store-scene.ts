@@ -28,8 +28,13 @@ export interface StoreScene {
   remove(): void;
 }
 
+/** The store in a folder. */
+export function storeAt(dir: string): Store {
+  return new Store(dir, sharedCodec());
+}
+
 export function storeScene(root = mkdtempSync(join(tmpdir(), 'sluice-store-'))): StoreScene {
-  const store = new Store(join(root, 'store'), sharedCodec());
+  const store = storeAt(join(root, 'store'));
   return {
     root,
     store,
