@@ -13,7 +13,6 @@ const STREAM_SIZES_SIZE_BYTES: u32 = 6;
 /** Writes the section of `encoder.literals`; returns where it ends. */
 export function writeLiterals(encoder: Encoder, block: Block, ptr: u32): u32 {
   const size = block.literalsCount;
-  const rawEnd = ptr + headerSize(size) + size;
   if (size > 1 && isRun(encoder.literals, size)) {
     const end = writeHeader(ptr, LITERALS_RLE, size);
     store<u8>(end, load<u8>(encoder.literals));
@@ -21,7 +20,7 @@ export function writeLiterals(encoder: Encoder, block: Block, ptr: u32): u32 {
   }
   if (block.segmentLiterals != 0) {
     const end = writeCoded(encoder, block, ptr);
-    if (end != 0 && end < rawEnd) return end;
+    if (end != 0) return end;
   }
   const start = writeHeader(ptr, LITERALS_RAW, size);
   memory.copy(start, encoder.literals, size);
@@ -48,8 +47,8 @@ function writeHeader(ptr: u32, type: u32, size: u32): u32 {
   return ptr + headerSize(size);
 }
 
-/** Codes; the decoder's tree only changes if they are shorter than the literals. Returns 0 if
- *  there is no code or it is no shorter. */
+/** Codes, for which the plan has decided: a tree may pay off in later blocks only. Returns 0 if
+ *  there is no code or its size does not fit the header. */
 function writeCoded(encoder: Encoder, block: Block, ptr: u32): u32 {
   const size = block.literalsCount;
   const isHeld = encoder.heldLiterals == block.segmentLiterals;
@@ -65,7 +64,7 @@ function writeCoded(encoder: Encoder, block: Block, ptr: u32): u32 {
     end += huffmanHeaderSize(huffman);
   }
   end = writeStreams(encoder, huffman, size, end);
-  if (end - start >= size) return 0;
+  if (end - start > codedSizeMax(size)) return 0;
   const type = isHeld ? LITERALS_TREELESS : LITERALS_COMPRESSED;
   writeCodedHeader(ptr, type, size, end - start);
   if (isHeld) return end;
@@ -90,7 +89,12 @@ function writeStreams(encoder: Encoder, huffman: u32, size: u32, ptr: u32): u32 
   return end;
 }
 
-/** Both sizes in 10, 14 or 18 bits; the coded one is below the other. */
+/** The sizes' field is as wide as the literals need. */
+function codedSizeMax(size: u32): u32 {
+  return size <= SINGLE_STREAM_SIZE_BYTES_MAX ? 1023 : size < 16384 ? 16383 : 262143;
+}
+
+/** Both sizes in 10, 14 or 18 bits. */
 function writeCodedHeader(ptr: u32, type: u32, size: u32, coded: u32): void {
   if (size <= SINGLE_STREAM_SIZE_BYTES_MAX) {
     const header = type | (size << 4) | (coded << 14);

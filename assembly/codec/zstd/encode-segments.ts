@@ -63,7 +63,7 @@ export function holdSegment(encoder: Encoder, code: u32, segment: u32): void {
 }
 
 /** The counts of a sum of blocks; one at a time. */
-function sumArea(encoder: Encoder): u32 {
+export function sumArea(encoder: Encoder): u32 {
   return encoder.counts + BATCH_BLOCKS * COUNTS_SIZE_BYTES;
 }
 
@@ -126,6 +126,8 @@ export function tableBest(encoder: Encoder, code: u32, counts: u32, blocks: u32)
     store<u32>(encoder.plan, 0);
     return 8 << 16;
   }
+  let total: u32 = 0;
+  for (let each: u32 = 0; each < 64; ++each) total += load<u32>(counts + (each << 2));
   const predefined = encoder.predefined + code * TABLE_SIZE_BYTES;
   let best = tableCost(encoder, predefined, counts);
   best = min(best, COST_NEVER) + ((<u64>blocks * tableLog(predefined)) << 16);
@@ -137,6 +139,7 @@ export function tableBest(encoder: Encoder, code: u32, counts: u32, blocks: u32)
         ? LITERAL_LENGTH_LOG_MAX
         : MATCH_LENGTH_LOG_MAX;
   for (let log = TABLE_LOG_MIN; log <= logMax; ++log) {
+    if (log > TABLE_LOG_MIN && total >> (log - 2) == 0) break;
     if (!normalise(encoder, encoder.trial, counts, log)) continue;
     const ptr = encoder.scratch + WRITTEN_OFFSET;
     const bits = (writeTable(encoder, encoder.trial, ptr) - ptr) * 8 + blocks * log;
