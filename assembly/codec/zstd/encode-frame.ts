@@ -46,7 +46,7 @@ export function zstdEncodeWorkSize(dictionarySize: u32, sourceSize: u32, effort:
   if (sourceSize > <u32>ZSTD_CONTENT_SIZE_BYTES_MAX) return STATUS_BAD_ARGUMENT;
   if (dictionarySize > <u32>ZSTD_DICTIONARY_SIZE_BYTES_MAX) return STATUS_BAD_ARGUMENT;
   if (effort < 1 || effort > EFFORT_MAX) return STATUS_BAD_ARGUMENT;
-  return sharedWorkSize(sourceSize) + parserWorkSize(dictionarySize + sourceSize, effort);
+  return sharedWorkSize(sourceSize) + parserWorkSize(dictionarySize, sourceSize, effort);
 }
 
 /** Encodes the source, which stands right after the dictionary, as one frame.
