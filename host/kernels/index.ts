@@ -32,3 +32,5 @@ export type { ZstdDecodeJob, ZstdDecodeKernels } from './zstd-decode-job.ts';
 export { runZstdDecodeJob } from './zstd-decode-job.ts';
 export type { ZstdDecodeOptions } from './zstd-decoder.ts';
 export { ZSTD_FRAME_SIZE_BYTES_MAX, ZstdDecoder } from './zstd-decoder.ts';
+export type { ZstdEncodeOptions } from './zstd-encoder.ts';
+export { ZstdEncoder } from './zstd-encoder.ts';
