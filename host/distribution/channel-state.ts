@@ -48,7 +48,7 @@ const ENTRY_KEYS = [
   'isBuiltIn',
 ];
 
-/** How often each content was asked for as a delta's base, by its SHA-256; decayed by who writes. */
+/** How often each content was named as a delta's base, by its SHA-256; decayed by who writes. */
 export type BaseCounts = Readonly<Record<string, number>>;
 
 /** The channels that have something, sorted. */

@@ -136,7 +136,7 @@ export function shown(value: unknown): string {
   return text.length <= SHOWN_LENGTH_MAX ? text : `${text.slice(0, SHOWN_LENGTH_MAX)}…`;
 }
 
-/** Parses JSON text in UTF-8 strictly: bytes that are no UTF-8 are refused, and so is what is nested
+/** Parses JSON text in UTF-8 strictly: bytes that are no UTF-8 are refused; so is what is nested
  *  so deep that writing it into a message would overflow the stack. */
 export function parseJson(bytes: Uint8Array, what: string, code: ErrorCode): unknown {
   let value: unknown;

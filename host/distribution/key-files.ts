@@ -55,7 +55,8 @@ export async function createKeyFile(dir: string, role: Role): Promise<NewKey> {
   return { signer: { keyId, privateKey }, publicBase64, path };
 }
 
-/** Reads a key file. Errors: GW_DIST_KEY when it is missing, no ed25519 key, or others may read it. */
+/** Reads a key file. Errors: GW_DIST_KEY when it is missing, no ed25519 key, or others may read
+ *  it. */
 export async function readKeyFile(path: string): Promise<Signer> {
   const pem = await readPrivate(path);
   let privateKey: KeyObject;

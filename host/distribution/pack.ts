@@ -46,7 +46,8 @@ export function writePack(files: readonly PackFile[]): Uint8Array {
   return pack;
 }
 
-/** Takes a pack apart; the bytes are views. Errors: GW_DIST_DOCUMENT, GW_DIST_PATH, GW_DIST_LIMIT. */
+/** Takes a pack apart; the bytes are views.
+ *  Errors: GW_DIST_DOCUMENT, GW_DIST_PATH, GW_DIST_LIMIT. */
 export function readPack(pack: Uint8Array): PackFile[] {
   const bytes = Buffer.from(pack.buffer, pack.byteOffset, pack.byteLength);
   const files: PackFile[] = [];

@@ -57,7 +57,7 @@ export function checkVersionIsNew(state: ChannelState | null, version: string): 
 }
 
 /** The state without a release: nobody gets it any more, and its content may be collected. The
- *  newest stays, for it is what tells a later one apart. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE. */
+ *  newest stays, for the next one counts from it. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE. */
 export function retireRelease(state: ChannelState | null, version: string): ChannelState {
   const entry = entryOf(state, version);
   if (entry === state!.releases[0]) {

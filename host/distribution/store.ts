@@ -23,7 +23,7 @@ export interface ArtefactReader {
   readonly ref: ArtefactRef;
   /** Of the payload. */
   readonly sizeBytes: number;
-  /** Checked bytes; the range must lie inside. Errors: GW_DIST_CORRUPT, and the artefact is gone. */
+  /** Checked bytes; the range must lie inside. Errors: GW_DIST_CORRUPT, and then it is gone. */
   read(offset: number, sizeBytes: number): Promise<Uint8Array>;
   /** All bytes; those of an object have its hash. Errors: GW_DIST_CORRUPT. */
   readWhole(): Promise<Uint8Array>;

@@ -95,7 +95,8 @@ function growTo(memory: WebAssembly.Memory, sizeBytes: number): void {
   const missing = pages - memory.buffer.byteLength / PAGE_SIZE_BYTES;
   if (missing <= 0) return;
   if (pages > CODEC_MEMORY_PAGES_MAX) {
-    const detail = `an encoding of ${sizeBytes} bytes, the limit is ${CODEC_MEMORY_PAGES_MAX} pages`;
+    const sizeBytesMax = CODEC_MEMORY_PAGES_MAX * PAGE_SIZE_BYTES;
+    const detail = `an encoding takes ${sizeBytes} bytes, the limit is ${sizeBytesMax}`;
     throw new GatewayError('GW_ZSTD_TOO_LARGE', detail);
   }
   try {

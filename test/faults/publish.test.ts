@@ -98,7 +98,7 @@ describe('a publisher that is killed', { timeout: 280_000 }, () => {
     assert.equal(await checkVisible(counted, 'without a kill'), 'new');
     const stepCount = Number(readFileSync(stepsFile, 'utf8'));
     assert.ok(stepCount > 50, `${stepCount} steps`);
-    // All of the last ones, where the release becomes visible; of the others as many as time allows.
+    // All of the last, where the release becomes visible; of the others as many as time allows.
     const steps = new Set(Array.from({ length: 20 }, (_, index) => stepCount - index));
     while (steps.size < Math.min(KILLS_MAX, stepCount))
       steps.add(1 + (random.uint32() % stepCount));

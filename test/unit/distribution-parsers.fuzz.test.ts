@@ -1,4 +1,4 @@
-// What anybody could send or a disk could hold, read by every parser of distribution: it is taken or
+// What anybody may send or a disk may hold, read by every parser of distribution: it is taken or
 // refused with a code of ours, and nothing else ever comes out.
 
 import assert from 'node:assert/strict';
@@ -208,8 +208,8 @@ describe('noise', () => {
     });
   });
 
-  // A complaint showed the value it was about, and JSON.stringify overflowed the stack on one that was
-  // nested deep: an error without a code, from anybody who could send 64 KiB.
+  // A complaint shows the value it is about, and JSON.stringify overflowed the stack on one that
+  // was nested deep: an error without a code, from anybody who could send 64 KiB.
   it('nested deep is refused and overflows nothing', () => {
     const deep = Buffer.from('['.repeat(200_000) + ']'.repeat(200_000));
     for (const read of [checkedContent, (bytes: Uint8Array) => openTrustRoot(bytes)]) {
