@@ -70,7 +70,6 @@ export async function run(argv: readonly string[]): Promise<number> {
     return own.run(words);
   }
   const program = cac('sluice');
-  for (const [name, command] of Object.entries(OWN_COMMANDS)) describeOwn(program, name, command);
   let outcome: Promise<number> | null = null;
   program
     .command('serve', 'run the gateway')
@@ -95,6 +94,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     console.log(VERSION);
     outcome = Promise.resolve(0);
   });
+  for (const [name, command] of Object.entries(OWN_COMMANDS)) describeOwn(program, name, command);
   program.help();
   program.version(VERSION);
   try {

@@ -71,6 +71,8 @@ export class Flags {
       const why = error instanceof Error ? error.message : String(error);
       throw new GatewayError('GW_FLAG_BAD_VALUE', why.split('. To specify')[0]!);
     }
+    // Checked before anything is done, whatever the command does with it.
+    this.store();
     const extra = this.positionals[positionalsMax];
     if (extra !== undefined) throw new GatewayError('GW_FLAG_BAD_VALUE', `"${extra}" is too much`);
   }

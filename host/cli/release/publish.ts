@@ -79,6 +79,13 @@ export type ReleaseDraft = Pick<
   'channel' | 'version' | 'source' | 'isPacked' | 'rollbackOf'
 >;
 
+/** What the flags of `SIGNING_FLAGS` and `RULE_FLAGS` say, read before anything else is done. */
+export interface ReleaseWishes extends Pick<PublishOptions, 'rule' | 'deltas' | 'isBuiltIn'> {
+  readonly keyPaths: readonly string[];
+  readonly preparePath: string | null;
+  readonly signedManifest: Uint8Array | null;
+}
+
 export function publishCommand(argv: readonly string[], output: Output = process): Promise<number> {
   return withReasons(output, async () => {
     const flags = new Flags(argv, PUBLISH_FLAGS, { positionalsMax: 1 });
@@ -87,6 +94,7 @@ export function publishCommand(argv: readonly string[], output: Output = process
     const channel = flags.channel();
     const version = checkVersion('version', flags.required('version'));
     const isPacked = packedOf(flags);
+    const wishes = releaseWishes(flags);
     const emptyFiles = flags.isSet('allow-empty') ? 'allowed' : 'refused';
     const bar = new ProgressBar(output.stderr, () => systemClock.nowMs());
     let doneCount = 0;
@@ -101,43 +109,39 @@ export function publishCommand(argv: readonly string[], output: Output = process
     });
     bar.clear();
     const draft: ReleaseDraft = { channel, version, source, isPacked, rollbackOf: null };
-    return withWriter(flags, (writer) => release(draft, { flags, output, writer }));
+    return withWriter(flags, (writer) => release(draft, { wishes, output, writer }));
   });
 }
 
-/** Signs and publishes a draft with the flags of `SIGNING_FLAGS` and `RULE_FLAGS`. */
+/** Signs and publishes a draft, or writes its manifest for others to sign. */
 export async function release(
   draft: ReleaseDraft,
-  context: { readonly flags: Flags; readonly output: Output; readonly writer: StoreWriter },
+  context: {
+    readonly wishes: ReleaseWishes;
+    readonly output: Output;
+    readonly writer: StoreWriter;
+  },
 ): Promise<number> {
-  const { flags, output, writer } = context;
-  const { root, signers } = await signersOf(flags, writer.store.dir);
+  const { wishes, output, writer } = context;
+  const { keyPaths, preparePath, signedManifest: envelope, rule, deltas, isBuiltIn } = wishes;
+  const { root, signers } = await signersOf(keyPaths, writer.store.dir);
   const bar = new ProgressBar(output.stderr, () => systemClock.nowMs());
-  const signed = flags.text('manifest');
-  const threadsMax = Math.min(THREADS_MAX, availableParallelism());
-  const pool = new ComputePool(threadsMax);
+  const pool = new ComputePool(Math.min(THREADS_MAX, availableParallelism()));
   const options: PublishOptions = {
     ...draft,
     writer,
     jobs: pool,
     clock: systemClock,
-    isBuiltIn: flags.isSet('built-in'),
-    rule: ruleOf(flags),
+    isBuiltIn,
+    rule,
     root,
-    signing:
-      signed === null
-        ? { kind: 'signers', signers }
-        : { kind: 'envelope', envelope: readFlagFile('manifest', signed) },
-    deltas: {
-      askedCountMax: flags.count('base-count', BASE_COUNT_DEFAULT, BASE_COUNT_MAX),
-      latestCountMax: flags.count('latest-count', LATEST_COUNT_DEFAULT, BASE_COUNT_MAX),
-    },
+    signing: envelope === null ? { kind: 'signers', signers } : { kind: 'envelope', envelope },
+    deltas,
     effort: 3,
     onProgress: ({ phase, ...counts }) => bar.show({ label: phase, ...counts }),
   };
   try {
-    const prepare = flags.text('prepare');
-    if (prepare !== null) return await prepareTo(prepare, options, output);
+    if (preparePath !== null) return await prepareTo(preparePath, options, output);
     const report = await publish(options);
     bar.clear();
     sayReport(report, output);
@@ -146,6 +150,23 @@ export async function release(
     bar.clear();
     await pool.close();
   }
+}
+
+/** Errors: GW_FLAG_BAD_VALUE, GW_DIST_RULE. */
+export function releaseWishes(flags: Flags): ReleaseWishes {
+  const signed = flags.text('manifest');
+  const keys = flags.texts('key');
+  return {
+    rule: ruleOf(flags),
+    deltas: {
+      askedCountMax: flags.count('base-count', BASE_COUNT_DEFAULT, BASE_COUNT_MAX),
+      latestCountMax: flags.count('latest-count', LATEST_COUNT_DEFAULT, BASE_COUNT_MAX),
+    },
+    isBuiltIn: flags.isSet('built-in'),
+    keyPaths: keys.length === 0 ? [KEYS_DEFAULT] : keys,
+    preparePath: flags.text('prepare'),
+    signedManifest: signed === null ? null : readFlagFile('manifest', signed),
+  };
 }
 
 function packedOf(flags: Flags): boolean | null {
@@ -182,11 +203,9 @@ async function prepareTo(path: string, options: PublishOptions, output: Output):
 /** The keys that the flags name. Trust roots that lie beside them and that the store does not have
  *  yet are taken over. */
 async function signersOf(
-  flags: Flags,
+  paths: readonly string[],
   storeDir: string,
 ): Promise<{ readonly root: TrustRoot; readonly signers: readonly Signer[] }> {
-  const given = flags.texts('key');
-  const paths = given.length === 0 ? [KEYS_DEFAULT] : given;
   let root: TrustRoot | null = null;
   const signers = new Map<string, Signer>();
   for (const path of paths) {

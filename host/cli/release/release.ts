@@ -31,7 +31,7 @@ import {
   STORE_FLAGS,
 } from './flags.ts';
 import { ProgressBar } from './progress.ts';
-import { release, SIGNING_FLAGS } from './publish.ts';
+import { release, releaseWishes, SIGNING_FLAGS } from './publish.ts';
 import { type Output, openStore, withReasons, withWriter } from './session.ts';
 import { grouped } from './table.ts';
 
@@ -170,25 +170,33 @@ function givenOrCleared<T>(flags: Flags, given: T | null, what: string): T | nul
 async function rollback(context: Context): Promise<number> {
   const { flags, output } = context;
   const channel = flags.channel();
+  const version = versionOf(context);
+  const named = flags.text('name');
+  if (named !== null) checkVersion('name', named);
+  const wishes = releaseWishes(flags);
   return withWriter(flags, async (writer) => {
     const { store } = writer;
     const state = await readChannelState(store.dir, channel);
-    const old = entryOf(state, versionOf(context));
+    const old = entryOf(state, version);
     const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
-    const sequence = state!.releases[0]!.sequence + 1;
-    const named = flags.text('name') ?? `${old.version}-again.${sequence}`;
-    const source = storedSource(store, manifest);
-    const version = checkVersion('name', named);
-    const draft = { channel, version, source, isPacked: null, rollbackOf: old.version };
-    return release(draft, { flags, output, writer });
+    const again = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
+    const draft = {
+      channel,
+      version: named ?? checkVersion('name', again),
+      source: storedSource(store, manifest),
+      isPacked: null,
+      rollbackOf: old.version,
+    };
+    return release(draft, { wishes, output, writer });
   });
 }
 
 async function retire(context: Context): Promise<number> {
   const { flags, output } = context;
+  const channel = flags.channel();
   const version = versionOf(context);
   return withWriter(flags, async (writer) => {
-    await writer.update(flags.channel(), (state) => retireRelease(state, version));
+    await writer.update(channel, (state) => retireRelease(state, version));
     output.stdout.write(`retired ${version}; sluice release gc frees its content\n`);
     return 0;
   });
