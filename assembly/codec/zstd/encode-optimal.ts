@@ -20,7 +20,7 @@ import {
   runPrice,
 } from './encode-prices';
 import { REPEATS_SIZE_BYTES, Repeats, takeOffset } from './encode-repeats';
-import { Matcher, matchLength } from './encode-tables';
+import { Matcher, matchLength, POSITIONS_MANY } from './encode-tables';
 
 import { Block, Encoder, SEQUENCE_SIZE_BYTES, Sequence } from './encode-work';
 import { BLOCK_SIZE_BYTES_MAX, MATCH_LENGTH_MIN } from './format';
@@ -57,9 +57,9 @@ const OPTIMAL_SIZE_BYTES: u32 = 32;
 const NOTE_SIZE_LOG: u32 = 5;
 const PRICE_NEVER: u32 = 0x3fffffff;
 /** A match this long is taken without looking at what begins inside it. */
-export const LENGTH_ENOUGH: u32 = 192;
-/** Inside a match this long only some positions are looked up; the others have what is left of
- *  its matches. */
+export const LENGTH_ENOUGH: u32 = 384;
+/** Where positions are many, only some inside a match this long are looked up; the others have what
+ *  is left of its matches. */
 const LENGTH_SPARSE: u32 = 64;
 const SPARSE_STEP: u32 = 8;
 /** What is kept of older blocks' counts, in eighths. */
@@ -116,6 +116,7 @@ export function parseOptimally(
 function collectMatches(encoder: Encoder, block: Block, matcher: Matcher, optimal: Optimal): void {
   const places = optimal.places;
   const end = block.start + block.size;
+  const sparse = encoder.end > POSITIONS_MANY ? LENGTH_SPARSE : LENGTH_ENOUGH;
   let to = optimal.matches;
   let place: u32 = 0;
   while (place < block.size) {
@@ -124,7 +125,7 @@ function collectMatches(encoder: Encoder, block: Block, matcher: Matcher, optima
     to = findMatches(encoder, matcher, block.start + place, end, from);
     ++place;
     const longest = to > from ? load<u32>(to - MATCH_SIZE_BYTES) : 0;
-    if (longest < LENGTH_SPARSE) continue;
+    if (longest < sparse) continue;
     const last = to;
     const steps = longest < LENGTH_ENOUGH ? SPARSE_STEP : longest;
     for (let step: u32 = 1; step < steps; ++step) {

@@ -38,6 +38,8 @@ export const MATCHER_SIZE_BYTES: u32 = 64;
 const LOG_MIN: u32 = 10;
 export const LONG_LOG_MAX: u32 = 26;
 export const SHORT_LOG_MAX: u32 = 24;
+/** From here on tables are far larger than the caches, and every look-up counts. */
+export const POSITIONS_MANY: u32 = 4194304;
 /** Bytes that a hash may look at. */
 export const HASH_SIZE_BYTES: u32 = 8;
 /** Content inside a longer match is in the tables already, where the match points. */

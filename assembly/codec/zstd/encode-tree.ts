@@ -8,7 +8,7 @@
 // the long table still knows them.
 
 import { putMatch } from './encode-find';
-import { hashShort, insertLimit, Matcher, matchLength } from './encode-tables';
+import { hashShort, insertLimit, Matcher, matchLength, POSITIONS_MANY } from './encode-tables';
 import { Encoder } from './encode-work';
 
 export const SLOTS_LOG_MAX: u32 = 26;
@@ -18,7 +18,6 @@ const DEPTH_INDEX: u32 = 64;
 const DEPTH_FIND: u32 = 128;
 const DEPTH_INDEX_MANY: u32 = 24;
 const DEPTH_FIND_MANY: u32 = 64;
-const POSITIONS_MANY: u32 = 4194304;
 /** Positions that agree so far are one to the tree. */
 const AGREED: u32 = 128;
 /** Positions on to the next one that is sorted in, inside what agrees. */
