@@ -9,6 +9,7 @@
 //   Note:  price u32 | length u32 (0: a literal) | distance u32 | run u32 | from u32 | repeats u32 x 3
 
 import { analyseBlock } from './encode-analyse';
+import { findMatches, MATCH_SIZE_BYTES, MATCHES_MAX, putMatch } from './encode-find';
 import {
   beginPrices,
   learnPrices,
@@ -19,8 +20,8 @@ import {
   runPrice,
 } from './encode-prices';
 import { REPEATS_SIZE_BYTES, Repeats, takeOffset } from './encode-repeats';
-import { matchLength } from './encode-tables';
-import { findMatches, MATCHES_MAX, Tree } from './encode-tree';
+import { Matcher, matchLength, POSITIONS_MANY } from './encode-tables';
+
 import { Block, Encoder, SEQUENCE_SIZE_BYTES, Sequence } from './encode-work';
 import { BLOCK_SIZE_BYTES_MAX, MATCH_LENGTH_MIN } from './format';
 
@@ -56,14 +57,23 @@ const OPTIMAL_SIZE_BYTES: u32 = 32;
 const NOTE_SIZE_LOG: u32 = 5;
 const PRICE_NEVER: u32 = 0x3fffffff;
 /** A match this long is taken without looking at what begins inside it. */
-const LENGTH_ENOUGH: u32 = 256;
+export const LENGTH_ENOUGH: u32 = 384;
+/** Where positions are many, only some inside a match this long are looked up; the others have what
+ *  is left of its matches. */
+const LENGTH_SPARSE: u32 = 64;
+const SPARSE_STEP: u32 = 8;
 /** What is kept of older blocks' counts, in eighths. */
 const KEEP: u32 = 4;
 
 export function optimalWorkSize(sourceSize: u32): u32 {
   const places = min<u32>(sourceSize, BLOCK_SIZE_BYTES_MAX) + 2;
   const fixed = OPTIMAL_SIZE_BYTES + ((2 * PRICES_SIZE_BYTES + 63) & ~63);
-  return fixed + (places << (NOTE_SIZE_LOG + 1)) + ((places + 1) << 2) + places * MATCHES_MAX * 8;
+  return (
+    fixed +
+    (places << (NOTE_SIZE_LOG + 1)) +
+    ((places + 1) << 2) +
+    places * MATCHES_MAX * MATCH_SIZE_BYTES
+  );
 }
 
 /** Lays the area out after the tree's head. */
@@ -80,8 +90,13 @@ export function beginOptimal(encoder: Encoder, area: u32): void {
 }
 
 /** Parses a block into sequences. */
-export function parseOptimally(encoder: Encoder, block: Block, tree: Tree, optimal: Optimal): void {
-  collectMatches(encoder, block, tree, optimal);
+export function parseOptimally(
+  encoder: Encoder,
+  block: Block,
+  matcher: Matcher,
+  optimal: Optimal,
+): void {
+  collectMatches(encoder, block, matcher, optimal);
   memory.copy(optimal.prices, optimal.known, PRICES_SIZE_BYTES);
   for (let pass = optimal.passes; ; ) {
     goForward(encoder, block, optimal);
@@ -96,23 +111,41 @@ export function parseOptimally(encoder: Encoder, block: Block, tree: Tree, optim
   optimal.passes = 2;
 }
 
-/** In bounds: MATCHES_MAX pairs a place, and one place more than the block has. */
-function collectMatches(encoder: Encoder, block: Block, tree: Tree, optimal: Optimal): void {
-  let target = optimal.matches;
+/** Notes the matches of every place. In bounds: MATCHES_MAX a place, and one place more than the
+ *  block has. */
+function collectMatches(encoder: Encoder, block: Block, matcher: Matcher, optimal: Optimal): void {
+  const places = optimal.places;
   const end = block.start + block.size;
+  const sparse = encoder.end > POSITIONS_MANY ? LENGTH_SPARSE : LENGTH_ENOUGH;
+  let to = optimal.matches;
   let place: u32 = 0;
   while (place < block.size) {
-    store<u32>(optimal.places + (place << 2), target);
-    const after = findMatches(encoder, tree, block.start + place, end, target);
-    const longest = after > target ? load<u32>(after - 8) : 0;
-    target = after;
+    store<u32>(places + (place << 2), to);
+    const from = to;
+    to = findMatches(encoder, matcher, block.start + place, end, from);
     ++place;
-    if (longest < LENGTH_ENOUGH) continue;
-    for (let left = longest - 1; left > 0; --left)
-      store<u32>(optimal.places + (place++ << 2), target);
-    tree.next = max(tree.next, block.start + place);
+    const longest = to > from ? load<u32>(to - MATCH_SIZE_BYTES) : 0;
+    if (longest < sparse) continue;
+    const last = to;
+    const steps = longest < LENGTH_ENOUGH ? SPARSE_STEP : longest;
+    for (let step: u32 = 1; step < steps; ++step) {
+      store<u32>(places + (place++ << 2), to);
+      if (longest < LENGTH_ENOUGH) to = inheritMatches(from, last, step, to);
+    }
+    matcher.nextInTree = max(matcher.nextInTree, block.start + place);
   }
-  store<u32>(optimal.places + (place << 2), target);
+  store<u32>(places + (place << 2), to);
+}
+
+/** The matches of a place `step` before, shorter by as much. */
+function inheritMatches(from: u32, last: u32, step: u32, target: u32): u32 {
+  let to = target;
+  for (let each = from; each < last; each += MATCH_SIZE_BYTES) {
+    const length = load<u32>(each);
+    if (length >= MATCH_LENGTH_MIN + step)
+      to = putMatch(target, to, length - step, load<u32>(each, 4));
+  }
+  return to;
 }
 
 function noteAt(optimal: Optimal, place: u32, by: u32): Note {
@@ -269,7 +302,7 @@ function goMatches(encoder: Encoder, optimal: Optimal, place: u32): u32 {
   const by = u32(noteAt(optimal, place, 1).price < noteAt(optimal, place, 0).price);
   const price = noteAt(optimal, place, by).price + runPrice(encoder, prices, 0);
   let least = MATCH_LENGTH_MIN;
-  for (let ptr = first; ptr < last; ptr += 8) {
+  for (let ptr = first; ptr < last; ptr += MATCH_SIZE_BYTES) {
     const length = load<u32>(ptr);
     const distance = load<u32>(ptr, 4);
     const total = price + offsetPrice(prices, distance + 3);

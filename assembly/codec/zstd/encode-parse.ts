@@ -1,40 +1,56 @@
-// Which parser an effort has, and the memory it takes.
+// Which parser and which tables an effort has, and the memory they take.
+//
+//   | Matcher | long | short | chain, or pairs of the tree | near | Optimal ... |
+//                            '-- from effort 2             '-- effort 3
 
+import { NEAR_LOG } from './encode-find';
 import { parseLazily } from './encode-lazy';
-import { beginOptimal, Optimal, optimalWorkSize, parseOptimally } from './encode-optimal';
 import {
+  beginOptimal,
+  LENGTH_ENOUGH,
+  Optimal,
+  optimalWorkSize,
+  parseOptimally,
+} from './encode-optimal';
+import {
+  HASH_SIZE_BYTES,
+  hashLong,
+  insertLongUpTo,
   insertUpTo,
   LONG_LOG_MAX,
   MATCHER_SIZE_BYTES,
   Matcher,
+  matchLength,
   SHORT_LOG_MAX,
   tableLogFor,
 } from './encode-tables';
-import { growTree, NEAR_LOG, SLOTS_LOG_MAX, TREE_SIZE_BYTES, Tree } from './encode-tree';
+import { growTree, SLOTS_LOG_MAX } from './encode-tree';
 import { Block, Encoder } from './encode-work';
 
-/** 1: two tables, waits one byte. 2: chains, waits two. 3: a tree, weighs all. */
+/** 1: two tables, waits one byte. 2: chains, waits two. 3: a tree or deep chains, weighs all. */
 export const EFFORT_MAX: u32 = 3;
-const EFFORT_CHAINS: u32 = 2;
+const EFFORT_FAST: u32 = 1;
 const EFFORT_OPTIMAL: u32 = 3;
-const CHAIN_DEPTH: u32 = 24;
+const DEPTH_LAZY: u32 = 24;
+/** Chains of effort 3 are as deep as the time that a tree would take allows. */
+const DEPTH_OPTIMAL_MIN: u32 = 256;
+const DEPTH_OPTIMAL_MAX: u32 = 1024;
+const DEPTH_TIMES_CHANGED: u32 = 64;
+const NEAR_SIZE_BYTES: u32 = 4 << NEAR_LOG;
 
 export function parserWorkSize(dictionarySize: u32, sourceSize: u32, effort: u32): u32 {
   const positions = dictionarySize + sourceSize;
-  const shortSize: u32 = 4 << tableLogFor(positions, SHORT_LOG_MAX);
-  if (effort == EFFORT_OPTIMAL) {
-    const nearSize: u32 = 4 << NEAR_LOG;
-    return (
-      TREE_SIZE_BYTES +
-      shortSize +
-      nearSize +
-      (slotsOf(positions) << 3) +
-      optimalWorkSize(sourceSize)
-    );
-  }
   const longSize: u32 = 4 << tableLogFor(positions, LONG_LOG_MAX);
-  const chainSize = effort == EFFORT_CHAINS ? (positions + 1) << 2 : 0;
-  return MATCHER_SIZE_BYTES + longSize + shortSize + chainSize;
+  const shortSize: u32 = 4 << tableLogFor(positions, SHORT_LOG_MAX);
+  const tables = MATCHER_SIZE_BYTES + longSize + shortSize;
+  if (effort == EFFORT_FAST) return tables;
+  if (effort != EFFORT_OPTIMAL) return tables + ((positions + 1) << 2);
+  return tables + linksSize(positions) + NEAR_SIZE_BYTES + optimalWorkSize(sourceSize);
+}
+
+/** A chain or a tree, whichever is larger. */
+function linksSize(positions: u32): u32 {
+  return max((positions + 1) << 2, slotsOf(positions) << 3);
 }
 
 /** One for every position, or a power of two. */
@@ -44,11 +60,6 @@ function slotsOf(positions: u32): u32 {
 
 /** Empties the tables and puts the dictionary in. */
 export function beginParser(encoder: Encoder): void {
-  if (encoder.effort == EFFORT_OPTIMAL) beginTree(encoder);
-  else beginMatcher(encoder);
-}
-
-function beginMatcher(encoder: Encoder): void {
   const matcher = changetype<Matcher>(encoder.parser);
   const positions = encoder.end - 1;
   const longLog = tableLogFor(positions, LONG_LOG_MAX);
@@ -57,37 +68,62 @@ function beginMatcher(encoder: Encoder): void {
   matcher.longShift = 64 - longLog;
   matcher.shortTable = matcher.longTable + (4 << longLog);
   matcher.shortShift = 64 - shortLog;
-  matcher.chain = encoder.effort == EFFORT_CHAINS ? matcher.shortTable + (4 << shortLog) : 0;
-  matcher.depth = CHAIN_DEPTH;
   matcher.next = 1;
+  matcher.pairs = 0;
   memory.fill(matcher.longTable, 0, (4 << longLog) + (4 << shortLog));
-  insertUpTo(encoder, matcher, encoder.start);
+  const links = matcher.shortTable + (4 << shortLog);
+  matcher.chain = encoder.effort == EFFORT_FAST ? 0 : links;
+  matcher.depth = encoder.effort == EFFORT_FAST ? 0 : DEPTH_LAZY;
+  if (encoder.effort == EFFORT_OPTIMAL) beginBest(encoder, matcher, links);
+  else insertUpTo(encoder, matcher, encoder.start);
 }
 
-function beginTree(encoder: Encoder): void {
-  const tree = changetype<Tree>(encoder.parser);
+/** Chains where the dictionary covers most of the content: the fewer positions are left to look
+ *  for, the deeper. Else a tree, which takes longer to build and finds more. */
+function beginBest(encoder: Encoder, matcher: Matcher, links: u32): void {
   const positions = encoder.end - 1;
-  const headsLog = tableLogFor(positions, SHORT_LOG_MAX);
+  matcher.near = links + linksSize(positions);
+  matcher.optimal = matcher.near + NEAR_SIZE_BYTES;
+  memory.fill(matcher.near, 0, NEAR_SIZE_BYTES);
+  beginOptimal(encoder, matcher.optimal);
+  insertLongUpTo(encoder, matcher, encoder.start);
+  const changed = countChanged(encoder, matcher);
+  const depth = (<u64>encoder.start * DEPTH_TIMES_CHANGED) / max(changed, 1);
+  matcher.depth = <u32>min<u64>(depth, DEPTH_OPTIMAL_MAX);
+  if (depth >= <u64>DEPTH_OPTIMAL_MIN) {
+    matcher.next = 1;
+    insertUpTo(encoder, matcher, encoder.start);
+    return;
+  }
   const slots = slotsOf(positions);
-  const headsSize: u32 = (4 << headsLog) + (4 << NEAR_LOG);
-  tree.heads = encoder.parser + TREE_SIZE_BYTES;
-  tree.headsShift = 32 - headsLog;
-  tree.near = tree.heads + (4 << headsLog);
-  tree.pairs = tree.heads + headsSize;
-  tree.slotsMask = slots == 1 << SLOTS_LOG_MAX ? slots - 1 : 0xffffffff;
-  tree.optimal = tree.pairs + (slots << 3);
-  tree.next = 1;
-  memory.fill(tree.heads, 0, headsSize);
-  beginOptimal(encoder, tree.optimal);
-  growTree(encoder, tree, encoder.start);
+  matcher.chain = 0;
+  matcher.depth = 1;
+  matcher.pairs = links;
+  matcher.slotsMask = slots == 1 << SLOTS_LOG_MAX ? slots - 1 : 0xffffffff;
+  matcher.nextInTree = 1;
+  growTree(encoder, matcher, encoder.start);
+}
+
+/** Positions of the content outside long matches with the dictionary. */
+function countChanged(encoder: Encoder, matcher: Matcher): u32 {
+  const base = encoder.base;
+  let changed = min<u32>(encoder.end - encoder.start, HASH_SIZE_BYTES);
+  let position = encoder.start;
+  while (position + HASH_SIZE_BYTES <= encoder.end) {
+    const here = base + position;
+    const candidate = load<u32>(matcher.longTable + (hashLong(here, matcher.longShift) << 2));
+    const length: u32 =
+      candidate == 0 ? 0 : matchLength(base + candidate, here, base + encoder.end);
+    const isLong = length >= LENGTH_ENOUGH;
+    changed += u32(!isLong);
+    position += isLong ? length : 1;
+  }
+  return changed;
 }
 
 /** Parses a block into its sequences. */
 export function parseBlock(encoder: Encoder, block: Block): void {
-  if (encoder.effort != EFFORT_OPTIMAL) {
-    parseLazily(encoder, block);
-    return;
-  }
-  const tree = changetype<Tree>(encoder.parser);
-  parseOptimally(encoder, block, tree, changetype<Optimal>(tree.optimal));
+  const matcher = changetype<Matcher>(encoder.parser);
+  if (encoder.effort != EFFORT_OPTIMAL) parseLazily(encoder, block);
+  else parseOptimally(encoder, block, matcher, changetype<Optimal>(matcher.optimal));
 }
