@@ -1,10 +1,14 @@
 // One command with sub-commands. Parsing only: what a command does stands in its own file.
 
-import { cac } from 'cac';
+import { type CAC, cac } from 'cac';
 import { ERRORS } from '../core/index.ts';
 import { benchCommand } from './bench/command.ts';
 import { type BenchFlags, parseBenchOptions } from './bench/options.ts';
 import { checkCommand } from './check.ts';
+import type { FlagSpec } from './release/flags.ts';
+import { KEYS_ACTIONS, KEYS_FLAGS, keysCommand } from './release/keys.ts';
+import { PUBLISH_FLAGS, publishCommand } from './release/publish.ts';
+import { RELEASE_ACTIONS, RELEASE_FLAGS, releaseCommand } from './release/release.ts';
 import { DRAIN_TIMEOUT_FLAG, type ServeFlags, serveCommand } from './serve.ts';
 import { VERSION } from './version.ts';
 
@@ -24,8 +28,47 @@ const BENCH_OPTIONS: readonly (readonly [string, string])[] = [
   ['--allow-remote', 'allow an address other than loopback'],
 ];
 
+/** Commands that read their flags themselves: their values are text, also where they look like
+ *  numbers. */
+const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
+  publish: {
+    words: '[dir]',
+    usage: 'publish DIR --channel NAME --version NAME [options]',
+    what: 'publish a folder as a release',
+    flags: PUBLISH_FLAGS,
+    run: publishCommand,
+  },
+  release: {
+    words: '[action] [version]',
+    usage: 'release ACTION [VERSION] --channel NAME [options]',
+    what: `${RELEASE_ACTIONS.join(', ')}`,
+    flags: RELEASE_FLAGS,
+    run: releaseCommand,
+  },
+  keys: {
+    words: '[action]',
+    usage: 'keys ACTION [options]',
+    what: `signing keys: ${KEYS_ACTIONS.join(', ')}`,
+    flags: KEYS_FLAGS,
+    run: keysCommand,
+  },
+};
+
+interface OwnCommand {
+  readonly words: string;
+  readonly usage: string;
+  readonly what: string;
+  readonly flags: Readonly<Record<string, FlagSpec>>;
+  readonly run: (argv: readonly string[]) => Promise<number>;
+}
+
 /** Runs the command line and returns the exit code: 0 fine, 1 failed, 2 wrong usage. */
 export async function run(argv: readonly string[]): Promise<number> {
+  const own = Object.hasOwn(OWN_COMMANDS, argv[2] ?? '') ? OWN_COMMANDS[argv[2]!] : undefined;
+  const words = argv.slice(3);
+  if (own !== undefined && !words.includes('--help') && !words.includes('-h')) {
+    return own.run(words);
+  }
   const program = cac('sluice');
   let outcome: Promise<number> | null = null;
   program
@@ -51,6 +94,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     console.log(VERSION);
     outcome = Promise.resolve(0);
   });
+  for (const [name, command] of Object.entries(OWN_COMMANDS)) describeOwn(program, name, command);
   program.help();
   program.version(VERSION);
   try {
@@ -65,4 +109,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (program.options.help || program.options.version) return 0;
   program.outputHelp();
   return 2;
+}
+
+/** For the help alone. */
+function describeOwn(program: CAC, name: string, { words, usage, what, flags }: OwnCommand): void {
+  const command = program.command(`${name} ${words}`, what).usage(usage);
+  for (const [flag, { kind, what: text }] of Object.entries(flags)) {
+    const [value, ...rest] = kind === 'switch' ? ['', text] : splitValue(text);
+    command.option(`--${flag} ${value}`.trimEnd(), rest.join(' '));
+  }
+}
+
+/** `<file> what it is` in two. */
+function splitValue(text: string): string[] {
+  const end = text.indexOf('>') + 1;
+  return [text.slice(0, end), text.slice(end + 1)];
 }

@@ -125,3 +125,7 @@ export const OUTCOMES_COUNT_MAX = 256;
 export const DEVICE_ATTRIBUTES_COUNT_MAX = 32;
 export const RULE_DEVICES_COUNT_MAX = 10_000;
 export const RULE_STEPS_COUNT_MAX = 64;
+/** Values of one attribute, platforms and regions that a rule names. */
+export const RULE_VALUES_COUNT_MAX = 256;
+/** Bases of deltas that a channel counts; the rarest are forgotten first. */
+export const CHANNEL_BASES_COUNT_MAX = 65_536;

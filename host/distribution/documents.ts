@@ -97,7 +97,8 @@ function readFile(value: unknown, place: string): ReleaseFile {
   };
 }
 
-function readRef(value: unknown, place: string, sizeBytesMax: number): ContentRef {
+/** Checks a reference to stored content. Errors: GW_DIST_DOCUMENT. */
+export function readRef(value: unknown, place: string, sizeBytesMax: number): ContentRef {
   const fields = new Fields(value, place, ['sha256', 'sizeBytes'], CODE);
   return {
     sha256: fields.matching('sha256', SHA256_PATTERN, 'a SHA-256 in hex'),

@@ -93,7 +93,8 @@ export function openEnvelope(
     const found = envelope.signatures.length;
     throw new GatewayError(
       'GW_DIST_SIGNATURE',
-      `${signedBy.size} of ${found} signatures are good for the ${role} role, ${threshold} are needed`,
+      `${signedBy.size} of ${found} signatures are good for the ${role} role, ` +
+        `${threshold} are needed`,
     );
   }
   return parseJson(envelope.payload, `the ${type} document`, 'GW_DIST_DOCUMENT');

@@ -4,6 +4,8 @@
 import { type ErrorCode, GatewayError } from '../core/index.ts';
 
 const SHOWN_LENGTH_MAX = 80;
+/** No document of ours is nested deeper than 7. */
+const NESTING_MAX = 16;
 
 /** One JSON object being read. `place` is where it stands, such as `files[3]`. */
 export class Fields {
@@ -134,14 +136,27 @@ export function shown(value: unknown): string {
   return text.length <= SHOWN_LENGTH_MAX ? text : `${text.slice(0, SHOWN_LENGTH_MAX)}…`;
 }
 
-/** Parses JSON text in UTF-8 strictly: bytes that are no UTF-8 are refused. */
+/** Parses JSON text in UTF-8 strictly: bytes that are no UTF-8 are refused; so is what is nested
+ *  so deep that writing it into a message would overflow the stack. */
 export function parseJson(bytes: Uint8Array, what: string, code: ErrorCode): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    // It quotes the text, line feeds and all.
+    const why = (error as Error).message.replace(/\p{Cc}/gu, ' ');
     throw new GatewayError(code, `${what} is not JSON: ${why}`);
   }
+  if (isWithin(value, NESTING_MAX)) return value;
+  throw new GatewayError(code, `${what} is nested deeper than the limit of ${NESTING_MAX}`);
+}
+
+/** Whether a value is nested no deeper. Cost: O(values). */
+function isWithin(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === 0) return false;
+  for (const inner of Object.values(value)) if (!isWithin(inner, depth - 1)) return false;
+  return true;
 }
 
 export const SHA256_PATTERN = /^[0-9a-f]{64}$/;

@@ -17,7 +17,8 @@ export function keyIdOf(publicBase64: string): string {
 }
 
 /** Reads a root that is trusted because of where it stands: a file of the operator's, the app's
- *  own. It must still be signed by its own root role. Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE. */
+ *  own. It must still be signed by its own root role.
+ *  Errors: GW_DIST_DOCUMENT, GW_DIST_SIGNATURE. */
 export function openTrustRoot(bytes: Uint8Array): TrustRoot {
   const claimed = readTrustRoot(peekEnvelope(bytes, 'root'));
   return readTrustRoot(openEnvelope(bytes, 'root', claimed, 'root'));

@@ -1,8 +1,25 @@
 // A thread of the compute pool. Every export is a task; it gets plain data and returns plain data.
 
 import { checkFiles, encodeSnapshot, loadConfig } from '../config/index.ts';
-import { encodeRouteTable } from '../kernels/index.ts';
-import type { CompileResult, CompileTask } from './compute.ts';
+import { isGatewayError } from '../core/index.ts';
+import {
+  type DeltaTask,
+  type FormResult,
+  makeDelta,
+  makeVariant,
+  Store,
+  type VariantTask,
+  type ZstdTools,
+} from '../distribution/index.ts';
+import {
+  Codec,
+  compileCodec,
+  encodeRouteTable,
+  ZstdDecoder,
+  ZstdEncoder,
+} from '../kernels/index.ts';
+import { readWasm } from './assets.ts';
+import type { CompileResult, CompileTask, FormOutcome } from './compute.ts';
 
 /** From the text of a configuration to what can be published. */
 export function compile(task: CompileTask): CompileResult {
@@ -12,4 +29,41 @@ export function compile(task: CompileTask): CompileResult {
   if (fileIssues.length > 0) return { ok: false, issues: fileIssues };
   const routeTable = encodeRouteTable(loaded.config.routes.map((route) => route.match));
   return { ok: true, snapshot: encodeSnapshot(loaded.config, task.generation), routeTable };
+}
+
+/** Puts a delta into a store. */
+export function delta(task: DeltaTask): Promise<FormOutcome> {
+  return asData(() => makeDelta(new Store(task.dir, codecTools().codec), codecTools(), task));
+}
+
+/** Puts a compressed variant into a store. */
+export function variant(task: VariantTask): Promise<FormOutcome> {
+  return asData(() => makeVariant(new Store(task.dir, codecTools().codec), codecTools(), task));
+}
+
+interface CodecTools extends ZstdTools {
+  readonly codec: Codec;
+}
+
+let tools: CodecTools | undefined;
+
+/** This thread's own, made when the first task wants them. */
+function codecTools(): CodecTools {
+  if (tools !== undefined) return tools;
+  const module = compileCodec(readWasm('codec.wasm'));
+  tools = {
+    codec: new Codec(module),
+    encoder: new ZstdEncoder(module),
+    decoder: new ZstdDecoder(module),
+  };
+  return tools;
+}
+
+async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
+  try {
+    return { ok: true, result: await run() };
+  } catch (error) {
+    if (!isGatewayError(error)) throw error;
+    return { ok: false, code: error.code, detail: error.detail };
+  }
 }

@@ -1,0 +1,261 @@
+// Publishing a release: all or nothing. Content, manifest and deltas are put first, where nobody
+// looks; the channel's state is replaced last, and that is the moment in which the release exists.
+// Whatever ends the work before leaves the old state, and the same command finishes it later: what
+// has been put is found by its hash.
+
+import { type Clock, GatewayError, RESOURCE_SIZE_BYTES_MAX, secretBytes } from '../core/index.ts';
+import { sha256Of } from './artefact-file.ts';
+import { readBaseCounts, readChannelState } from './channel-state.ts';
+import type { DeltaTask, Effort, FormResult, VariantTask } from './delta.ts';
+import { type DeltaPlanOptions, type OldRelease, planDeltas } from './delta-plan.ts';
+import { openManifest, readManifest } from './documents.ts';
+import { type Signer, sealEnvelope } from './envelope.ts';
+import { checkSigners } from './key-files.ts';
+import type {
+  ChannelState,
+  ContentRef,
+  ReleaseEntry,
+  ReleaseFile,
+  ReleaseManifest,
+  ReleaseRule,
+  TrustRoot,
+} from './model.ts';
+import { packSize, writePack } from './pack.ts';
+import { FormJobs, type FormProgress, type FormTally } from './publish-forms.ts';
+import { addRelease, checkVersionIsNew, nextSequence } from './release-changes.ts';
+import type { StoreWriter } from './store-writer.ts';
+import { readStoredManifest } from './stored-manifest.ts';
+
+/** Makes smaller forms of content, in another thread. */
+export interface PublishJobs {
+  makeVariant(task: VariantTask): Promise<FormResult>;
+  makeDelta(task: DeltaTask): Promise<FormResult>;
+}
+
+/** Where a release's bytes come from. */
+export interface ReleaseSource {
+  readonly files: readonly ReleaseFile[];
+  readonly entryPoints: readonly string[];
+  /** The bytes of one of `files`. */
+  read(file: ReleaseFile): Promise<Uint8Array>;
+}
+
+export interface PublishOptions {
+  readonly writer: StoreWriter;
+  readonly jobs: PublishJobs;
+  readonly clock: Clock;
+  readonly channel: string;
+  readonly version: string;
+  readonly source: ReleaseSource;
+  /** Null: as the channel was before; a new channel is not packed. */
+  readonly isPacked: boolean | null;
+  readonly isBuiltIn: boolean;
+  readonly rollbackOf: string | null;
+  readonly rule: Pick<ReleaseRule, 'state' | 'rollout' | 'schedule' | 'targeting' | 'halt'>;
+  readonly root: TrustRoot;
+  readonly signing: ReleaseSigning;
+  readonly deltas: DeltaPlanOptions;
+  readonly effort: Effort;
+  readonly onProgress: (progress: PublishProgress) => void;
+}
+
+/** Who signs: the keys at hand, or keys elsewhere that have signed what `prepareManifest` made. */
+export type ReleaseSigning =
+  | { readonly kind: 'signers'; readonly signers: readonly Signer[] }
+  | { readonly kind: 'envelope'; readonly envelope: Uint8Array };
+
+export interface PublishProgress extends FormProgress {
+  readonly phase: 'content' | 'variants' | 'deltas';
+}
+
+export interface PublishReport {
+  readonly manifest: ReleaseManifest;
+  readonly generation: number;
+  /** Contents that were not in the store before. */
+  readonly newContentCount: number;
+  readonly forms: FormTally;
+  readonly olds: readonly OldRelease[];
+}
+
+/** Manifests of older releases that are looked through for bases. */
+const OLD_RELEASES_COUNT_MAX = 64;
+
+/** Publishes. Errors: those of reading the source; GW_DIST_EXISTS, GW_DIST_KEY, GW_DIST_SIGNATURE,
+ *  GW_DIST_LIMIT, GW_DIST_REFERENCE, GW_DIST_DISK, GW_DIST_LOCKED. Nothing is visible then. */
+export async function publish(options: PublishOptions): Promise<PublishReport> {
+  const { writer, channel, root } = options;
+  const draft = await draftRelease(options);
+  const { state, isPacked, pack } = draft;
+  // Signed before anything is written: what cannot be signed costs nothing.
+  const envelope = signDraft(options, draft.manifest);
+  const manifest = openManifest(envelope, root);
+  const newContentCount = await putContent(options, pack);
+  const olds = await oldReleases(options, state);
+  const forms = await makeForms(options, { manifest, olds });
+  const manifestRef = { sha256: sha256Of(envelope), sizeBytes: envelope.length };
+  await writer.putObject(manifestRef.sha256, envelope);
+  const entry = entryFor(options, { manifest, manifestRef });
+  const next = addRelease(state, channel, { entry, isPacked });
+  await writer.commit(next);
+  return { manifest, generation: next.generation, newContentCount, forms, olds };
+}
+
+/** The manifest that `publish` would sign, for keys that are kept in several places: each adds its
+ *  signature, and the envelope then is what `publish` takes. Writes nothing. */
+export async function prepareManifest(options: PublishOptions): Promise<Uint8Array> {
+  const { manifest } = await draftRelease(options);
+  return signDraft(options, manifest);
+}
+
+interface Draft {
+  readonly state: ChannelState | null;
+  readonly isPacked: boolean;
+  readonly pack: Pack | null;
+  readonly manifest: ReleaseManifest;
+}
+
+async function draftRelease(options: PublishOptions): Promise<Draft> {
+  const { writer, channel, version } = options;
+  const state = await readChannelState(writer.store.dir, channel);
+  checkVersionIsNew(state, version);
+  const isPacked = options.isPacked ?? state?.isPacked ?? false;
+  const pack = isPacked ? await makePack(options.source) : null;
+  return { state, isPacked, pack, manifest: draftManifest(options, { state, pack }) };
+}
+
+function signDraft(options: PublishOptions, manifest: ReleaseManifest): Uint8Array {
+  const { signing, root, version } = options;
+  if (signing.kind === 'signers') {
+    checkSigners(signing.signers, 'release', root);
+    return sealEnvelope('release', manifest, signing.signers);
+  }
+  const signed = openManifest(signing.envelope, root);
+  const { createdAtMs } = signed;
+  if (JSON.stringify(signed) === JSON.stringify({ ...manifest, createdAtMs })) {
+    return signing.envelope;
+  }
+  const detail = `the signed manifest of ${signed.version} is not that of ${version} as it is now`;
+  throw new GatewayError('GW_DIST_REFERENCE', detail);
+}
+
+function draftManifest(
+  options: PublishOptions,
+  { state, pack }: { readonly state: ChannelState | null; readonly pack: Pack | null },
+): ReleaseManifest {
+  const { source, channel, version, rollbackOf, clock } = options;
+  const files = source.files.map(({ path, sha256, sizeBytes, priority }) => {
+    return { path, sha256, sizeBytes, priority };
+  });
+  // Read as every client will read it.
+  return readManifest({
+    type: 'release',
+    channel,
+    sequence: nextSequence(state),
+    version,
+    createdAtMs: clock.wallMs(),
+    entryPoints: source.entryPoints,
+    files,
+    pack: pack === null ? null : pack.ref,
+    rollbackOf,
+  });
+}
+
+interface Pack {
+  readonly ref: ContentRef;
+  readonly bytes: Uint8Array;
+}
+
+async function makePack(source: ReleaseSource): Promise<Pack> {
+  const sizeBytes = packSize(source.files);
+  // A pack is a dictionary too, and no window is larger.
+  if (sizeBytes > RESOURCE_SIZE_BYTES_MAX) {
+    const detail = `a pack of ${sizeBytes} bytes, the limit is ${RESOURCE_SIZE_BYTES_MAX}`;
+    throw new GatewayError('GW_DIST_LIMIT', `${detail}; publish it unpacked`);
+  }
+  const files = [];
+  for (const file of source.files) {
+    files.push({ path: file.path, bytes: await source.read(file) });
+  }
+  const bytes = writePack(files);
+  return { ref: { sha256: sha256Of(bytes), sizeBytes }, bytes };
+}
+
+async function putContent(options: PublishOptions, pack: Pack | null): Promise<number> {
+  const { source, writer, onProgress } = options;
+  const unique = new Map(source.files.map((file) => [file.sha256, file]));
+  const totalCount = unique.size + (pack === null ? 0 : 1);
+  let doneCount = 0;
+  let newCount = 0;
+  const tell = () => onProgress({ phase: 'content', doneCount, totalCount });
+  tell();
+  for (const file of unique.values()) {
+    newCount += Number(await writer.putObject(file.sha256, await source.read(file)));
+    doneCount += 1;
+    tell();
+  }
+  if (pack !== null) {
+    newCount += Number(await writer.putObject(pack.ref.sha256, pack.bytes));
+    doneCount += 1;
+    tell();
+  }
+  return newCount;
+}
+
+/** The latest releases and those that apps ship with, newest first. One whose manifest is damaged
+ *  has no bases to offer. */
+async function oldReleases(
+  { writer }: PublishOptions,
+  state: ChannelState | null,
+): Promise<OldRelease[]> {
+  const entries = (state?.releases ?? []).filter((entry, index) => {
+    return index < OLD_RELEASES_COUNT_MAX || entry.isBuiltIn;
+  });
+  const olds: OldRelease[] = [];
+  for (const entry of entries) {
+    try {
+      olds.push({ entry, manifest: await readStoredManifest(writer.store, entry) });
+    } catch (error) {
+      if (!(error instanceof GatewayError) || error.code !== 'GW_DIST_CORRUPT') throw error;
+    }
+  }
+  return olds;
+}
+
+async function makeForms(
+  options: PublishOptions,
+  { manifest, olds }: { readonly manifest: ReleaseManifest; readonly olds: readonly OldRelease[] },
+): Promise<FormTally> {
+  const { writer, jobs, channel, effort, onProgress } = options;
+  const counts = await readBaseCounts(writer.store.dir, channel);
+  const contents = manifest.pack === null ? manifest.files : [manifest.pack];
+  const forms = new FormJobs({ writer, jobs, effort });
+  await forms.makeVariants([...new Set(contents.map(({ sha256 }) => sha256))], (progress) =>
+    onProgress({ phase: 'variants', ...progress }),
+  );
+  // A delta is measured against the variants, so these come first.
+  await forms.makeDeltas(planDeltas(manifest, olds, counts, options.deltas), (progress) =>
+    onProgress({ phase: 'deltas', ...progress }),
+  );
+  return forms.tally;
+}
+
+function entryFor(
+  options: PublishOptions,
+  parts: { readonly manifest: ReleaseManifest; readonly manifestRef: ContentRef },
+): ReleaseEntry {
+  const { sequence, version, createdAtMs } = parts.manifest;
+  const { state, rollout, schedule, targeting, halt } = options.rule;
+  return {
+    sequence,
+    version,
+    salt: Buffer.from(secretBytes(16)).toString('hex'),
+    state,
+    rollout,
+    schedule,
+    targeting,
+    halt,
+    createdAtMs,
+    manifest: parts.manifestRef,
+    isBuiltIn: options.isBuiltIn,
+  };
+}
