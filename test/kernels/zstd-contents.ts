@@ -15,6 +15,7 @@ export const CONTENT_KINDS: Readonly<
   random: (sizeBytes, random) => new Uint8Array(sizeBytes).map(() => random.uint32()),
   runs,
   structured,
+  words,
 };
 
 /** A file again and again, each time with another byte in front. */
@@ -47,6 +48,18 @@ function structured(sizeBytes: number, random: Random): Uint8Array {
     if (place < 4) content[at] = number >> (8 * place);
     else if (place < 7) content[at] = random.uint32() % 3 === 0 ? random.uint32() : 0;
     else content[at] = 65 + place;
+  }
+  return content;
+}
+
+/** Few words of one length, noise after each: matches of one length. */
+function words(sizeBytes: number, random: Random): Uint8Array {
+  const known = Array.from({ length: 8 }, () =>
+    Uint8Array.from({ length: 8 }, () => random.uint32()),
+  );
+  const content = new Uint8Array(sizeBytes).map(() => random.uint32());
+  for (let at = 0; at + 12 <= sizeBytes; at += 12) {
+    content.set(known[random.uint32() % known.length]!, at);
   }
   return content;
 }

@@ -14,6 +14,9 @@ import { ZstdRefusal, zstdOracle } from './zstd-oracle.ts';
 const SIZES_BYTES = [0, 1, 10, 1000, 131_071, 131_072, 131_073, 1_000_000];
 const ORACLE_SIZE_BYTES_MAX = 131_073;
 const LEVELS = ['--fast=5', '-1', '-3', '-6', '-9', '-13', '-16', '-19', '--ultra -22'];
+/** Kinds to make large: what else the highest levels of the command take long for. */
+const LARGE_KINDS = ['text', 'wasm'];
+const FIXED_SEED = 1;
 /** What a trained dictionary begins with. */
 const DICTIONARY_MAGIC = [0x37, 0xa4, 0x30, 0xec];
 const SKIPPABLE = Uint8Array.of(0x5e, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3);
@@ -22,17 +25,25 @@ const random = new SeededRandom(testSeed('zstd-decoder'));
 const command = new ZstdCommand();
 after(() => command.remove());
 
-const contents = new Map<string, Uint8Array>(
-  Object.entries(CONTENT_KINDS).flatMap(([kind, make]) =>
-    SIZES_BYTES.map((size) => [`${kind}-${size}`, make(size, random)] as const),
-  ),
-);
+const contents = contentsOf(SIZES_BYTES, random);
 /** Those that the oracle is fast enough for. */
 const small = new Map([...contents].filter(([, { length }]) => length <= ORACLE_SIZE_BYTES_MAX));
 const decoders = {
   codec: new ZstdDecoder(compiled('codec')),
   decoder: new ZstdDecoder(compiled('decoder')),
 };
+
+function contentsOf(sizesBytes: readonly number[], from: SeededRandom): Map<string, Uint8Array> {
+  const made = new Map<string, Uint8Array>();
+  for (const [kind, make] of Object.entries(CONTENT_KINDS)) {
+    for (const size of sizesBytes) {
+      if (size <= ORACLE_SIZE_BYTES_MAX || LARGE_KINDS.includes(kind)) {
+        made.set(`${kind}-${size}`, make(size, from));
+      }
+    }
+  }
+  return made;
+}
 
 function compiled(name: string): WebAssembly.Module {
   return new WebAssembly.Module(new Uint8Array(readFileSync(`build/${name}.wasm`)));
@@ -48,6 +59,7 @@ function assertDecodes(
   content: Uint8Array,
   what: string,
   dictionary?: Uint8Array,
+  onMode: (mode: string) => void = () => {},
 ): void {
   const options: ZstdDecodeOptions = {
     sizeBytesMax: content.length,
@@ -58,7 +70,7 @@ function assertDecodes(
     assertSame(decoder.decode(frame, options), content, `${name}: ${what}`);
   }
   if (content.length > ORACLE_SIZE_BYTES_MAX) return;
-  assertSame(zstdOracle(frame, options), content, `oracle: ${what}`);
+  assertSame(zstdOracle(frame, { ...options, onMode }), content, `oracle: ${what}`);
 }
 
 function assertRefused(frame: Uint8Array, options: ZstdDecodeOptions, code: ErrorCode): void {
@@ -96,15 +108,25 @@ describe('frames of the zstd command', () => {
 
   it('every way to code literals and sequences occurs, as the oracle sees it', () => {
     const seen = new Set<string>();
-    for (const level of ['-1', '-19']) {
-      // A window of 4 KiB makes many blocks.
-      const frames = command.compress(small, [level, '--zstd=wlog=12']);
-      for (const [name, frame] of frames) {
-        const size = small.get(name)!.length;
-        const onMode = (mode: string) => seen.add(mode);
-        zstdOracle(frame, { sizeBytesMax: size, checksum: 'required', onMode });
+    const onMode = (mode: string) => seen.add(mode);
+    // Always the same contents: what the command makes of them is then the same, too.
+    const from = new SeededRandom(FIXED_SEED);
+    const fixed = contentsOf([1000, 131_073], from);
+    // Small windows make many blocks.
+    for (const options of [
+      ['-1', '--zstd=wlog=10'],
+      ['-19', '--zstd=wlog=12'],
+    ]) {
+      for (const [name, frame] of command.compress(fixed, options)) {
+        assertDecodes(frame, fixed.get(name)!, name, undefined, onMode);
       }
     }
+    // Each word of the dictionary once, in another order, with one and the same byte after it.
+    const words = Array.from({ length: 200 }, () => CONTENT_KINDS.random!(16, from));
+    const dictionary = Buffer.concat(words.flatMap((word) => [word, Uint8Array.of(0)]));
+    const same = Buffer.concat(words.toReversed().flatMap((word) => [word, Uint8Array.of(1)]));
+    const [frame] = command.compress(new Map([['same', same]]), ['-9'], dictionary).values();
+    assertDecodes(frame!, same, 'same', dictionary, onMode);
     const parts = ['literal lengths', 'offsets', 'match lengths'];
     const modes = parts.flatMap((part) =>
       ['predefined', 'RLE', 'FSE', 'repeat'].map((mode) => `${part}: ${mode}`),
