@@ -304,6 +304,19 @@ describe('the kernel by itself', () => {
     }
   });
 
+  it('three new tables for three bytes, block after block', () => {
+    // Size and kind; no literals; one sequence; three distributions of one code each, of the
+    // largest log; 26 bits of states: a match of 3 at the second repeated offset, 4.
+    const block = [0x6c, 0, 0, 0, 1, 0xa8, 0xf4, 0x3f, 0xf3, 0x1f, 0xf4, 0x3f, 0, 0, 0, 4];
+    const start = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, 0x20, 0, 0, 1, 2, 3, 4];
+    const blocks = new Array(1000).fill(block).flat();
+    const frame = Uint8Array.from([...start, ...blocks, 1, 0, 0]);
+    const nothing = new Uint8Array(0);
+    const content = rig.decodeTwice(frame, nothing, 'if-present');
+    assert.ok(typeof content !== 'number' && content.length === 3004);
+    assertAgrees(content, oracleContent(frame, nothing, 'if-present'), frame);
+  });
+
   it('a small frame that stands for gigabytes ends at the bound', () => {
     const header = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88];
     // Blocks of 131072 times one byte, of which none is the last.

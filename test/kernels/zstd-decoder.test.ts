@@ -192,6 +192,16 @@ describe('frames of the zstd command', () => {
     }
   });
 
+  it('room for the largest content, which the next job does without', () => {
+    const content = contents.get('text-1000')!;
+    const frame = command.compressStream(content, ['-3']);
+    for (const sizeBytesMax of [134_217_728, content.length]) {
+      for (const decoder of Object.values(decoders)) {
+        assertSame(decoder.decode(frame, { sizeBytesMax, checksum: 'required' }), content, 'room');
+      }
+    }
+  });
+
   it('frames and skippable frames in a row, each against the same dictionary', () => {
     const dictionary = CONTENT_KINDS.text!(20_000, random);
     const part = edited(dictionary, random, 5);
