@@ -46,6 +46,7 @@ export interface ContenderResult {
   /** Only from a fixed rate, else null. Units: us. */
   readonly p50Us: Spread | null;
   readonly p99Us: Spread | null;
+  readonly p999Us: Spread | null;
   /** Processor time over nginx's in the same round; null where nginx took no part. */
   readonly cpuOverNginx: Spread | null;
   readonly answeredCount: number;
@@ -199,6 +200,7 @@ function summarise(
       ratePerSecond: spreadOf(one.outcomes.map((outcome) => outcome.ratePerSecond)),
       p50Us: latency(one, (outcome) => outcome.p50Us),
       p99Us: latency(one, (outcome) => outcome.p99Us),
+      p999Us: latency(one, (outcome) => outcome.p999Us),
       cpuOverNginx: nginx === undefined ? null : ratioOfPairs(one.cpuUs, nginx.cpuUs),
       answeredCount: one.outcomes.reduce((total, outcome) => total + outcome.answeredCount, 0),
     })),
