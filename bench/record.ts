@@ -77,7 +77,10 @@ export function systemTable(result: SystemResult): string {
     spreadText(one.cpuUs, 1),
     one.cpuOverNginx === null ? '-' : spreadText(one.cpuOverNginx, 2),
     spreadText(one.ratePerSecond, 0),
-    ...(hasLatency ? [one.p50Us!, one.p99Us!, one.p999Us!].map((us) => spreadText(us, 0)) : []),
+    // Records from before p99.9 was measured have none.
+    ...(hasLatency
+      ? [one.p50Us, one.p99Us, one.p999Us].map((us) => (us == null ? '-' : spreadText(us, 0)))
+      : []),
   ]);
   return markdownTable(head, rows);
 }

@@ -140,14 +140,16 @@ function orderFor(plan: SystemPlan, port: number): LoadOrder {
   return { scenario, tool, port, core: loadCore(), connections, durationMs: roundMs };
 }
 
-/** Warms every contender; for the latency scenario returns the rate all of them are loaded with. */
+/** Warms every contender; for the latency scenario returns the rate all of them are loaded with,
+ *  from a second turn: a program that has not run yet shows a fraction of what it can do. */
 async function warmUp(plan: SystemPlan, running: readonly Running[]): Promise<number | null> {
   const rates: number[] = [];
   for (const { port } of running) {
     const order = { ...orderFor(plan, port), durationMs: Math.min(WARMUP_MS, plan.roundMs) };
-    rates.push((await saturate(order)).ratePerSecond);
+    await saturate(order);
+    if (plan.scenario.name === 'latency') rates.push((await saturate(order)).ratePerSecond);
   }
-  if (plan.scenario.name !== 'latency') return null;
+  if (rates.length === 0) return null;
   return Math.min(FIXED_RATE_MAX, Math.round(Math.min(...rates) / 2));
 }
 
