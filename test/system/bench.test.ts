@@ -70,14 +70,19 @@ describe('the system benchmarks', () => {
   });
 
   it('measure latency at one rate for all', async () => {
-    const contenders = ['nginx', 'skeleton'] as const;
-    const result = await runSystem(planFor('latency', { contenders, roundMs: 500 }));
+    const contenders = ['nginx', 'skeleton', 'sluice'] as const;
+    const sluiceCommand = [process.execPath, 'dist/sluice.js'];
+    const part = { contenders, roundMs: 500, sluiceCommand };
+    const result = await runSystem(planFor('latency', part));
     assertPlausible(result, contenders);
     assert.ok(result.ratePerSecond! > 0 && result.ratePerSecond! <= 10_000);
-    for (const { p50Us, p99Us } of result.contenders) {
+    for (const { p50Us, p99Us, p999Us } of result.contenders) {
       assert.ok(p50Us!.median > 0 && p99Us!.median >= p50Us!.median);
+      assert.ok(p999Us!.median >= p99Us!.median);
     }
-    assert.match(systemTable(result), /p99 us/);
+    assert.match(systemTable(result), /p99 us +\| p99\.9 us/);
+    const before = result.contenders.map(({ p999Us, ...one }) => ({ ...one, p999Us: null }));
+    assert.match(systemTable({ ...result, contenders: before }), / - +\|\n/);
   });
 
   it('say what is missing when sluice is not built, and leave no process behind', async () => {
@@ -153,6 +158,7 @@ describe('the records', () => {
     ratePerSecond: spread,
     p50Us: null,
     p99Us: null,
+    p999Us: null,
     cpuOverNginx: { median: ratio, min: ratio, max: ratio },
     answeredCount: 1,
   });
@@ -227,6 +233,7 @@ Requests/sec:    617.25`;
       errorCount: 10,
       p50Us: 0,
       p99Us: 0,
+      p999Us: 0,
     });
     assert.throws(() => parseWrk('unable to connect'), /wrk said: unable to connect/);
     assert.equal(typeof hasProgram('wrk'), 'boolean');
