@@ -34,7 +34,13 @@ function planFor(name: ScenarioName, part: Partial<SystemPlan> = {}): SystemPlan
   };
 }
 
-function assertPlausible(result: SystemResult, names: readonly string[]): void {
+/** `cpuUsMin`: what a request costs at least; 0 where so few are sent that a contender may stay
+ *  below the grain of its processor time. */
+function assertPlausible(
+  result: SystemResult,
+  names: readonly string[],
+  { cpuUsMin }: { readonly cpuUsMin: number } = { cpuUsMin: 0.5 },
+): void {
   assert.deepEqual(
     result.contenders.map(({ name }) => name),
     names,
@@ -42,14 +48,14 @@ function assertPlausible(result: SystemResult, names: readonly string[]): void {
   for (const one of result.contenders) {
     assert.ok(one.answeredCount > 10, `${one.name}: ${one.answeredCount} answers`);
     assert.ok(
-      one.cpuUs.median > 0.5 && one.cpuUs.median < 2_000,
+      one.cpuUs.median >= cpuUsMin && one.cpuUs.median < 2_000,
       `${one.name} ${one.cpuUs.median}`,
     );
     assert.ok(one.cpuUs.min <= one.cpuUs.median && one.cpuUs.median <= one.cpuUs.max);
     assert.ok(one.ratePerSecond.median > 10);
   }
   const nginx = result.contenders.find(({ name }) => name === 'nginx');
-  assert.equal(nginx?.cpuOverNginx?.median, 1);
+  if (nginx?.cpuUs.median !== 0) assert.equal(nginx?.cpuOverNginx?.median, 1);
 }
 
 describe('the system benchmarks', () => {
@@ -74,7 +80,7 @@ describe('the system benchmarks', () => {
     const sluiceCommand = [process.execPath, 'dist/sluice.js'];
     const part = { contenders, roundMs: 500, sluiceCommand };
     const result = await runSystem(planFor('latency', part));
-    assertPlausible(result, contenders);
+    assertPlausible(result, contenders, { cpuUsMin: 0 });
     assert.ok(result.ratePerSecond! > 0 && result.ratePerSecond! <= 10_000);
     for (const { p50Us, p99Us, p999Us } of result.contenders) {
       assert.ok(p50Us!.median > 0 && p99Us!.median >= p50Us!.median);
