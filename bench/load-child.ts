@@ -18,5 +18,6 @@ const outcome: LoadOutcome = {
   errorCount: total.errorCount + total.droppedCount + total.unfinishedCount,
   p50Us: latency.p50,
   p99Us: latency.p99,
+  p999Us: latency.p999,
 };
 process.stdout.write(JSON.stringify(outcome));

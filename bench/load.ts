@@ -36,6 +36,7 @@ export interface LoadOutcome {
   /** Units: us; 0 where the tool did not measure them from the schedule. */
   readonly p50Us: number;
   readonly p99Us: number;
+  readonly p999Us: number;
 }
 
 export function saturationTool(): LoadTool {
@@ -103,6 +104,7 @@ export function parseWrk(text: string): LoadOutcome {
     errorCount: (socketErrors ?? []).slice(1).reduce((total, count) => total + Number(count), 0),
     p50Us: 0,
     p99Us: 0,
+    p999Us: 0,
   };
 }
 

@@ -71,13 +71,16 @@ export function readRecords(folder: string): BenchRecord[] {
 export function systemTable(result: SystemResult): string {
   const hasLatency = result.ratePerSecond !== null;
   const head = ['contender', 'CPU us/request', 'CPU over nginx', 'requests/s'];
-  if (hasLatency) head.push('p50 us', 'p99 us');
+  if (hasLatency) head.push('p50 us', 'p99 us', 'p99.9 us');
   const rows = result.contenders.map((one) => [
     one.name,
     spreadText(one.cpuUs, 1),
     one.cpuOverNginx === null ? '-' : spreadText(one.cpuOverNginx, 2),
     spreadText(one.ratePerSecond, 0),
-    ...(hasLatency ? [spreadText(one.p50Us!, 0), spreadText(one.p99Us!, 0)] : []),
+    // Records from before p99.9 was measured have none.
+    ...(hasLatency
+      ? [one.p50Us, one.p99Us, one.p999Us].map((us) => (us == null ? '-' : spreadText(us, 0)))
+      : []),
   ]);
   return markdownTable(head, rows);
 }

@@ -46,6 +46,7 @@ export interface ContenderResult {
   /** Only from a fixed rate, else null. Units: us. */
   readonly p50Us: Spread | null;
   readonly p99Us: Spread | null;
+  readonly p999Us: Spread | null;
   /** Processor time over nginx's in the same round; null where nginx took no part. */
   readonly cpuOverNginx: Spread | null;
   readonly answeredCount: number;
@@ -139,14 +140,16 @@ function orderFor(plan: SystemPlan, port: number): LoadOrder {
   return { scenario, tool, port, core: loadCore(), connections, durationMs: roundMs };
 }
 
-/** Warms every contender; for the latency scenario returns the rate all of them are loaded with. */
+/** Warms every contender; for the latency scenario returns the rate all of them are loaded with,
+ *  from a second turn: a program that has not run yet shows a fraction of what it can do. */
 async function warmUp(plan: SystemPlan, running: readonly Running[]): Promise<number | null> {
   const rates: number[] = [];
   for (const { port } of running) {
     const order = { ...orderFor(plan, port), durationMs: Math.min(WARMUP_MS, plan.roundMs) };
-    rates.push((await saturate(order)).ratePerSecond);
+    await saturate(order);
+    if (plan.scenario.name === 'latency') rates.push((await saturate(order)).ratePerSecond);
   }
-  if (plan.scenario.name !== 'latency') return null;
+  if (rates.length === 0) return null;
   return Math.min(FIXED_RATE_MAX, Math.round(Math.min(...rates) / 2));
 }
 
@@ -199,6 +202,7 @@ function summarise(
       ratePerSecond: spreadOf(one.outcomes.map((outcome) => outcome.ratePerSecond)),
       p50Us: latency(one, (outcome) => outcome.p50Us),
       p99Us: latency(one, (outcome) => outcome.p99Us),
+      p999Us: latency(one, (outcome) => outcome.p999Us),
       cpuOverNginx: nginx === undefined ? null : ratioOfPairs(one.cpuUs, nginx.cpuUs),
       answeredCount: one.outcomes.reduce((total, outcome) => total + outcome.answeredCount, 0),
     })),

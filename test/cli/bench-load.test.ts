@@ -227,6 +227,19 @@ describe('the load generator', () => {
     assert.match(finalText(result), /closed loop over 4 connections: saturation/);
     assert.match(reportHtml(result), /closed loop over 4 connections/);
   });
+
+  // Seen in a browser: `20.00 ms` at every tick, `in 1 rounds`, and a long address that pushed the
+  // figures off a narrow page.
+  it('draws a report that reads well', async () => {
+    const result = await run(await delayed(5), { rate: 50, duration: '300ms' });
+    const html = reportHtml(result);
+    const ticks = [...html.matchAll(/text-anchor="end">([^<]* [mu]s)</g)].map(([, text]) => text!);
+    assert.ok(ticks.length >= 4, html);
+    for (const tick of ticks) assert.doesNotMatch(tick, /\.\d*0 /);
+    assert.match(html, /text-anchor="end">9[\d.]*<\/text>/);
+    assert.doesNotMatch(html, /1 rounds/);
+    assert.match(html, /th, td:first-child \{ overflow-wrap: anywhere/);
+  });
 });
 
 describe('compare mode', () => {

@@ -156,9 +156,10 @@ export function responseCases(driver: () => Driver): void {
     const seen: string[] = [];
     socket.on('data', (chunk) => seen.push(chunk.toString()));
     socket.write(request('GET', '/drip'));
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await until('the last event', async () => seen.join('').includes('data: 3'));
     socket.destroy();
-    assert.equal(seen.filter((part) => part.includes('data: ')).length, 3);
+    // A busy machine may deliver two of the three at once.
+    assert.ok(seen.filter((part) => part.includes('data: ')).length > 1, 'all came at the end');
   });
 
   // uWS ends a head of unknown size with the line break of its first chunk and has no call that

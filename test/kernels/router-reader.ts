@@ -39,6 +39,7 @@ let broken = '';
 while (Atomics.load(signals, 0) === 0 && broken === '') {
   broken = failure();
   rounds++;
+  Atomics.add(signals, 2 + workerIndex, 1);
   if (rounds % 7 === 0) matcher.release();
   if (rounds % 64 === 0) Atomics.add(signals, 1, 1);
 }

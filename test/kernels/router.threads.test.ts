@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RouteSpec } from '../../host/core/index.ts';
 import { encodeRouteTable, RouteTables } from '../../host/kernels/index.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
@@ -32,7 +33,8 @@ describe('tables under readers', () => {
     const largest = Math.max(...encoded.map((table) => table.length));
     tables.publish(tables.place(encoded[0]!));
     // Word 0: stop. Word 1: raised by the readers now and then, so that swaps fall among reads.
-    const signals = new Int32Array(new SharedArrayBuffer(8));
+    // Then a word for each reader, raised with each round.
+    const signals = new Int32Array(new SharedArrayBuffer(8 + 4 * READERS.length));
     const readers = READERS.map((workerIndex) => {
       const file = new URL('./router-reader.ts', import.meta.url);
       const worker = startWorker(file, { image, workerIndex, signals });
@@ -45,6 +47,10 @@ describe('tables under readers', () => {
         tables.publish(tables.place(encoded[swap % 50]!));
         usedBytesMax = Math.max(usedBytesMax, tables.usedBytes);
         if (swap % 3 === 0) await progressed(signals, progress, readers);
+      }
+      // On a busy machine two readers may see all swaps before the third thread has begun.
+      for (const [index, { worker }] of readers.entries()) {
+        while (Atomics.load(signals, 2 + index) === 0 && worker.threadId > 0) await sleep(5);
       }
     } finally {
       Atomics.store(signals, 0, 1);

@@ -36,7 +36,7 @@ export function reportHtml(result: BenchResult): string {
 ${warnings.length === 0 ? '' : `<ul class="warnings">${items(warnings)}</ul>`}
 <h2>Latency by percentile</h2>
 ${plotSvg(result.series)}
-<p class="legend">${result.series.map(legend).join(' ')}</p>
+<ul class="legend">${result.series.map(legend).join('')}</ul>
 <h2>Figures</h2>
 ${figuresTable(result)}
 ${result.ratios.length === 0 ? '' : ratiosTable(result)}
@@ -64,8 +64,10 @@ function describe(result: BenchResult): string {
   const parts = [
     new Date(startedWallMs).toISOString(),
     `${options.method}, body ${options.body.length} bytes`,
-    `${options.durationMs / 1000} s for each address in ${options.rounds} rounds`,
-    `warm-up ${options.warmupMs / 1000} s`,
+    options.rounds === 1
+      ? `${options.durationMs / 1000} s`
+      : `${options.durationMs / 1000} s for each address in ${options.rounds} rounds`,
+    options.warmupMs === 0 ? 'no warm-up' : `warm-up ${options.warmupMs / 1000} s`,
   ];
   return parts.join(' · ');
 }
@@ -75,7 +77,7 @@ function items(texts: readonly string[]): string {
 }
 
 function legend(series: Series, index: number): string {
-  return `<span class="series-${index}">&#9632; ${escapeHtml(series.target.url)}</span>`;
+  return `<li class="series-${index}">&#9632; ${escapeHtml(series.target.url)}</li>`;
 }
 
 function figuresTable(result: BenchResult): string {
@@ -159,9 +161,11 @@ function percentileAxis(scale: Scale): string {
     const x = toX(decade, scale).toFixed(1);
     const label = decade === 0 ? '0' : Number((100 - 100 / 10 ** decade).toFixed(6)).toString();
     const bottom = MARGIN.top + PLOT_HEIGHT;
+    // The last label has many nines, and the edge of the picture beside it.
+    const anchor = decade === scale.decades ? 'end' : 'middle';
     lines.push(
       `<line class="grid" x1="${x}" y1="${MARGIN.top}" x2="${x}" y2="${bottom}"></line>`,
-      `<text x="${x}" y="${bottom + 18}" text-anchor="middle">${label}</text>`,
+      `<text x="${x}" y="${bottom + 18}" text-anchor="${anchor}">${label}</text>`,
     );
   }
   const middle = MARGIN.left + PLOT_WIDTH / 2;
@@ -175,13 +179,20 @@ function latencyAxis(scale: Scale): string {
     const valueUs = (scale.maxUs * step) / 5;
     const y = toY(valueUs, scale).toFixed(1);
     const right = MARGIN.left + PLOT_WIDTH;
-    const label = formatMicroseconds(valueUs);
+    const label = tickText(valueUs);
     lines.push(
       `<line class="grid" x1="${MARGIN.left}" y1="${y}" x2="${right}" y2="${y}"></line>`,
       `<text x="${MARGIN.left - 8}" y="${y}" dy="4" text-anchor="end">${label}</text>`,
     );
   }
   return lines.join('\n');
+}
+
+/** A round number stays round: `20 ms`, not `20.00 ms`. */
+function tickText(valueUs: number): string {
+  const isMs = valueUs >= 1000;
+  const value = Number((isMs ? valueUs / 1000 : valueUs).toPrecision(3));
+  return valueUs === 0 ? '0' : `${value} ${isMs ? 'ms' : 'us'}`;
 }
 
 function curve(series: Series, index: number, scale: Scale): string {
@@ -214,7 +225,9 @@ svg { width: 100%; height: auto; } svg text { fill: var(--quiet); font-size: 12p
 .grid { stroke: var(--grid); stroke-width: 1; }
 polyline { fill: none; stroke-width: 2; }
 polyline.series-0 { stroke: var(--one); } polyline.series-1 { stroke: var(--two); }
-span.series-0 { color: var(--one); } span.series-1 { color: var(--two); }
+li.series-0 { color: var(--one); } li.series-1 { color: var(--two); }
+.legend { list-style: none; padding: 0; margin: 8px 0; }
+li, th, td:first-child { overflow-wrap: anywhere; } th:first-child { min-width: 7em; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--grid); padding: 4px 10px; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
