@@ -82,6 +82,8 @@ export const ERRORS = {
 
   GW_CLIENT_CLOSED: entry(701, 499, 'downstream', 'no', 'the client closed the connection'),
   GW_UPSTREAM_CLOSED: entry(702, 502, 'upstream', 'no', 'the upstream closed mid-response'),
+
+  GW_DELTA_TOO_LARGE: entry(805, 0, 'internal', 'no', 'too large to make a delta of'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

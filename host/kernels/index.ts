@@ -28,3 +28,5 @@ export type { Series, SeriesKind } from './series-registry.ts';
 export { SeriesRegistry } from './series-registry.ts';
 export type { PeerStats, RouteStats, WorkerCell, WorkerStats } from './stats.ts';
 export { StatsReader, StatsWriter } from './stats.ts';
+export type { ZstdEncodeOptions } from './zstd-encoder.ts';
+export { ZstdEncoder } from './zstd-encoder.ts';
