@@ -77,6 +77,11 @@ it('zstd decodes what the encoder makes', () => {
         assertDecoded(frames, dictionary);
       },
     ),
-    { seed, interruptAfterTimeLimit: 3 * FUZZ_TIME_MS, markInterruptAsFailure: false },
+    {
+      seed,
+      includeErrorInReport: true,
+      interruptAfterTimeLimit: 3 * FUZZ_TIME_MS,
+      markInterruptAsFailure: false,
+    },
   );
 });

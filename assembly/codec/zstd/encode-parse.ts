@@ -121,8 +121,9 @@ function countChanged(encoder: Encoder, matcher: Matcher): u32 {
   return changed;
 }
 
-/** Parses a block into its sequences. */
+/** Parses a block into its sequences; the one of empty content has none. */
 export function parseBlock(encoder: Encoder, block: Block): void {
+  if (block.size == 0) return;
   const matcher = changetype<Matcher>(encoder.parser);
   if (encoder.effort != EFFORT_OPTIMAL) parseLazily(encoder, block);
   else parseOptimally(encoder, block, matcher, changetype<Optimal>(matcher.optimal));
