@@ -33,9 +33,9 @@ const EFFORT_FAST: u32 = 1;
 const EFFORT_OPTIMAL: u32 = 3;
 const DEPTH_LAZY: u32 = 24;
 /** Chains of effort 3 are as deep as the time that a tree would take allows. */
-const DEPTH_OPTIMAL_MIN: u32 = 256;
+const DEPTH_OPTIMAL_MIN: u32 = 128;
 const DEPTH_OPTIMAL_MAX: u32 = 1024;
-const DEPTH_TIMES_CHANGED: u32 = 64;
+const DEPTH_TIMES_CHANGED: u32 = 12;
 const NEAR_SIZE_BYTES: u32 = 4 << NEAR_LOG;
 
 export function parserWorkSize(dictionarySize: u32, sourceSize: u32, effort: u32): u32 {
