@@ -60,8 +60,8 @@ const PRICE_NEVER: u32 = 0x3fffffff;
 export const LENGTH_ENOUGH: u32 = 384;
 /** Where positions are many, only some inside a match this long are looked up; the others have what
  *  is left of its matches. */
-const LENGTH_SPARSE: u32 = 64;
-const SPARSE_STEP: u32 = 8;
+const LENGTH_SPARSE: u32 = 32;
+const SPARSE_STEP: u32 = 4;
 /** What is kept of older blocks' counts, in eighths. */
 const KEEP: u32 = 4;
 

@@ -33,9 +33,9 @@ const EFFORT_FAST: u32 = 1;
 const EFFORT_OPTIMAL: u32 = 3;
 const DEPTH_LAZY: u32 = 24;
 /** Chains of effort 3 are as deep as the time that a tree would take allows. */
-const DEPTH_OPTIMAL_MIN: u32 = 256;
+const DEPTH_OPTIMAL_MIN: u32 = 128;
 const DEPTH_OPTIMAL_MAX: u32 = 1024;
-const DEPTH_TIMES_CHANGED: u32 = 64;
+const DEPTH_TIMES_CHANGED: u32 = 12;
 const NEAR_SIZE_BYTES: u32 = 4 << NEAR_LOG;
 
 export function parserWorkSize(dictionarySize: u32, sourceSize: u32, effort: u32): u32 {
@@ -121,8 +121,9 @@ function countChanged(encoder: Encoder, matcher: Matcher): u32 {
   return changed;
 }
 
-/** Parses a block into its sequences. */
+/** Parses a block into its sequences; the one of empty content has none. */
 export function parseBlock(encoder: Encoder, block: Block): void {
+  if (block.size == 0) return;
   const matcher = changetype<Matcher>(encoder.parser);
   if (encoder.effort != EFFORT_OPTIMAL) parseLazily(encoder, block);
   else parseOptimally(encoder, block, matcher, changetype<Optimal>(matcher.optimal));

@@ -14,10 +14,10 @@ import { Encoder } from './encode-work';
 export const SLOTS_LOG_MAX: u32 = 26;
 /** Comparisons of a walk: of a position that is only sorted in, and of one whose matches are
  *  wanted. Many positions do not fit the caches, and deep walks cost more than they find. */
-const DEPTH_INDEX: u32 = 64;
-const DEPTH_FIND: u32 = 128;
-const DEPTH_INDEX_MANY: u32 = 24;
-const DEPTH_FIND_MANY: u32 = 64;
+const DEPTH_INDEX: u32 = 32;
+const DEPTH_FIND: u32 = 64;
+const DEPTH_INDEX_MANY: u32 = 16;
+const DEPTH_FIND_MANY: u32 = 32;
 /** Positions that agree so far are one to the tree. */
 const AGREED: u32 = 128;
 /** Positions on to the next one that is sorted in, inside what agrees. */
