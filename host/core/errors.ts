@@ -87,6 +87,7 @@ export const ERRORS = {
   GW_ZSTD_UNSUPPORTED: entry(802, 0, 'internal', 'no', 'the zstd frame is of a kind not supported'),
   GW_ZSTD_CHECKSUM: entry(803, 0, 'internal', 'no', 'the zstd frame fails its checksum'),
   GW_ZSTD_TOO_LARGE: entry(804, 0, 'internal', 'no', 'the zstd frame is too large'),
+  GW_DELTA_TOO_LARGE: entry(805, 0, 'internal', 'no', 'too large to make a delta of'),
 
   GW_DIST_PATH: entry(1001, 0, 'internal', 'no', 'a resource path is not allowed'),
   GW_DIST_LIMIT: entry(1002, 0, 'internal', 'no', 'a release exceeds a limit'),

@@ -87,6 +87,7 @@ describe('the rules of kernels', () => {
         'host/kernels/checksum.ts',
         'host/kernels/codec-module.ts',
         'host/kernels/zstd-decode-job.ts',
+        'host/kernels/zstd-encoder.ts',
       ],
       decoder: ['host/kernels/zstd-decode-job.ts'],
     };
