@@ -42,7 +42,7 @@ function text(sizeBytes: number, seed: number): Uint8Array {
 /** Encodes at every effort, checks with zstd, and returns the shapes. */
 function shapesOf(
   contents: Readonly<Record<string, Uint8Array>>,
-  dictionary = EMPTY,
+  dictionary: Uint8Array = EMPTY,
   decoderDictionary = dictionary,
 ): Map<string, FrameShape> {
   const frames = Object.entries(contents).flatMap(([name, content]) =>
