@@ -16,7 +16,7 @@ import {
   gunzipSync,
   gzipSync,
 } from 'node:zlib';
-import { GatewayError, RESOURCE_SIZE_BYTES_MAX } from '../core/index.ts';
+import { GatewayError, isGatewayError, RESOURCE_SIZE_BYTES_MAX } from '../core/index.ts';
 import { artefactFileSize, sha256Of } from './artefact-file.ts';
 import type { Store } from './store.ts';
 import { type ArtefactRef, ENCODINGS, type Encoding, shownArtefact } from './store-paths.ts';
@@ -45,6 +45,8 @@ export interface ZstdTools {
   };
 }
 
+const EFFORTS: readonly Effort[] = [3, 2, 1];
+
 export interface DeltaTask {
   /** The store's folder. */
   readonly dir: string;
@@ -63,7 +65,8 @@ export interface VariantTask {
 }
 
 /** `made` and `present`: it can be served. `missing`: base or target is not in the store.
- *  `window`: a browser would refuse to decode it. `useless`: it saves too little. */
+ *  `window`: a browser would refuse to decode it, or making it takes too much memory.
+ *  `useless`: it saves too little. */
 export type FormOutcome = 'made' | 'present' | 'missing' | 'window' | 'useless';
 
 export interface FormResult {
@@ -127,13 +130,14 @@ export async function makeDelta(
   const dictionary = await store.readWhole({ kind: 'object', sha256: base });
   const content = await store.readWhole({ kind: 'object', sha256: target });
   if (dictionary === null || content === null) return result('missing');
-  const dcz = writeDcz(base, tools.encoder.encode(content, { dictionary, effort }));
+  const frame = encodeIfFits(tools, content, { dictionary, effort });
+  if (frame === null) return result('window');
+  const dcz = writeDcz(base, frame);
   const best = await bestFullSize(store, target, targetSizeBytes);
   if (dcz.length >= best * DELTA_SHARE_MAX) return result('useless', dcz.length);
-  const { frame } = readDcz(dcz);
   const sizeBytesMax = content.length;
   verify(ref, target, () =>
-    tools.decoder.decode(frame, { dictionary, sizeBytesMax, checksum: 'required' }),
+    tools.decoder.decode(readDcz(dcz).frame, { dictionary, sizeBytesMax, checksum: 'required' }),
   );
   return put(store, ref, { payload: dcz, roomBytes });
 }
@@ -155,6 +159,7 @@ export async function makeVariant(
   const probe = gzipSync(content, { level: 1 });
   if (probe.length > content.length * PROBE_SHARE_MAX) return result('useless', probe.length);
   const payload = compress(content, encoding, tools);
+  if (payload === null) return result('window');
   if (payload.length >= content.length * VARIANT_SHARE_MAX)
     return result('useless', payload.length);
   verify(ref, sha256, () => decompress(payload, encoding, { tools, sizeBytesMax: content.length }));
@@ -213,9 +218,25 @@ function verify(ref: ArtefactRef, sha256: string, decode: () => Uint8Array): voi
   throw new GatewayError('GW_DIST_DELTA', `${shownArtefact(ref)} decodes to ${found}`);
 }
 
-function compress(content: Uint8Array, encoding: Encoding, tools: ZstdTools): Uint8Array {
+/** With less effort where the memory for more is not to be had; null when none does. */
+function encodeIfFits(
+  tools: ZstdTools,
+  content: Uint8Array,
+  options: { readonly dictionary?: Uint8Array; readonly effort: Effort },
+): Uint8Array | null {
+  for (const effort of EFFORTS.filter((one) => one <= options.effort)) {
+    try {
+      return tools.encoder.encode(content, { ...options, effort });
+    } catch (error) {
+      if (!isGatewayError(error) || error.code !== 'GW_DELTA_TOO_LARGE') throw error;
+    }
+  }
+  return null;
+}
+
+function compress(content: Uint8Array, encoding: Encoding, tools: ZstdTools): Uint8Array | null {
   if (encoding === 'gzip') return gzipSync(content, { level: 9 });
-  if (encoding === 'zstd') return tools.encoder.encode(content, { effort: 3 });
+  if (encoding === 'zstd') return encodeIfFits(tools, content, { effort: 3 });
   const isLarge = content.length > BROTLI_BEST_SIZE_BYTES_MAX;
   return brotliCompressSync(content, {
     params: {

@@ -1,6 +1,7 @@
 // Has variants and deltas of a release made, a few at a time, and remembers what came of each.
 
 import { isGatewayError } from '../core/index.ts';
+import { eachAtOnce } from './bounded-work.ts';
 import type { Effort, FormResult } from './delta.ts';
 import type { PlannedDelta } from './delta-plan.ts';
 import type { PublishJobs } from './publish.ts';
@@ -71,35 +72,23 @@ export class FormJobs {
     });
   }
 
-  /** Runs all, a few at a time. The first failure ends it once what is under way has ended: nobody
-   *  writes to the store any more when this has thrown. */
   async #each<T>(
     items: readonly T[],
     onProgress: OnProgress,
     make: (item: T) => Promise<FormResult>,
   ): Promise<void> {
-    const queue = items[Symbol.iterator]();
     let doneCount = 0;
-    let failure: { readonly error: unknown } | null = null;
     onProgress({ doneCount, totalCount: items.length });
-    const work = async () => {
-      for (const item of queue) {
-        if (failure !== null) return;
-        try {
-          this.#options.writer.addUsed((await make(item)).addedBytes);
-        } catch (error) {
-          if (!isWrongForm(error)) {
-            failure ??= { error };
-            return;
-          }
-          this.#wrong.push(error.message);
-        }
-        doneCount += 1;
-        onProgress({ doneCount, totalCount: items.length });
+    await eachAtOnce(items, TASKS_UNDER_WAY_MAX, async (item) => {
+      try {
+        this.#options.writer.addUsed((await make(item)).addedBytes);
+      } catch (error) {
+        if (!isWrongForm(error)) throw error;
+        this.#wrong.push(error.message);
       }
-    };
-    await Promise.all(Array.from({ length: TASKS_UNDER_WAY_MAX }, work));
-    if (failure !== null) throw (failure as { readonly error: unknown }).error;
+      doneCount += 1;
+      onProgress({ doneCount, totalCount: items.length });
+    });
   }
 }
 

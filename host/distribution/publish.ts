@@ -5,6 +5,7 @@
 
 import { type Clock, GatewayError, RESOURCE_SIZE_BYTES_MAX, secretBytes } from '../core/index.ts';
 import { sha256Of } from './artefact-file.ts';
+import { eachAtOnce } from './bounded-work.ts';
 import { readBaseCounts, readChannelState } from './channel-state.ts';
 import type { DeltaTask, Effort, FormResult, VariantTask } from './delta.ts';
 import { type DeltaPlanOptions, type OldRelease, planDeltas } from './delta-plan.ts';
@@ -77,6 +78,8 @@ export interface PublishReport {
   readonly olds: readonly OldRelease[];
 }
 
+/** Files that are put at once: each waits for the disk twice, and is held in memory meanwhile. */
+const PUTS_UNDER_WAY_MAX = 4;
 /** Manifests of older releases that are looked through for bases. */
 const OLD_RELEASES_COUNT_MAX = 64;
 
@@ -188,11 +191,12 @@ async function putContent(options: PublishOptions, pack: Pack | null): Promise<n
   let newCount = 0;
   const tell = () => onProgress({ phase: 'content', doneCount, totalCount });
   tell();
-  for (const file of unique.values()) {
-    newCount += Number(await writer.putObject(file.sha256, await source.read(file)));
+  await eachAtOnce(unique.values(), PUTS_UNDER_WAY_MAX, async (file) => {
+    const isNew = await writer.putObject(file.sha256, await source.read(file));
+    newCount += Number(isNew);
     doneCount += 1;
     tell();
-  }
+  });
   if (pack !== null) {
     newCount += Number(await writer.putObject(pack.ref.sha256, pack.bytes));
     doneCount += 1;

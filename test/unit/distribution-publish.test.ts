@@ -117,6 +117,32 @@ describe('a delta', () => {
     await writer.close();
   });
 
+  it('takes less effort where the memory for more is not to be had', async () => {
+    const writer = await scene.writer();
+    const [base, target] = [
+      await putText(writer, `${text}2`),
+      await putText(writer, `${changed}2`),
+    ];
+    const { encoder, decoder } = zstdTools();
+    const efforts: number[] = [];
+    const limited = (effortMax: number) => ({
+      decoder,
+      encoder: {
+        encode: (...[content, options]: Parameters<typeof encoder.encode>) => {
+          efforts.push(options.effort);
+          if (options.effort <= effortMax) return encoder.encode(content, options);
+          throw new GatewayError('GW_DELTA_TOO_LARGE', 'made up');
+        },
+      },
+    });
+    const make = (effortMax: number) =>
+      makeDelta(scene.store, limited(effortMax), { ...task, base, target });
+    assert.equal((await make(0)).outcome, 'window');
+    assert.equal((await make(2)).outcome, 'made');
+    assert.deepEqual(efforts, [3, 2, 1, 3, 2]);
+    await writer.close();
+  });
+
   it('is made only where a browser decodes it', () => {
     for (const [target, base, expected] of [
       [8_000_000, 1, true],
