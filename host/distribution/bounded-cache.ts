@@ -1,14 +1,16 @@
-// Things kept by key as long as there is room; what was used least recently goes first. The room is
+// Things kept by key as long as there is room; what was not used since it was last looked at goes
+// first (the CLOCK algorithm), so that a use costs one look-up and no change of order. The room is
 // counted in whatever unit the owner counts, bytes or pieces.
 
 interface Kept<V> {
   readonly value: V;
   readonly size: number;
+  isUsed: boolean;
 }
 
 export class BoundedCache<V> {
   readonly #sizeMax: number;
-  /** In order of use: a Map keeps the order of insertion, and a use inserts again. */
+  /** The hand of the clock is at the front; what gets another round goes to the back. */
   readonly #kept = new Map<string, Kept<V>>();
   #size = 0;
 
@@ -20,12 +22,11 @@ export class BoundedCache<V> {
     return this.#size;
   }
 
-  /** Cost: two steps of a Map. */
+  /** Cost: one look-up of a Map. */
   get(key: string): V | undefined {
     const kept = this.#kept.get(key);
     if (kept === undefined) return undefined;
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
+    kept.isUsed = true;
     return kept.value;
   }
 
@@ -33,11 +34,16 @@ export class BoundedCache<V> {
   set(key: string, value: V, size: number): void {
     this.delete(key);
     if (size > this.#sizeMax) return;
-    this.#kept.set(key, { value, size });
+    this.#kept.set(key, { value, size, isUsed: false });
     this.#size += size;
-    for (const oldest of this.#kept.keys()) {
+    // What is put back is met again by the same loop, without its mark: it comes to an end.
+    for (const [oldest, kept] of this.#kept) {
       if (this.#size <= this.#sizeMax) break;
-      this.delete(oldest);
+      if (kept.isUsed) {
+        kept.isUsed = false;
+        this.#kept.delete(oldest);
+        this.#kept.set(oldest, kept);
+      } else if (oldest !== key) this.delete(oldest);
     }
   }
 

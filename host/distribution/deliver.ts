@@ -14,7 +14,7 @@ import type { Log } from '../telemetry/index.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import type { ChannelView, FromDesk, ToDesk, Wanted } from './channel-view.ts';
 import { DevicePosts } from './device-posts.ts';
-import { bodyKey, FormBook, type FormsKnown } from './form-book.ts';
+import { FormBook, type FormsKnown } from './form-book.ts';
 import { IndexBook } from './index-book.ts';
 import type { ReleaseEntry } from './model.ts';
 import { chooseForm, readWishes, type Wishes } from './negotiate.ts';
@@ -22,7 +22,7 @@ import { isForEverybody } from './offered-releases.ts';
 import { hasCode, refuse, refuseFor } from './refusal.ts';
 import { ReportIntake } from './report-intake.ts';
 import {
-  artefactOf,
+  bodyKey,
   currentResource,
   type FormChoice,
   fileResource,
@@ -284,10 +284,10 @@ export class Deliverer implements RoutePlane {
   }
 
   #send(exchange: Exchange, resource: Resource, choice: FormChoice, sizeBytes: number): Missing {
-    const plan = planSending(exchange, resource.prepared(choice), sizeBytes);
+    const prepared = resource.prepared(choice);
+    const plan = planSending(exchange, prepared, sizeBytes);
     if (plan === null) return null;
-    const ref = artefactOf(resource.content, choice.coding, choice.base);
-    const key = bodyKey(ref);
+    const { bodyKey: key, ref } = prepared;
     const bytes = sizeBytes === 0 ? EMPTY : this.#forms.body(key);
     if (bytes !== undefined) {
       sendBytes(exchange, plan, bytes);

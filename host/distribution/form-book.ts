@@ -6,6 +6,7 @@ import { type Clock, GatewayError } from '../core/index.ts';
 import { payloadSizeOf } from './artefact-file.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { isDeltaAllowed } from './delta.ts';
+import { bodyKey } from './resource.ts';
 import type { Store } from './store.ts';
 import { type ArtefactRef, ENCODINGS, type Encoding, shownArtefact } from './store-paths.ts';
 
@@ -160,17 +161,5 @@ export class FormBook {
     const loading = load().finally(() => this.#loads.delete(key));
     this.#loads.set(key, loading);
     return loading;
-  }
-}
-
-/** The key of an artefact's bytes. */
-export function bodyKey(ref: ArtefactRef): string {
-  switch (ref.kind) {
-    case 'object':
-      return ref.sha256;
-    case 'variant':
-      return ref.sha256 + ref.encoding;
-    case 'delta':
-      return ref.target + ref.base;
   }
 }

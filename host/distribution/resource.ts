@@ -12,6 +12,9 @@ import type { ArtefactRef } from './store-paths.ts';
 export interface PreparedHeaders {
   readonly tag: string;
   readonly headers: HeaderList;
+  /** Where its bytes are, and the key of those in memory. */
+  readonly ref: ArtefactRef;
+  readonly bodyKey: string;
 }
 
 /** Which form, and how it is asked for. */
@@ -79,6 +82,8 @@ export class Resource {
   #prepare({ coding, base, isNamed, isPending }: FormChoice): PreparedHeaders {
     const { content, contentType, dictionary, isImmutable } = this.#facts;
     const tag = entityTag(content.sha256, coding, base);
+    const ref = artefactOf(content, coding, base);
+    const form = { tag, ref, bodyKey: bodyKey(ref) };
     const immutable = isPending ? IMMUTABLE_PENDING : IMMUTABLE;
     const headers: HeaderList = [
       'content-type',
@@ -92,16 +97,16 @@ export class Resource {
       'x-content-type-options',
       'nosniff',
     ];
-    if (isNamed) return { tag, headers };
+    if (isNamed) return { ...form, headers };
     headers.push('vary', VARY);
     if (coding !== 'identity') headers.push('content-encoding', coding);
     if (dictionary !== null) headers.push('use-as-dictionary', dictionary);
-    return { tag, headers };
+    return { ...form, headers };
   }
 }
 
 /** The artefact that holds a form. */
-export function artefactOf(content: ContentRef, coding: Coding, base: string | null): ArtefactRef {
+function artefactOf(content: ContentRef, coding: Coding, base: string | null): ArtefactRef {
   const { sha256 } = content;
   if (coding === 'identity') return { kind: 'object', sha256 };
   if (coding === 'dcz') return { kind: 'delta', target: sha256, base: base! };
@@ -138,4 +143,16 @@ export function currentResource(release: ReleaseFacts, path: string): Resource {
 export function manifestResource(release: ReleaseFacts): Resource {
   const contentType = 'application/json';
   return new Resource({ ...release, contentType, dictionary: null, isImmutable: true });
+}
+
+/** The key of an artefact's bytes. */
+export function bodyKey(ref: ArtefactRef): string {
+  switch (ref.kind) {
+    case 'object':
+      return ref.sha256;
+    case 'variant':
+      return ref.sha256 + ref.encoding;
+    case 'delta':
+      return ref.target + ref.base;
+  }
 }
