@@ -42,7 +42,7 @@ function text(sizeBytes: number, seed: number): Uint8Array {
 /** Encodes at every effort, checks with zstd, and returns the shapes. */
 function shapesOf(
   contents: Readonly<Record<string, Uint8Array>>,
-  dictionary = EMPTY,
+  dictionary: Uint8Array = EMPTY,
   decoderDictionary = dictionary,
 ): Map<string, FrameShape> {
   const frames = Object.entries(contents).flatMap(([name, content]) =>
@@ -75,8 +75,8 @@ describe('frames', () => {
     const noise = random(2 * BLOCK + 1, 2);
     const contents = Object.fromEntries(
       sizes.flatMap((size) => [
-        [`text ${size}`, content.subarray(0, size)],
-        [`noise ${size}`, noise.subarray(0, size)],
+        [`text ${size}`, content.slice(0, size)],
+        [`noise ${size}`, noise.slice(0, size)],
         [`zeros ${size}`, new Uint8Array(size)],
       ]),
     );

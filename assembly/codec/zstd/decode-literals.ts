@@ -61,7 +61,8 @@ function readCoded(work: u32, ptr: u32, end: u32, sizeMax: u32, kind: u32): i32 
   const mask: u32 = (1 << width) - 1;
   const size = <u32>(header >> 4) & mask;
   const codedSize = <u32>(header >> (4 + width)) & mask;
-  if (size == 0 || size > sizeMax) return STATUS_CORRUPT;
+  // One stream may code none at all; libzstd takes that too.
+  if (size > sizeMax || (size == 0 && form != 0)) return STATUS_CORRUPT;
   if (codedSize > end - ptr - headerSize) return STATUS_CORRUPT;
   let from = ptr + headerSize;
   const codedEnd = from + codedSize;

@@ -18,7 +18,8 @@ export function writeLiterals(encoder: Encoder, block: Block, ptr: u32): u32 {
     store<u8>(end, load<u8>(encoder.literals));
     return end + 1;
   }
-  if (block.segmentLiterals != 0) {
+  // None at all are a byte as raw ones, and some decoders refuse them as coded ones.
+  if (block.segmentLiterals != 0 && size > 0) {
     const end = writeCoded(encoder, block, ptr);
     if (end != 0) return end;
   }
