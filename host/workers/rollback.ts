@@ -19,7 +19,7 @@ import {
 } from '../distribution/index.ts';
 
 /** As a publisher does without being told otherwise. */
-const DELTAS = { askedCountMax: 16, latestCountMax: 3 };
+const DELTAS = { askedCountMax: 8, latestCountMax: 3 };
 
 /** Publishes the content of `version` anew. Returns the name of the new release.
  *  Errors: GW_DIST_KEY without a signing key; GW_DIST_NOT_FOUND, GW_DIST_LOCKED, GW_DIST_DISK. */
