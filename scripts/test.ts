@@ -12,6 +12,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   '/usr/sbin/haproxy': 'haproxy',
   '/usr/bin/curl': 'curl',
   '/usr/bin/openssl': 'openssl',
+  '/usr/bin/chromium': 'chromium',
   '/usr/bin/zstd': 'zstd',
 };
 

@@ -27,7 +27,18 @@ export interface AdminDeps {
   latency(route: string): Iterable<LatencyBucket> | null;
   /** Begins to drain; returns at once. */
   drain(): void;
+  /** Channels, releases and how far they have come; null where nothing is distributed. */
+  distribution(): unknown;
+  /** Changes who gets a release. Errors: a GatewayError says what is wrong with the change. */
+  changeDistribution(change: DistributionChange): Promise<void>;
 }
+
+/** A change of one channel. `version`: null for its newest release. */
+export type DistributionChange = { readonly channel: string; readonly version: string | null } & (
+  | { readonly action: 'pause' | 'resume' | 'rollback' }
+  /** Devices of 10,000. */
+  | { readonly action: 'rollout'; readonly rollout: number }
+);
 
 export interface Readiness {
   readonly isReady: boolean;

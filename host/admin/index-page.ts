@@ -11,6 +11,8 @@ const ROWS: readonly (readonly [string, string, string])[] = [
   ['GET', '/routes?match=GET+/', 'explains which route answers; add header=name:value'],
   ['GET', '/services', 'services, endpoints and their counters'],
   ['GET', '/latency/{route}', 'latency percentiles; {route}.hgrm for HdrHistogram plotters'],
+  ['GET', '/distribution', 'channels, releases, and how far they have come'],
+  ['POST', '/distribution/{channel}/{action}', 'rollout, pause, resume or rollback'],
   ['POST', '/drain', 'stops taking connections and ends when the last request has'],
 ];
 

@@ -3,6 +3,7 @@
 export type {
   AdminDeps,
   AdminIssue,
+  DistributionChange,
   EndpointView,
   Readiness,
   ReloadOutcome,

@@ -10,6 +10,7 @@ import {
   METRICS_CONTENT_TYPE,
 } from '../telemetry/index.ts';
 import type { AdminDeps } from './deps.ts';
+import { readDistributionChange } from './distribution-change.ts';
 import { INDEX_PAGE } from './index-page.ts';
 import { maskSecrets } from './mask.ts';
 import { readBodyText } from './request-body.ts';
@@ -49,6 +50,8 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/services', methods: { GET: (deps) => json(200, { services: deps.services() }) } },
   { path: '/latency/', methods: { GET: latency } },
   { path: '/drain', methods: { POST: drain } },
+  { path: '/distribution', methods: { GET: distribution } },
+  { path: '/distribution/', methods: { POST: changeDistribution } },
 ];
 
 function metrics(deps: AdminDeps): Reply {
@@ -74,6 +77,21 @@ async function reload(deps: AdminDeps): Promise<Reply> {
 function drain(deps: AdminDeps): Reply {
   deps.drain();
   return json(202, { draining: true });
+}
+
+function distribution(deps: AdminDeps): Reply {
+  const found = deps.distribution();
+  if (found === null) throw new GatewayError('GW_ADMIN_NOT_FOUND', 'nothing is distributed');
+  return json(200, found);
+}
+
+/** `POST /distribution/{channel}/rollout|pause|resume|rollback`. */
+async function changeDistribution(deps: AdminDeps, { request, rest }: Question): Promise<Reply> {
+  if (deps.distribution() === null) {
+    throw new GatewayError('GW_ADMIN_NOT_FOUND', 'nothing is distributed');
+  }
+  await deps.changeDistribution(readDistributionChange(rest, await readBodyText(request)));
+  return json(200, deps.distribution());
 }
 
 /** `?match=GET+/path` or `?match=GET+https://host/path`, and any number of `&header=name:value`. */

@@ -19,6 +19,7 @@ import {
   renderMetrics,
 } from '../telemetry/index.ts';
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
+import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -59,6 +60,8 @@ export class AdminView {
       services: () => this.#services(),
       latency: (route) => this.#latency(route),
       drain: () => this.#options.onDrain(),
+      distribution: () => distributionView(this.#gateway.distribution),
+      changeDistribution: (change) => changeDistribution(this.#gateway, change),
     };
   }
 
@@ -153,18 +156,19 @@ export class AdminView {
         isLastReloadTaken: reloads.isLastTaken,
         lastReloadWallMs: reloads.lastWallMs,
       }),
+      distribution: () => distributionMetrics(this.#gateway.distribution),
     };
   }
 }
 
 /** The normal form, put together again from the snapshot. */
 function configOf(snapshot: Snapshot): Config {
-  const { listeners, trustedProxies, admin, workers, log } = snapshot;
+  const { listeners, trustedProxies, admin, workers, log, distribution } = snapshot;
   const services = Array.from({ length: snapshot.serviceCount }, (_, index) =>
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  return { listeners, trustedProxies, admin, workers, services, routes, log };
+  return { listeners, trustedProxies, admin, workers, services, routes, log, distribution };
 }
 
 function issuesOf(error: unknown, file: string): readonly AdminIssue[] {

@@ -50,3 +50,17 @@ export const MAX_BODY = '10GiB';
 /** Machines read logs; `text` is for people. */
 export const LOG_ACCESS = 'json';
 export const LOG_LEVEL = 'info';
+
+/** Long enough that a restart or an hour of outage is not seen, short enough that a withdrawn release
+ *  is not offered for long by who kept an old head. */
+export const DISTRIBUTION_HEAD_EXPIRY = '1h';
+/** A hundred large apps with a dozen releases each. */
+export const DISTRIBUTION_DISK = '10GiB';
+/** The files of one app in all their forms. */
+export const DISTRIBUTION_MEMORY = '64MiB';
+/** About 4 s of one core; what is larger is made when it is published. */
+export const DISTRIBUTION_DELTA_SIZE = '32MiB';
+/** The other thread of the pool stays free for reloads. */
+export const DISTRIBUTION_JOBS = 1;
+/** Half of one core. */
+export const DISTRIBUTION_CPU = '30s';

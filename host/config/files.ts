@@ -46,6 +46,11 @@ export function checkFiles(
   for (const { name, tls } of config.services) {
     if (tls.ca !== '') found.push(...checkCertificate(['services', name, 'tls', 'ca'], tls.ca));
   }
+  if (config.distribution !== null) {
+    const { headKey, signingKey } = config.distribution;
+    found.push(...checkKey(['distribution', 'headKey'], headKey));
+    if (signingKey !== '') found.push(...checkKey(['distribution', 'signingKey'], signingKey));
+  }
   if (found.length === 0) return [];
   const read = readText(source.text);
   return found.map(({ path, message }) => {

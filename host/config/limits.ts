@@ -56,3 +56,5 @@ export const BODY_LIMIT_SIZE_BYTES_MAX = 2 ** 50;
 export const POOL_CONNECTIONS_MAX = 65_535;
 export const POOL_PENDING_MAX = 1_048_576;
 export const PIPELINE_DEPTH_MAX = 128;
+/** A signed head is read, checked and used within seconds even on a slow link. */
+export const HEAD_EXPIRY_MS_MIN = 10_000;

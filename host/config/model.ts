@@ -12,6 +12,28 @@ export interface Config {
   readonly services: readonly ServiceConfig[];
   readonly routes: readonly RouteConfig[];
   readonly log: LogConfig;
+  /** Null where nothing is distributed. */
+  readonly distribution: DistributionConfig | null;
+}
+
+export interface DistributionConfig {
+  /** The store's folder. */
+  readonly dir: string;
+  /** PEM files of private keys: of the head role; and of the release role, `''` for none. */
+  readonly headKey: string;
+  readonly signingKey: string;
+  readonly headExpiryMs: number;
+  readonly limits: DistributionLimits;
+}
+
+export interface DistributionLimits {
+  readonly diskSizeBytesMax: number;
+  /** In each io worker. */
+  readonly memorySizeBytesMax: number;
+  /** Of content of which something is made on demand. */
+  readonly deltaSizeBytesMax: number;
+  readonly jobsMax: number;
+  readonly cpuMsPerMinute: number;
 }
 
 export interface ListenerConfig {
@@ -126,6 +148,8 @@ export type RouteAction =
       readonly rewrite: RewriteConfig;
     }
   | { readonly kind: 'redirect'; readonly status: number; readonly to: string }
+  /** `channels`: empty for all. */
+  | { readonly kind: 'distribution'; readonly channels: readonly string[] }
   | {
       readonly kind: 'respond';
       readonly status: number;

@@ -6,6 +6,7 @@ import type { FieldCondition } from '../core/index.ts';
 import { COMPUTE_WORKERS_MAX, IO_WORKERS_MAX } from './limits.ts';
 import type {
   Config,
+  DistributionConfig,
   EndpointConfig,
   HeaderOperations,
   ListenerConfig,
@@ -63,6 +64,7 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
       file.routes.map((route, index) => normaliseRoute(route, index, { services, places })),
     ),
     log: Object.freeze(file.log),
+    distribution: normaliseDistribution(file.distribution, surroundings),
   });
 }
 
@@ -132,6 +134,27 @@ function normaliseService(
   });
 }
 
+function normaliseDistribution(
+  file: FileValue['distribution'],
+  surroundings: Surroundings,
+): DistributionConfig | null {
+  if (file === undefined) return null;
+  const { disk, memory, deltaSize, jobs, cpu } = file.limits;
+  return Object.freeze({
+    dir: resolveFile(file.dir, surroundings),
+    headKey: resolveFile(file.headKey, surroundings),
+    signingKey: resolveFile(file.signingKey, surroundings),
+    headExpiryMs: file.headExpiry,
+    limits: Object.freeze({
+      diskSizeBytesMax: disk,
+      memorySizeBytesMax: memory,
+      deltaSizeBytesMax: deltaSize,
+      jobsMax: jobs,
+      cpuMsPerMinute: cpu,
+    }),
+  });
+}
+
 interface Known {
   readonly services: readonly ServiceConfig[];
   readonly places: ReadonlyMap<string, number>;
@@ -176,6 +199,10 @@ function normaliseAction(route: RouteValue, { places }: Known): RouteAction {
   }
   if (route.redirect !== undefined) {
     return Object.freeze({ kind: 'redirect' as const, ...route.redirect });
+  }
+  if (route.distribution !== undefined) {
+    const channels = frozen(route.distribution.channels);
+    return Object.freeze({ kind: 'distribution' as const, channels });
   }
   const { status, headers, body } = route.respond!;
   const flat: string[] = headers.flat();

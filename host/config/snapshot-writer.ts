@@ -4,6 +4,7 @@
 
 import { Builder } from 'flatbuffers';
 import { Condition } from './generated/condition.ts';
+import { Distribution } from './generated/distribution.ts';
 import { Endpoint } from './generated/endpoint.ts';
 import { HeaderChanges } from './generated/header-changes.ts';
 import { Listener } from './generated/listener.ts';
@@ -16,6 +17,7 @@ import { Target } from './generated/target.ts';
 import { Timeouts } from './generated/timeouts.ts';
 import type {
   Config,
+  DistributionConfig,
   EndpointConfig,
   HeaderOperations,
   ListenerConfig,
@@ -61,6 +63,7 @@ class SnapshotWriter {
     const token = this.#text(config.admin.token);
     const servicesVector = SnapshotRoot.createServicesVector(builder, services);
     const routesVector = SnapshotRoot.createRoutesVector(builder, routes);
+    const distribution = this.#distribution(config.distribution);
     SnapshotRoot.startSnapshotRoot(builder);
     SnapshotRoot.addListeners(builder, listenersVector);
     SnapshotRoot.addTrustedProxies(builder, proxies);
@@ -73,8 +76,29 @@ class SnapshotWriter {
     SnapshotRoot.addLogLevel(builder, codeOf(LEVEL_WORDS, config.log.level));
     SnapshotRoot.addServices(builder, servicesVector);
     SnapshotRoot.addRoutes(builder, routesVector);
+    if (distribution !== 0) SnapshotRoot.addDistribution(builder, distribution);
     SnapshotRoot.finishSnapshotRootBuffer(builder, SnapshotRoot.endSnapshotRoot(builder));
     return builder.asUint8Array();
+  }
+
+  #distribution(distribution: DistributionConfig | null): number {
+    if (distribution === null) return 0;
+    const builder = this.#builder;
+    const { dir, headKey, signingKey, headExpiryMs, limits } = distribution;
+    const dirText = this.#text(dir);
+    const headKeyText = this.#text(headKey);
+    const signingKeyText = this.#text(signingKey);
+    Distribution.startDistribution(builder);
+    Distribution.addDir(builder, dirText);
+    Distribution.addHeadKey(builder, headKeyText);
+    Distribution.addSigningKey(builder, signingKeyText);
+    Distribution.addHeadExpiryMs(builder, headExpiryMs);
+    Distribution.addDiskSizeBytesMax(builder, limits.diskSizeBytesMax);
+    Distribution.addMemorySizeBytesMax(builder, limits.memorySizeBytesMax);
+    Distribution.addDeltaSizeBytesMax(builder, limits.deltaSizeBytesMax);
+    Distribution.addJobsMax(builder, limits.jobsMax);
+    Distribution.addCpuMsPerMinute(builder, limits.cpuMsPerMinute);
+    return Distribution.endDistribution(builder);
   }
 
   /** A text that may repeat; 0, which is absent, for the empty one. */
@@ -236,7 +260,8 @@ class SnapshotWriter {
     const path = builder.createString(match.path);
     const methods = this.#texts(match.methods);
     const targets = this.#targets(action);
-    const status = action.kind === 'proxy' ? 0 : action.status;
+    const status = 'status' in action ? action.status : 0;
+    const channels = this.#texts(action.kind === 'distribution' ? action.channels : []);
     const text = this.#text(actionText(action));
     const answerHeaders = this.#texts(action.kind === 'respond' ? action.headers : []);
     const rewritePath = this.#text(action.kind === 'proxy' ? action.rewrite.path : '');
@@ -264,12 +289,14 @@ class SnapshotWriter {
     Route.addRequestHeaders(builder, requestHeaders);
     Route.addResponseHeaders(builder, responseHeaders);
     if (route.timeouts !== null) Route.addTimeouts(builder, this.#timeouts(route.timeouts));
+    Route.addIsDistribution(builder, action.kind === 'distribution');
+    Route.addChannels(builder, channels);
     Route.addRequestBodySizeBytesMax(builder, route.requestBodySizeBytesMax);
     return Route.endRoute(builder);
   }
 }
 
 function actionText(action: RouteConfig['action']): string {
-  if (action.kind === 'proxy') return '';
-  return action.kind === 'redirect' ? action.to : action.body;
+  if (action.kind === 'redirect') return action.to;
+  return action.kind === 'respond' ? action.body : '';
 }

@@ -17,6 +17,7 @@ import type { Timeouts } from './generated/timeouts.ts';
 import type {
   AdminConfig,
   Config,
+  DistributionConfig,
   EndpointConfig,
   HeaderOperations,
   ListenerConfig,
@@ -100,6 +101,24 @@ export class Snapshot {
     });
   }
 
+  get distribution(): DistributionConfig | null {
+    const found = this.#root.distribution();
+    if (found === null) return null;
+    return Object.freeze({
+      dir: found.dir() ?? '',
+      headKey: found.headKey() ?? '',
+      signingKey: found.signingKey() ?? '',
+      headExpiryMs: found.headExpiryMs(),
+      limits: Object.freeze({
+        diskSizeBytesMax: found.diskSizeBytesMax(),
+        memorySizeBytesMax: found.memorySizeBytesMax(),
+        deltaSizeBytesMax: found.deltaSizeBytesMax(),
+        jobsMax: found.jobsMax(),
+        cpuMsPerMinute: found.cpuMsPerMinute(),
+      }),
+    });
+  }
+
   /** A route's name alone. Cost: one text, about 200 ns. */
   routeName(index: number): string {
     return this.#routeAt(index).name() ?? `route-${index}`;
@@ -177,6 +196,10 @@ export class Snapshot {
   }
 
   #action(route: Route): RouteAction {
+    if (route.isDistribution()) {
+      const channels = this.#list(route.channelsLength(), (index) => route.channels(index));
+      return Object.freeze({ kind: 'distribution', channels });
+    }
     const status = route.status();
     const text = route.text() ?? '';
     if (route.isRedirect()) return Object.freeze({ kind: 'redirect', status, to: text });

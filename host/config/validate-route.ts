@@ -35,15 +35,16 @@ export function checkRoute(at: readonly PathPart[], route: RouteValue, report: R
 }
 
 function checkAction(at: readonly PathPart[], route: RouteValue, report: Report): void {
-  const actions = (['to', 'redirect', 'respond'] as const).filter(
+  const actions = (['to', 'redirect', 'respond', 'distribution'] as const).filter(
     (key) => route[key] !== undefined,
   );
   if (actions.length === 0) {
-    report.missing([...at, 'to'], 'GW_CONFIG_MISSING', 'missing; expected to, redirect or respond');
+    const message = 'missing; expected to, redirect, respond or distribution';
+    report.missing([...at, 'to'], 'GW_CONFIG_MISSING', message);
     return;
   }
   if (actions.length > 1) {
-    const message = `expected one of to, redirect and respond, found ${actions.join(' and ')}`;
+    const message = `expected one of to, redirect, respond and distribution, found ${actions.join(' and ')}`;
     report.key([...at, actions[1]!], 'GW_CONFIG_CONFLICT', message);
     return;
   }
@@ -61,9 +62,13 @@ function checkProxy(at: readonly PathPart[], route: RouteValue, report: Report):
   if (read instanceof Complaint) report.value([...at, 'rewrite', 'path'], read.code, read.message);
 }
 
-/** Redirects and direct answers never reach an upstream. */
+/** Redirects, direct answers and the distribution plane never reach an upstream. */
 function checkAnswer(at: readonly PathPart[], route: RouteValue, report: Report): void {
-  const { redirect, respond } = route;
+  const { redirect, respond, distribution, match } = route;
+  if (distribution !== undefined && !isPlainPrefix(match.path.text)) {
+    const message = `the distribution plane needs a prefix like /r/*, found ${match.path.text}`;
+    report.value([...at, 'match', 'path'], 'GW_CONFIG_CONFLICT', message);
+  }
   for (const key of ['rewrite', 'timeouts'] as const) {
     if (route[key] === undefined) continue;
     report.key([...at, key], 'GW_CONFIG_CONFLICT', `only a route with \`to\` has an upstream`);
@@ -87,6 +92,11 @@ function checkAnswer(at: readonly PathPart[], route: RouteValue, report: Report)
     if (why === null) continue;
     report.key([...at, 'respond', 'headers', name], 'GW_CONFIG_BAD_VALUE', why);
   }
+}
+
+/** What stands before `/*` is the same for every request. */
+function isPlainPrefix(path: string): boolean {
+  return path.startsWith('/') && path.endsWith('/*') && !path.includes('{');
 }
 
 function checkMethods(at: readonly PathPart[], { match }: RouteValue, report: Report): void {

@@ -10,6 +10,7 @@ import { checkRoute } from './validate-route.ts';
 export interface Draft {
   readonly listen: readonly (FileValue['listen'][number] | undefined)[] | undefined;
   readonly admin: FileValue['admin'] | undefined;
+  readonly distribution: FileValue['distribution'] | undefined;
   readonly services: readonly (readonly [string, ServiceValue | undefined])[] | undefined;
   readonly routes: readonly (RouteValue | undefined)[] | undefined;
 }
@@ -154,6 +155,10 @@ function checkRoutes(draft: Draft, report: Report): void {
       report.value([...at, 'match'], 'GW_CONFIG_CONFLICT', message);
     }
     if (draft.services !== undefined) checkTargets(at, route, services, report);
+    if (route.distribution !== undefined && draft.distribution === undefined) {
+      const message = 'the file has no `distribution` that says where the store is';
+      report.key([...at, 'distribution'], 'GW_CONFIG_CONFLICT', message);
+    }
     checkRoute(at, route, report);
   }
 }

@@ -34,6 +34,7 @@ export type { PreparedProblem, ProblemResponse } from './problem.ts';
 export { prepareProblem, problemResponse, problemWith } from './problem.ts';
 export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
+export type { PlaneRoute, RoutePlane } from './route-plane.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';
 export { heldCost, UploadBudget } from './upload-budget.ts';

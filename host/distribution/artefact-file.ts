@@ -34,6 +34,13 @@ export function artefactFileSize(payloadSizeBytes: number): number {
   return payloadSizeBytes + blockCountOf(payloadSizeBytes) * SUM_SIZE_BYTES + FOOTER_SIZE_BYTES;
 }
 
+/** The payload's length in a file of a length, which may be damaged: never below 0. */
+export function payloadSizeOf(fileSizeBytes: number): number {
+  const summedBytes = Math.max(0, fileSizeBytes - FOOTER_SIZE_BYTES);
+  const blockCount = Math.ceil(summedBytes / (BLOCK_SIZE_BYTES + SUM_SIZE_BYTES));
+  return Math.max(0, summedBytes - blockCount * SUM_SIZE_BYTES);
+}
+
 /** What stands behind a payload: sums and footer. */
 export function artefactTail(payload: Uint8Array, checksums: Checksums): Uint8Array {
   const blockCount = blockCountOf(payload.length);

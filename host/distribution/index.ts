@@ -12,9 +12,13 @@ export {
   replaceBaseCounts,
   replaceChannelState,
 } from './channel-state.ts';
+export type { FromDesk, Outcome, OutcomeReport, ToDesk, Wanted } from './channel-view.ts';
 export { checkedContent, readCheckedJson, replaceCheckedJson } from './checked-json.ts';
+export { Deliverer, type DelivererDeps } from './deliver.ts';
 export type { DeltaTask, Effort, FormResult, VariantTask, ZstdTools } from './delta.ts';
 export { bestFullSize, makeDelta, makeVariant } from './delta.ts';
+export type { ChannelReport, DeskDeps, DeskReport, ReleaseReport } from './desk.ts';
+export { DistributionDesk } from './desk.ts';
 export type { Signer } from './envelope.ts';
 export { CHANNEL_PATTERN, VERSION_PATTERN } from './fields.ts';
 export { readKeyFile, signersIn } from './key-files.ts';
@@ -24,6 +28,7 @@ export type { Collected, StoreScan } from './maintenance.ts';
 export { collectGarbage, scanStore } from './maintenance.ts';
 export type {
   ChannelState,
+  ContentRef,
   HaltRule,
   ReleaseEntry,
   ReleaseManifest,
@@ -33,10 +38,12 @@ export type {
   TrustRoot,
 } from './model.ts';
 export { ROLES } from './model.ts';
+export type { OutcomeCounts } from './outcome-book.ts';
 export type { PublishJobs, PublishOptions, PublishProgress, PublishReport } from './publish.ts';
 export { prepareManifest, publish } from './publish.ts';
 export type { RuleChange } from './release-changes.ts';
 export { changeRule, retireRelease } from './release-changes.ts';
+export { encodeReleaseIndex } from './release-index.ts';
 export { ROLLOUT_WHOLE, rolloutAt } from './release-rules.ts';
 export { storedSource, treeSource } from './release-source.ts';
 export type { ArtefactReader, StoredArtefact } from './store.ts';

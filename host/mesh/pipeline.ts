@@ -6,6 +6,7 @@ import {
   type Clock,
   type ErrorCode,
   type Exchange,
+  type ExchangeHandler,
   type HeaderList,
   headerValue,
   LOOP_HOPS_COUNT_MAX,
@@ -14,6 +15,7 @@ import {
   prepareProblem,
   problemWith,
   type Random,
+  type RoutePlane,
   secretBytes,
   TARGET_SIZE_BYTES_MAX,
   type UploadBudget,
@@ -30,6 +32,7 @@ import { Generation, type GenerationDeps, type GenerationSlots } from './generat
 import { hash32 } from './hash32.ts';
 import { applyHeaderOperations } from './header-operations.ts';
 import { NO_CAPTURE, type PathCapture } from './path-parameters.ts';
+import { PlaneExchange } from './plane-exchange.ts';
 import { ProxyCall } from './proxy-call.ts';
 import { RateGate } from './rate-gate.ts';
 import { upstreamHost } from './rewrite.ts';
@@ -51,6 +54,8 @@ export interface MeshDeps {
   readonly random: Random;
   /** One for all listeners and upstreams of a worker. */
   readonly uploadBudget: UploadBudget;
+  /** What answers distribution routes; null where none is configured. */
+  readonly distribution: RoutePlane | null;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -83,6 +88,7 @@ export class Mesh {
       clock: deps.clock,
       random: deps.random,
       uploadBudget: deps.uploadBudget,
+      distribution: deps.distribution,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };
@@ -137,6 +143,8 @@ export class Mesh {
     }
     if (route.action.kind === 'proxy') {
       this.#proxy(visit, route, route.action.proxy, capture, extra);
+    } else if (route.action.kind === 'plane') {
+      this.#handOver(visit, route, route.action.handle, extra);
     } else if (route.action.answer(exchange, capture, extra)) {
       this.#recorder.record(visit, route.action.status, 0, this.#clock.nowMs());
     } else {
@@ -227,6 +235,33 @@ export class Mesh {
       requestMs: timeouts.requestMs,
       idleMs: timeouts.idleMs,
     });
+  }
+
+  /** Lets a plane answer. What it answers at once is recorded at once; otherwise the visit goes on. */
+  #handOver(
+    visit: Visit,
+    route: RouteRuntime,
+    handle: ExchangeHandler,
+    extra: readonly string[],
+  ): void {
+    const exchange = new PlaneExchange({
+      visit,
+      path: this.#matcher.normalisedPath,
+      operations: route.responseOperations,
+      extra,
+      onEnd: (status, reason) => {
+        this.#recorder.record(visit, status, reason, this.#clock.nowMs());
+      },
+    });
+    try {
+      handle(exchange);
+    } catch (error) {
+      exchange.recordFault();
+      throw error;
+    }
+    if (exchange.isRecorded) return;
+    this.#recorder.enter(visit);
+    exchange.watch();
   }
 
   #refuseUnmatched(visit: Visit, status: number): void {

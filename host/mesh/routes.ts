@@ -2,7 +2,13 @@
 // thousand of them cost a worker nothing until they are used.
 
 import type { RouteConfig, Snapshot } from '../config/index.ts';
-import { type Random, toByteString } from '../core/index.ts';
+import {
+  type ExchangeHandler,
+  GatewayError,
+  type Random,
+  type RoutePlane,
+  toByteString,
+} from '../core/index.ts';
 import type { Limiter, LimiterPolicy } from '../kernels/index.ts';
 import type { ClientAddress } from './client-address.ts';
 import {
@@ -36,7 +42,8 @@ export interface RouteRuntime {
 
 export type RouteActionRuntime =
   | { readonly kind: 'proxy'; readonly proxy: ProxyRuntime }
-  | { readonly kind: 'answer'; readonly status: number; readonly answer: DirectResponder };
+  | { readonly kind: 'answer'; readonly status: number; readonly answer: DirectResponder }
+  | { readonly kind: 'plane'; readonly handle: ExchangeHandler };
 
 export interface ProxyRuntime {
   readonly split: ServiceSplit;
@@ -57,6 +64,8 @@ export interface RateRuntime {
 export interface RouteDeps {
   readonly limiter: Limiter;
   readonly random: Random;
+  /** What answers distribution routes; null where none is configured. */
+  readonly distribution: RoutePlane | null;
 }
 
 export class RouteSet {
@@ -130,6 +139,16 @@ export class RouteSet {
           status: action.status,
           answer: compileRedirectResponse(action, match.path, operations),
         };
+      case 'distribution': {
+        const { distribution } = this.#deps;
+        if (distribution === null) {
+          throw new GatewayError('GW_INTERNAL', 'a distribution route without the plane');
+        }
+        // Only prefixes are configured: `/r/*`.
+        const prefix = match.path.slice(0, -2);
+        const { channels } = action;
+        return { kind: 'plane', handle: distribution.handler({ prefix, channels }) };
+      }
       case 'proxy': {
         const hashKeys = new Map<ServiceRuntime, KeyReader>();
         for (const target of action.to) {

@@ -49,8 +49,12 @@ export class Recorder {
   /** A visit goes on beyond the call that began it, until record() is called with the same. */
   enter(visit: Visit): void {
     const { route, service, endpoint } = visit;
-    this.#stats.begin(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
-    endpoint!.state.active += 1;
+    this.#stats.begin(
+      route!.seriesSlot,
+      endpoint === null ? STATS_SLOT_ABSENT : endpoint.seriesSlot,
+      service === null ? STATS_SLOT_ABSENT : service.seriesSlot,
+    );
+    if (endpoint !== null) endpoint.state.active += 1;
     visit.generation.enter();
     visit.isEntered = true;
   }
@@ -75,8 +79,12 @@ export class Recorder {
 
   #leave(visit: Visit): void {
     const { route, service, endpoint } = visit;
-    this.#stats.finish(route!.seriesSlot, endpoint!.seriesSlot, service!.seriesSlot);
-    endpoint!.state.active -= 1;
+    this.#stats.finish(
+      route!.seriesSlot,
+      endpoint === null ? STATS_SLOT_ABSENT : endpoint.seriesSlot,
+      service === null ? STATS_SLOT_ABSENT : service.seriesSlot,
+    );
+    if (endpoint !== null) endpoint.state.active -= 1;
     visit.generation.leave();
   }
 

@@ -86,6 +86,41 @@ export const METRICS = {
     ['worker'],
     'Access log lines dropped because the log was slower than the traffic.',
   ),
+  sluice_distribution_outcomes_total: entry(
+    'counter',
+    ['channel', 'version', 'outcome'],
+    'Devices by what became of a release.',
+  ),
+  sluice_distribution_failures_total: entry(
+    'counter',
+    ['channel', 'version', 'cause'],
+    'Devices that failed to take a release, by cause.',
+  ),
+  sluice_distribution_release_active: entry(
+    'gauge',
+    ['channel', 'version', 'state'],
+    'Whether a release is offered: 1 for active, 0 for paused and halted.',
+  ),
+  sluice_distribution_reports_repeated_total: entry(
+    'counter',
+    [],
+    'Outcomes that a device had reported before.',
+  ),
+  sluice_distribution_reports_dropped_total: entry(
+    'counter',
+    [],
+    'Outcomes not counted because there were too many at once.',
+  ),
+  sluice_distribution_artefacts_total: entry(
+    'counter',
+    ['outcome'],
+    'Deltas and variants made on demand, by outcome.',
+  ),
+  sluice_distribution_artefacts_waiting: entry(
+    'gauge',
+    [],
+    'Deltas and variants that wait to be made.',
+  ),
   sluice_config_generation: entry('gauge', [], 'Number of the configuration in use.'),
   sluice_config_reloads_total: entry('counter', ['outcome'], 'Reloads by outcome.'),
   sluice_config_last_reload_success: entry('gauge', [], 'Whether the last reload was taken.'),

@@ -12,7 +12,9 @@ import type {
   SeriesRegistry,
   StatsReader,
 } from '../kernels/index.ts';
-import { METRICS, type MetricName } from './metric-names.ts';
+import type { MetricName } from './metric-names.ts';
+import { type DistributionMetrics, distributionLines } from './prometheus-distribution.ts';
+import { escapeLabel, head } from './prometheus-text.ts';
 import { splitEndpointSeriesName } from './series-names.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -53,6 +55,8 @@ export interface MetricsSource {
   /** The one service a route goes to; `''` where there is none or several. */
   serviceOfRoute(route: string): string;
   status(): ProcessStatus;
+  /** Null where nothing is distributed. */
+  distribution(): DistributionMetrics | null;
 }
 
 /** The metrics, piece by piece. Cost: about 1 us a sample; it yields to the loop in between. */
@@ -76,6 +80,7 @@ function* metricLines(source: MetricsSource): Generator<string> {
   yield* processLines(source);
   yield* workerLines(source.reader, workers);
   yield* refusalLines(source.reader, workers);
+  yield* distributionLines(source.distribution());
   const routes: CountedRoute[] = [];
   for (const series of source.routes.series()) {
     const stats = source.reader.route(series.slot, workers);
@@ -267,11 +272,6 @@ function* processLines(source: MetricsSource): Generator<string> {
   yield `sluice_config_reloads_total{outcome="refused"} ${status.reloadsRefused}\n`;
 }
 
-function head(name: MetricName): string {
-  const { help, type } = METRICS[name];
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
-}
-
 function labelOf(series: Series): string {
   return `route="${labelText(series.name, series.slot)}"`;
 }
@@ -279,11 +279,6 @@ function labelOf(series: Series): string {
 function labelText(name: string, slot: number): string {
   const cut = name.slice(0, LABEL_LENGTH_MAX).replace(/\p{Surrogate}/gu, '\ufffd');
   return escapeLabel(cut === name ? name : `${cut}~${slot}`);
-}
-
-/** Escapes a label's value. Source: Prometheus text format 0.0.4. */
-export function escapeLabel(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
 function total(counts: readonly number[]): number {

@@ -67,3 +67,6 @@ async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
     return { ok: false, code: error.code, detail: error.detail };
   }
 }
+
+/** The index of a release. */
+export { runIndexTask as indexRelease } from './index-task.ts';

@@ -4,7 +4,7 @@
 import { Piscina } from 'piscina';
 import type { ConfigIssue } from '../config/index.ts';
 import { type ErrorCode, GatewayError } from '../core/index.ts';
-import type { DeltaTask, FormResult, VariantTask } from '../distribution/index.ts';
+import type { ContentRef, DeltaTask, FormResult, VariantTask } from '../distribution/index.ts';
 import { computeWorkerPath } from './assets.ts';
 
 export interface CompileTask {
@@ -27,6 +27,17 @@ export type CompileResult =
  *  travels as data. */
 export type FormOutcome =
   | { readonly ok: true; readonly result: FormResult }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+export interface IndexTask {
+  /** The store's folder. */
+  readonly dir: string;
+  readonly version: string;
+  readonly manifest: ContentRef;
+}
+
+export type IndexOutcome =
+  | { readonly ok: true; readonly index: SharedArrayBuffer }
   | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
 
 /** Tasks that wait at most; a reload takes one, so more means that something calls in a loop. */
@@ -62,6 +73,14 @@ export class ComputePool {
   /** Makes a compressed variant in the store. Errors: as above. Cost: up to 2 s a MB for brotli. */
   async makeVariant(task: VariantTask): Promise<FormResult> {
     return formResult(await this.#pool.run(task, { name: 'variant' }));
+  }
+
+  /** Builds the index of a release (host/distribution/release-index.ts) from its manifest.
+   *  Errors: GW_DIST_CORRUPT. Cost: some 100 ms for the most files. */
+  async indexRelease(task: IndexTask): Promise<SharedArrayBuffer> {
+    const outcome: IndexOutcome = await this.#pool.run(task, { name: 'indexRelease' });
+    if (outcome.ok) return outcome.index;
+    throw new GatewayError(outcome.code, outcome.detail);
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@
 
 import { type ConfigIssue, openSnapshot, type Snapshot } from '../config/index.ts';
 import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
+import type { DistributionDesk } from '../distribution/index.ts';
 import { boundReceiveBuffers } from '../edge/index.ts';
 import {
   createEdgeImage,
@@ -21,6 +22,7 @@ import { readWasm } from './assets.ts';
 import { ComputePool } from './compute.ts';
 import { ConfigRefused } from './config-refused.ts';
 import { ConfigSource, readConfigFile } from './config-source.ts';
+import { DistributionPlane, type ReleaseChange } from './distribution.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
 import { prepareListening } from './ports.ts';
@@ -62,6 +64,7 @@ export class Gateway {
   readonly #compute: ComputePool;
   readonly #source: ConfigSource;
   #fleet: IoFleet | null = null;
+  #distribution: DistributionPlane | null = null;
   #snapshot: Snapshot | null = null;
   #isDraining = false;
   #generation = 0;
@@ -112,6 +115,18 @@ export class Gateway {
     return { serving: this.#fleet?.servingCount ?? 0, wanted: this.#fleet?.count ?? 0 };
   }
 
+  /** The plane's desk; null where nothing is distributed. */
+  get distribution(): DistributionDesk | null {
+    return this.#distribution?.desk ?? null;
+  }
+
+  /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED,
+   *  GW_DIST_KEY, GW_DIST_DISK. */
+  async changeRelease(change: ReleaseChange): Promise<void> {
+    if (this.#distribution === null) throw new GatewayError('GW_DIST_NOT_FOUND', change.channel);
+    await this.#distribution.change(change);
+  }
+
   get isDraining(): boolean {
     return this.#isDraining;
   }
@@ -147,6 +162,7 @@ export class Gateway {
     this.#isDraining = true;
     this.#source.stop();
     const abandoned = (await this.#fleet?.drain(drainTimeoutMs)) ?? 0;
+    await this.#distribution?.stop();
     await this.#compute.close();
     return abandoned;
   }
@@ -156,6 +172,15 @@ export class Gateway {
     const compiled = await this.#compile(text);
     const snapshot = openSnapshot(compiled.snapshot);
     await prepareListening(snapshot.listeners);
+    if (snapshot.distribution !== null) {
+      this.#distribution = await DistributionPlane.start({
+        config: snapshot.distribution,
+        compute: this.#compute,
+        clock: this.#options.clock,
+        log,
+        tellAll: (message) => this.#fleet?.tellAll(message),
+      });
+    }
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
     this.#snapshot = snapshot;
@@ -169,6 +194,8 @@ export class Gateway {
       onServing: () => this.#boundReceiveBuffers(snapshot),
       onGone: (workerIndex) => this.#clearWorker(workerIndex),
       onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
+      channels: () => this.#distribution?.desk.views() ?? null,
+      onDistribution: (message, reply) => this.#distribution?.take(message, reply),
     });
     this.#fleet = fleet;
     await fleet.start(this.#publication(compiled.snapshot, snapshot));

@@ -4,6 +4,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
+import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { startWorker } from './assets.ts';
@@ -25,6 +26,10 @@ export interface FleetOptions {
   readonly onGone: (workerIndex: number) => void;
   /** A generation that was superseded has no exchange in flight on a worker any more. */
   readonly onReleased: (workerIndex: number, generation: number) => void;
+  /** The channels that a worker starts with; null where nothing is distributed. */
+  readonly channels: () => FromDesk | null;
+  /** What a worker says of distribution. `reply` posts to it. */
+  readonly onDistribution: (message: ToDesk, reply: (message: FromDesk) => void) => void;
 }
 
 interface Member {
@@ -130,6 +135,13 @@ export class IoFleet {
     );
   }
 
+  /** Posts to every worker, also to one that is starting: it began with what was known before. */
+  tellAll(message: FromDesk): void {
+    for (const member of this.#members) {
+      if (member.state !== 'gone') tell(member, message);
+    }
+  }
+
   /** Indexes of the workers that serve. */
   servingWorkers(): number[] {
     return this.#members
@@ -164,6 +176,7 @@ export class IoFleet {
       servesNodeListeners: index === 0,
       publication: this.#publication!,
       ports: this.#ports,
+      channels: this.#options.channels(),
     };
     const generation = workerData.publication.generation;
     const worker = startWorker('io-worker', { workerData, name: `io-${index}` });
@@ -219,6 +232,9 @@ export class IoFleet {
       case 'released':
         this.#options.onReleased(member.index, message.generation);
         break;
+      case 'distribution':
+        this.#options.onDistribution(message.message, (answer) => tell(member, answer));
+        return;
       case 'failed': {
         const error = new GatewayError(message.code, message.detail);
         this.#options.log.error(`io worker ${member.index}: ${error.message}`);
@@ -284,6 +300,10 @@ export class IoFleet {
       this.#waiting.add(look);
     });
   }
+}
+
+function tell({ worker }: Member, message: FromDesk): void {
+  worker.postMessage({ kind: 'distribution', message } satisfies ToIoWorker);
 }
 
 function restartDelayMs(member: Member): number {

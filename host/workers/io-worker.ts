@@ -15,10 +15,12 @@ import {
   systemRandom,
   UploadBudget,
 } from '../core/index.ts';
+import { Deliverer, type FromDesk, Store } from '../distribution/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
-import { instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
+import { Codec, instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
 import { Mesh } from '../mesh/index.ts';
 import { AccessLog, createPostedLog, LoopDelayMonitor } from '../telemetry/index.ts';
+import { readWasm } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
 import { HEARTBEAT_INTERVAL_MS } from './watchdog.ts';
 
@@ -43,6 +45,8 @@ class IoWorker {
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #uploadBudget = new UploadBudget();
+  /** Null where nothing is distributed. */
+  readonly #deliverer: Deliverer | null;
   #listeners: Listener[] = [];
   #handledCount = 0;
   #acceptedBefore = 0;
@@ -58,6 +62,7 @@ class IoWorker {
     });
     this.#stats = new StatsWriter(instance);
     this.#accessLog = this.#createAccessLog(snapshot.log.access);
+    this.#deliverer = this.#createDeliverer(snapshot);
     this.#mesh = new Mesh({
       matcher: new Matcher(instance),
       limiter: new Limiter(instance),
@@ -66,6 +71,7 @@ class IoWorker {
       clock: systemClock,
       random: systemRandom(),
       uploadBudget: this.#uploadBudget,
+      distribution: this.#deliverer,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -74,6 +80,11 @@ class IoWorker {
 
   publish(publication: Publication): void {
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+  }
+
+  /** Takes what the main thread says of distribution. */
+  takeDistribution(message: FromDesk): void {
+    this.#deliverer?.take(message);
   }
 
   /** Returns the port of each listener. */
@@ -121,6 +132,7 @@ class IoWorker {
       nowMs = systemClock.nowMs();
     }
     const abandoned = this.#activeCount();
+    this.#deliverer?.report();
     await this.close();
     return abandoned;
   }
@@ -168,6 +180,7 @@ class IoWorker {
     this.#stats.heartbeat();
     this.#delay.sample();
     this.#countConnections();
+    this.#deliverer?.report();
     if (this.#accessLog !== null) {
       this.#stats.setCell('logLinesWritten', this.#accessLog.linesWritten);
       this.#stats.setCell('logLinesDropped', this.#accessLog.linesDropped);
@@ -176,6 +189,19 @@ class IoWorker {
     if (used <= limit * HEAP_SHARE_MAX) return;
     const detail = `heap of ${used} bytes, the limit is ${limit}`;
     void this.fail(new GatewayError('GW_OVERLOADED', detail));
+  }
+
+  #createDeliverer({ distribution }: Snapshot): Deliverer | null {
+    if (distribution === null) return null;
+    const deliverer = new Deliverer({
+      store: new Store(distribution.dir, Codec.create(readWasm('codec.wasm'))),
+      clock: systemClock,
+      log: this.#log,
+      memorySizeBytesMax: distribution.limits.memorySizeBytesMax,
+      tell: (message) => tell({ kind: 'distribution', message }),
+    });
+    if (data.channels !== null) deliverer.take(data.channels);
+    return deliverer;
   }
 
   #createAccessLog(format: 'json' | 'text' | 'off'): AccessLog | null {
@@ -208,6 +234,10 @@ async function main(): Promise<void> {
     if (message.kind === 'publish') {
       worker.publish(message.publication);
       tell({ kind: 'published', generation: message.publication.generation });
+      return;
+    }
+    if (message.kind === 'distribution') {
+      worker.takeDistribution(message.message);
       return;
     }
     void worker.drain(message.timeoutMs).then((abandoned) => {

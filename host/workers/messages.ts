@@ -1,7 +1,8 @@
 // What the main thread and the io workers say to each other. Requests never cross a thread; only
-// configurations, orders and their outcomes do.
+// configurations, orders and their outcomes do, and what the distribution plane has to say.
 
 import type { ErrorCode } from '../core/index.ts';
+import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
 import type { LogRecord } from '../telemetry/index.ts';
 
@@ -29,11 +30,14 @@ export interface IoWorkerData {
   readonly publication: Publication;
   /** The port of each listener: as configured, or what the first worker got for port 0. */
   readonly ports: readonly number[];
+  /** The channels there are; null where nothing is distributed. */
+  readonly channels: FromDesk | null;
 }
 
 export type ToIoWorker =
   | { readonly kind: 'publish'; readonly publication: Publication }
-  | { readonly kind: 'drain'; readonly timeoutMs: number };
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  | { readonly kind: 'distribution'; readonly message: FromDesk };
 
 export type FromIoWorker =
   /** `ports`: where each of its listeners is; of one that it does not serve, as it was told. */
@@ -44,4 +48,5 @@ export type FromIoWorker =
   | { readonly kind: 'drained'; readonly abandoned: number }
   /** The worker ends itself, its listeners closed. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
-  | { readonly kind: 'log'; readonly record: LogRecord };
+  | { readonly kind: 'log'; readonly record: LogRecord }
+  | { readonly kind: 'distribution'; readonly message: ToDesk };

@@ -3,9 +3,15 @@
 
 import type { ConfigIssue, Snapshot } from '../config/index.ts';
 
-const KEYS = ['listeners', 'admin', 'workers', 'log'] as const;
+const KEYS = ['listeners', 'admin', 'workers', 'log', 'distribution'] as const;
 /** As the file calls them. */
-const NAMES = { listeners: 'listen', admin: 'admin', workers: 'workers', log: 'log' } as const;
+const NAMES = {
+  listeners: 'listen',
+  admin: 'admin',
+  workers: 'workers',
+  log: 'log',
+  distribution: 'distribution',
+} as const;
 
 /** One issue for each key that differs and needs a restart. */
 export function restartIssues(before: Snapshot, next: Snapshot, file: string): ConfigIssue[] {

@@ -102,6 +102,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
           isLastReloadTaken: true,
           lastReloadWallMs: 0,
         }),
+        distribution: () => null,
       }),
     readiness: () => ({ isReady: true, detail: '' }),
     config: () => ({ admin: { port: 9901, token: 'hunter2' }, routes: [{ name: 'pay' }] }),
@@ -118,6 +119,11 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
           message: 'listn is not a key, did you mean listen',
         },
       ];
+    },
+    distribution: () => ({ channels: [{ channel: 'app' }] }),
+    changeDistribution: async (change) => {
+      calls.push(`change ${JSON.stringify(change)}`);
+      if (change.channel === 'none') throw new GatewayError('GW_DIST_NOT_FOUND', 'none');
     },
     reload: async () => {
       calls.push('reload');

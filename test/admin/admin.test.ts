@@ -56,6 +56,49 @@ describe('admin resources', () => {
     assert.equal((await scene.ask('HEAD', '/metrics')).body, '');
   });
 
+  it('/distribution shows channels and takes changes, strictly read', async () => {
+    const shown = await scene.ask('GET', '/distribution');
+    assert.deepEqual(JSON.parse(shown.body), { channels: [{ channel: 'app' }] });
+    scene.calls.length = 0;
+    const good: [string, string, object][] = [
+      ['app/pause', '', { channel: 'app', version: null, action: 'pause' }],
+      ['a.b-1/resume', '{"version":"1"}', { channel: 'a.b-1', version: '1', action: 'resume' }],
+      ['app/rollback', '{"version":"1"}', { channel: 'app', version: '1', action: 'rollback' }],
+      [
+        'app/rollout',
+        '{"rollout":2500}',
+        { channel: 'app', version: null, action: 'rollout', rollout: 2500 },
+      ],
+    ];
+    for (const [path, body, change] of good) {
+      const answered = await scene.ask('POST', `/distribution/${path}`, { body });
+      assert.equal(answered.status, 200, path);
+      assert.equal(scene.calls.pop(), `change ${JSON.stringify(change)}`);
+    }
+    const bad: [string, string][] = [
+      ['app/pause', '{"rollout":1}'],
+      ['app/pause', '[]'],
+      ['app/pause', '{'],
+      ['app/pause', '{"version":1}'],
+      ['app/rollback', '{}'],
+      ['app/rollout', '{}'],
+      ['app/rollout', '{"rollout":-1}'],
+      ['app/rollout', '{"rollout":10001}'],
+      ['app/rollout', '{"rollout":0.5}'],
+    ];
+    for (const [path, body] of bad) {
+      const answered = await scene.ask('POST', `/distribution/${path}`, { body });
+      assertProblem(answered, 'GW_ADMIN_BAD_REQUEST', /expected/);
+    }
+    for (const path of ['app', 'app/delete', '..%2f/pause', 'A/pause', 'app/pause/x']) {
+      const answered = await scene.ask('POST', `/distribution/${path}`, { body: '' });
+      assertProblem(answered, 'GW_ADMIN_NOT_FOUND', /expected/);
+    }
+    const none = await scene.ask('POST', '/distribution/none/pause', { body: '' });
+    assertProblem(none, 'GW_DIST_NOT_FOUND', /none/);
+    scene.calls.length = 0;
+  });
+
   it('/config shows the normal form without its secrets', async () => {
     const { body } = await scene.ask('GET', '/config');
     assert.deepEqual(JSON.parse(body), {

@@ -81,14 +81,18 @@ function action(serviceCount: number): fc.Arbitrary<RouteConfig['action']> {
       body: text,
     }),
   ];
-  if (serviceCount === 0) return fc.oneof(...answers);
+  const distribution = fc.record({
+    kind: fc.constant('distribution' as const),
+    channels: fc.array(text, { maxLength: 3 }),
+  });
+  if (serviceCount === 0) return fc.oneof(distribution, ...answers);
   const target = fc.record({ service: fc.nat(serviceCount - 1), weight: fc.nat(1000) });
   const proxy = fc.record({
     kind: fc.constant('proxy' as const),
     to: fc.array(target, { minLength: 1, maxLength: 3 }),
     rewrite: fc.record({ path: text, host: text }),
   });
-  return fc.oneof(proxy, ...answers);
+  return fc.oneof(proxy, distribution, ...answers);
 }
 
 function route(serviceCount: number): fc.Arbitrary<RouteConfig> {
@@ -125,6 +129,21 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
       access: fc.constantFrom('json', 'text', 'off'),
       level: fc.constantFrom('debug', 'info', 'warn', 'error'),
     }),
+    distribution: fc.option(
+      fc.record({
+        dir: text,
+        headKey: text,
+        signingKey: text,
+        headExpiryMs: uint32,
+        limits: fc.record({
+          diskSizeBytesMax: fc.maxSafeNat(),
+          memorySizeBytesMax: fc.maxSafeNat(),
+          deltaSizeBytesMax: fc.maxSafeNat(),
+          jobsMax: uint16,
+          cpuMsPerMinute: uint32,
+        }),
+      }),
+    ),
   }),
 );
 

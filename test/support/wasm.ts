@@ -18,5 +18,9 @@ export function edgeInstance(image = edgeImage(), workerIndex = 0): EdgeInstance
 }
 
 export function codec(): Codec {
-  return Codec.create(new Uint8Array(readFileSync('build/codec.wasm')));
+  return Codec.create(codecModuleBytes());
+}
+
+export function codecModuleBytes(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync('build/codec.wasm'));
 }

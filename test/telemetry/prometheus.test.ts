@@ -33,6 +33,21 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       isLastReloadTaken: true,
       lastReloadWallMs: 1_700_000_004_500,
     }),
+    distribution: () => ({
+      releases: [
+        {
+          channel: 'app',
+          version: '1.0"0',
+          state: 'halted',
+          outcomes: { applied: 3, failed: 2 },
+          failures: { hash: 2 },
+        },
+      ],
+      reportsRepeated: 4,
+      reportsDropped: 5,
+      artefacts: { made: 6 },
+      artefactsWaiting: 7,
+    }),
   } satisfies MetricsSource;
   return { image, writers, source };
 }
@@ -102,6 +117,16 @@ describe('prometheus metrics', () => {
     assert.equal(value('sluice_connections_open', { worker: '1' }), 7);
     assert.equal(value('sluice_event_loop_delay_seconds', { worker: '1', stat: 'p99' }), 0.0025);
     assert.equal(value('sluice_worker_heartbeats_total', { worker: '0' }), 1);
+    const release = { channel: 'app', version: '1.0"0' };
+    const outcomes = 'sluice_distribution_outcomes_total';
+    assert.equal(value(outcomes, { ...release, outcome: 'applied' }), 3);
+    assert.equal(value('sluice_distribution_failures_total', { ...release, cause: 'hash' }), 2);
+    const active = 'sluice_distribution_release_active';
+    assert.equal(value(active, { ...release, state: 'halted' }), 0);
+    assert.equal(value('sluice_distribution_reports_repeated_total'), 4);
+    assert.equal(value('sluice_distribution_reports_dropped_total'), 5);
+    assert.equal(value('sluice_distribution_artefacts_total', { outcome: 'made' }), 6);
+    assert.equal(value('sluice_distribution_artefacts_waiting'), 7);
     assert.equal(value('sluice_config_generation'), 3);
     assert.equal(value('sluice_config_reloads_total', { outcome: 'refused' }), 1);
     assert.equal(value('sluice_config_last_reload_success'), 1);

@@ -73,11 +73,10 @@ const TOP_CASES: readonly BadCase[] = [
   ),
   bad(
     'features that are not built',
-    `${BASE}lanes: {}\nplugins: []\ndb: {}\ndistribution: {}\n`,
+    `${BASE}lanes: {}\nplugins: []\ndb: {}\n`,
     `4:1 lanes ${NOT_BUILT} | not in this version`,
     `5:1 plugins ${NOT_BUILT} | not in this version`,
     `6:1 db ${NOT_BUILT} | not in this version`,
-    `7:1 distribution ${NOT_BUILT} | not in this version`,
   ),
   bad('a key without a value', `${BASE}log:\n`, `4:1 log ${BAD} | give it a value`),
   bad(
@@ -227,11 +226,38 @@ const SERVICE_CASES: readonly BadCase[] = [
 const MANY_PARAMETERS = Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('');
 
 const ROUTE_CASES: readonly BadCase[] = [
-  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | to, redirect or respond`),
+  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond or distribution`),
   route(
     'two actions',
     '{ match: {}, to: a, respond: {} }',
     `5:25 routes[0].respond ${CONFLICT} | one of`,
+  ),
+  route(
+    'a distribution route without a store',
+    '{ match: { path: "/r/*" }, distribution: {} }',
+    `5:32 routes[0].distribution ${CONFLICT} | where the store is`,
+  ),
+  bad(
+    'distribution routes that are none',
+    `${BASE}distribution: { dir: d, headKey: k }\nroutes:\n` +
+      '  - { match: { path: "/r/{x}/*" }, distribution: {} }\n' +
+      '  - { match: { path: "/r" }, distribution: {} }\n' +
+      '  - { match: { path: "~ ^/r/" }, distribution: {} }\n' +
+      '  - { match: { path: "/s/*" }, to: a, distribution: {} }\n' +
+      '  - { match: { path: "/t/*" }, distribution: { channels: [A] }, rewrite: {} }\n',
+    `6:22 routes[0].match.path ${CONFLICT} | a prefix like /r/*`,
+    `7:22 routes[1].match.path ${CONFLICT} | a prefix like /r/*`,
+    `8:22 routes[2].match.path ${CONFLICT} | a prefix like /r/*`,
+    `9:39 routes[3].distribution ${CONFLICT} | one of`,
+    `10:59 routes[4].distribution.channels[0] ${BAD} | a channel`,
+  ),
+  bad(
+    'a distribution of empty names',
+    `${BASE}distribution: { dir: "", headExpiry: 1s, limits: { jobs: 0 } }\n`,
+    `4:1 distribution.headKey ${MISSING} | missing`,
+    `4:22 distribution.dir ${BAD} | a folder`,
+    `4:38 distribution.headExpiry ${BAD} | at least 10s`,
+    `4:58 distribution.limits.jobs ${BAD} | from 1`,
   ),
   route('no match', '{ to: a }', `5:5 routes[0].match ${MISSING} | missing`),
   route(

@@ -165,8 +165,25 @@ requestBodySizeBytesMax():number {
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 10737418240.0;
 }
 
+isDistribution():boolean {
+  const offset = this.bb!.__offset(this.bb_pos, 40);
+  return offset ? !!this.bb!.readInt8(this.bb_pos + offset) : false;
+}
+
+channels(index: number):string
+channels(index: number,optionalEncoding:flatbuffers.Encoding):string|Uint8Array
+channels(index: number,optionalEncoding?:any):string|Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 42);
+  return offset ? this.bb!.__string(this.bb!.__vector(this.bb_pos + offset) + index * 4, optionalEncoding) : null;
+}
+
+channelsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 42);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
 static startRoute(builder:flatbuffers.Builder) {
-  builder.startObject(18);
+  builder.startObject(20);
 }
 
 static addName(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset) {
@@ -303,6 +320,26 @@ static addTimeouts(builder:flatbuffers.Builder, timeoutsOffset:flatbuffers.Offse
 
 static addRequestBodySizeBytesMax(builder:flatbuffers.Builder, requestBodySizeBytesMax:number) {
   builder.addFieldFloat64(17, requestBodySizeBytesMax, 10737418240.0);
+}
+
+static addIsDistribution(builder:flatbuffers.Builder, isDistribution:boolean) {
+  builder.addFieldInt8(18, +isDistribution, +false);
+}
+
+static addChannels(builder:flatbuffers.Builder, channelsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(19, channelsOffset, 0);
+}
+
+static createChannelsVector(builder:flatbuffers.Builder, data:flatbuffers.Offset[]):flatbuffers.Offset {
+  builder.startVector(4, data.length, 4);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addOffset(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startChannelsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(4, numElems, 4);
 }
 
 static endRoute(builder:flatbuffers.Builder):flatbuffers.Offset {

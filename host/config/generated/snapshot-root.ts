@@ -4,6 +4,7 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { Distribution } from './distribution.ts';
 import { Listener } from './listener.ts';
 import { Route } from './route.ts';
 import { Service } from './service.ts';
@@ -112,8 +113,13 @@ routesLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+distribution(obj?:Distribution):Distribution|null {
+  const offset = this.bb!.__offset(this.bb_pos, 26);
+  return offset ? (obj || new Distribution()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
+}
+
 static startSnapshotRoot(builder:flatbuffers.Builder) {
-  builder.startObject(11);
+  builder.startObject(12);
 }
 
 static addListeners(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset) {
@@ -208,6 +214,10 @@ static startRoutesVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
 }
 
+static addDistribution(builder:flatbuffers.Builder, distributionOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(11, distributionOffset, 0);
+}
+
 static endSnapshotRoot(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
@@ -221,19 +231,4 @@ static finishSizePrefixedSnapshotRootBuffer(builder:flatbuffers.Builder, offset:
   builder.finish(offset, 'SLCS', true);
 }
 
-static createSnapshotRoot(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset, trustedProxiesOffset:flatbuffers.Offset, adminPort:number, adminAddressOffset:flatbuffers.Offset, adminTokenOffset:flatbuffers.Offset, ioWorkers:number, computeWorkers:number, logAccess:number, logLevel:number, servicesOffset:flatbuffers.Offset, routesOffset:flatbuffers.Offset):flatbuffers.Offset {
-  SnapshotRoot.startSnapshotRoot(builder);
-  SnapshotRoot.addListeners(builder, listenersOffset);
-  SnapshotRoot.addTrustedProxies(builder, trustedProxiesOffset);
-  SnapshotRoot.addAdminPort(builder, adminPort);
-  SnapshotRoot.addAdminAddress(builder, adminAddressOffset);
-  SnapshotRoot.addAdminToken(builder, adminTokenOffset);
-  SnapshotRoot.addIoWorkers(builder, ioWorkers);
-  SnapshotRoot.addComputeWorkers(builder, computeWorkers);
-  SnapshotRoot.addLogAccess(builder, logAccess);
-  SnapshotRoot.addLogLevel(builder, logLevel);
-  SnapshotRoot.addServices(builder, servicesOffset);
-  SnapshotRoot.addRoutes(builder, routesOffset);
-  return SnapshotRoot.endSnapshotRoot(builder);
-}
 }

@@ -1,0 +1,131 @@
+// Which bytes of a file a client gets: the delta against what it has, a compressed form, or the file
+// as it is. Pure: header values and what is there in, a choice out.
+// Source: RFC 9842 (Compression Dictionary Transport) sections 2 and 6.
+
+import { type HeaderList, headerValue, joinedHeaderValue } from '../core/index.ts';
+import { explicitWeightOf, parseAcceptEncoding, weightOf } from './accept-encoding.ts';
+import { parseByteSequence, serialiseString } from './structured-fields.ts';
+
+/** The forms in which a file is kept, as Content-Encoding names them. */
+export type Coding = 'identity' | 'gzip' | 'br' | 'zstd' | 'dcz';
+
+/** The codings that need no base, the smallest usually first. */
+export const FULL_CODINGS = ['br', 'zstd', 'gzip', 'identity'] as const;
+
+const SHA256_SIZE_BYTES = 32;
+/** Source: RFC 9842 section 2.1.3. */
+const DICTIONARY_ID_SIZE_CHARS_MAX = 1_024;
+
+/** What every answer that depends on them must say, so that caches keep the forms apart. */
+export const VARY = 'accept-encoding, available-dictionary';
+
+/** The headers of a request that decide its form, read once. */
+export interface Wishes {
+  /** Codings without a base that are taken, the most wanted first. */
+  readonly fullWeights: Readonly<Record<(typeof FULL_CODINGS)[number], number>>;
+  /** 0: no delta may be sent. */
+  readonly dczWeight: number;
+  /** The SHA-256 of the base, in hex; null where there is none. */
+  readonly base: string | null;
+}
+
+/** Reads a request's headers. Cost: below 1 µs for headers that were seen before. */
+export function readWishes(headers: HeaderList): Wishes {
+  const accepted = weightsIn(joinedHeaderValue(headers, 'accept-encoding') ?? null);
+  const field = joinedHeaderValue(headers, 'available-dictionary');
+  const base = field === undefined ? null : baseIn(field);
+  const isSiteAllowed = isSameSiteFetch(headerValue(headers, 'sec-fetch-site'));
+  const canTakeDelta = base !== null && isSiteAllowed;
+  return {
+    fullWeights: accepted.fullWeights,
+    dczWeight: canTakeDelta ? accepted.dczWeight : 0,
+    base,
+  };
+}
+
+/** Browsers send a handful of different values; whoever sends others costs a parse. */
+const SEEN_COUNT_MAX = 256;
+
+/** Remembers what a function made of the values it saw lately. */
+function remembering<K extends string | null, V>(make: (key: K) => V): (key: K) => V {
+  const seen = new Map<K, V>();
+  return (key) => {
+    const known = seen.get(key);
+    if (known !== undefined) return known;
+    const made = make(key);
+    if (seen.size >= SEEN_COUNT_MAX) seen.clear();
+    seen.set(key, made);
+    return made;
+  };
+}
+
+const weightsIn = remembering((header: string | null) => {
+  const accepted = parseAcceptEncoding(header ?? undefined);
+  return {
+    fullWeights: {
+      br: weightOf(accepted, 'br'),
+      zstd: weightOf(accepted, 'zstd'),
+      gzip: weightOf(accepted, 'gzip'),
+      identity: weightOf(accepted, 'identity'),
+    },
+    // A `*` never means dcz: whoever says it does not know what it would get.
+    dczWeight: explicitWeightOf(accepted, 'dcz'),
+  };
+});
+
+/** The forms of a file that exist, with their sizes. */
+export interface Forms {
+  readonly identity: number;
+  readonly gzip: number | null;
+  readonly br: number | null;
+  readonly zstd: number | null;
+  /** The delta against the base that the client has. */
+  readonly dcz: number | null;
+}
+
+/** The form to send: the most wanted, and of equally wanted ones the smallest. Identity when the
+ *  client refuses everything there is: an answer is better than none. */
+export function chooseForm(wishes: Wishes, forms: Forms): Coding {
+  let chosen: Coding = 'identity';
+  let chosenWeight = wishes.fullWeights.identity;
+  let chosenSize = forms.identity;
+  const consider = (coding: Coding, weight: number, sizeBytes: number | null): void => {
+    if (sizeBytes === null || weight === 0) return;
+    if (weight < chosenWeight || (weight === chosenWeight && sizeBytes >= chosenSize)) return;
+    chosen = coding;
+    chosenWeight = weight;
+    chosenSize = sizeBytes;
+  };
+  for (const coding of FULL_CODINGS) {
+    if (coding !== 'identity') consider(coding, wishes.fullWeights[coding], forms[coding]);
+  }
+  consider('dcz', wishes.dczWeight, forms.dcz);
+  return chosen;
+}
+
+/** The SHA-256 in Available-Dictionary, in hex; null when it is not a good one. */
+const baseIn = remembering((field: string): string | null => {
+  const bytes = parseByteSequence(field);
+  if (bytes === null || bytes.length !== SHA256_SIZE_BYTES) return null;
+  return Buffer.from(bytes).toString('hex');
+});
+
+/** Whether a page of another site has nothing to do with the request. Clients that are no browser
+ *  do not say. Source: RFC 9842 section 9.3.3 asks for same-origin or CORS-readable answers. */
+function isSameSiteFetch(site: string | undefined): boolean {
+  return site === undefined || site === 'same-origin' || site === 'none';
+}
+
+/** The value of Use-As-Dictionary: this answer is a base for what lies at `pattern`, in which a
+ *  single `*` part stands for any version. `before` and `after` are parts of a URL's path. */
+export function useAsDictionary(before: string, after: string, id: string): string {
+  const match = `${escapePattern(before)}*${escapePattern(after)}`;
+  const shownId = id.length <= DICTIONARY_ID_SIZE_CHARS_MAX ? `, id=${serialiseString(id)}` : '';
+  return `match=${serialiseString(match)}${shownId}`;
+}
+
+/** Takes the meaning from every character that has one in a URLPattern.
+ *  Source: URL Pattern Standard, "escape a pattern string". */
+export function escapePattern(path: string): string {
+  return path.replace(/[+*?:{}()\\]/g, '\\$&');
+}

@@ -1,0 +1,201 @@
+// An exchange as a plane behind a route sees it: the client's own, with the normalised path, whose
+// answer carries what the route adds and is recorded exactly once, whoever ends it.
+
+import {
+  type BodyReader,
+  ERRORS,
+  type ErrorCode,
+  type Exchange,
+  type HeaderList,
+  headerValue,
+  type PreparedResponse,
+  type WebSocketChannel,
+  type WebSocketPeer,
+} from '../core/index.ts';
+import { applyHeaderOperations, type CompiledOperations } from './header-operations.ts';
+import type { Visit } from './visit.ts';
+
+/** The plane cut the connection on purpose: part of an answer that cannot be finished. */
+const REASON_INTERNAL = 400;
+
+export interface PlaneExchangeOptions {
+  readonly visit: Visit;
+  readonly path: string;
+  readonly operations: CompiledOperations | null;
+  /** Headers behind the answer's own: what rate limits tell. */
+  readonly extra: readonly string[];
+  /** Called once. `reason`: 0 when nothing went wrong. */
+  readonly onEnd: (status: number, reason: number) => void;
+}
+
+export class PlaneExchange implements Exchange {
+  readonly path: string;
+  onDrain: (() => void) | null = null;
+  onAbort: ((refusal?: ErrorCode) => void) | null = null;
+  readonly #exchange: Exchange;
+  readonly #options: PlaneExchangeOptions;
+  readonly #visit: Visit;
+  #status = 0;
+  #isRecorded = false;
+
+  constructor(options: PlaneExchangeOptions) {
+    this.#options = options;
+    this.#visit = options.visit;
+    this.#exchange = options.visit.exchange;
+    this.path = options.path;
+  }
+
+  /** Watches the client; to be called when the plane has not answered in the call that asked. */
+  watch(): void {
+    const exchange = this.#exchange;
+    exchange.onDrain = () => this.onDrain?.();
+    exchange.onAbort = (refusal) => {
+      const { status, reason } = ERRORS[refusal ?? 'GW_CLIENT_CLOSED'];
+      this.#record(this.#status === 0 ? status : this.#status, reason);
+      this.onAbort?.(refusal);
+    };
+  }
+
+  /** The plane threw: the listener answers 500 and logs. */
+  recordFault(): void {
+    this.#record(500, REASON_INTERNAL);
+  }
+
+  get isRecorded(): boolean {
+    return this.#isRecorded;
+  }
+
+  get method(): string {
+    return this.#exchange.method;
+  }
+
+  get query(): string {
+    return this.#exchange.query;
+  }
+
+  get authority(): string {
+    return this.#exchange.authority;
+  }
+
+  get scheme(): Exchange['scheme'] {
+    return this.#exchange.scheme;
+  }
+
+  get httpVersion(): Exchange['httpVersion'] {
+    return this.#exchange.httpVersion;
+  }
+
+  get headers(): HeaderList {
+    return this.#exchange.headers;
+  }
+
+  get isAscii(): boolean {
+    return this.#exchange.isAscii;
+  }
+
+  get remoteAddress(): string {
+    return this.#exchange.remoteAddress;
+  }
+
+  get localPort(): number {
+    return this.#exchange.localPort;
+  }
+
+  get bodySizeBytes(): number {
+    return this.#exchange.bodySizeBytes;
+  }
+
+  get isWebSocketUpgrade(): boolean {
+    return this.#exchange.isWebSocketUpgrade;
+  }
+
+  get isEnded(): boolean {
+    return this.#exchange.isEnded;
+  }
+
+  readBody(reader: BodyReader): void {
+    this.#exchange.readBody({
+      onChunk: (chunk, isLast) => {
+        this.#visit.bytesIn += chunk.length;
+        reader.onChunk(chunk, isLast);
+      },
+    });
+  }
+
+  pauseBody(): void {
+    this.#exchange.pauseBody();
+  }
+
+  resumeBody(): void {
+    this.#exchange.resumeBody();
+  }
+
+  respond(status: number, headers: HeaderList, body: Uint8Array | string): void {
+    if (this.isEnded) return;
+    if (hasBody(this.method, status)) {
+      this.#visit.bytesOut = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    }
+    this.#record(status, reasonOf(status, headers));
+    this.#exchange.respond(status, this.#decorated(headers), body);
+  }
+
+  respondPrepared(response: PreparedResponse): void {
+    const { operations, extra } = this.#options;
+    const { status, headers, body } = response;
+    if (operations !== null || extra.length > 0) {
+      this.respond(status, [...headers], body);
+      return;
+    }
+    if (this.isEnded) return;
+    if (hasBody(this.method, status)) this.#visit.bytesOut = body.length;
+    this.#record(status, reasonOf(status, headers));
+    this.#exchange.respondPrepared(response);
+  }
+
+  begin(status: number, headers: HeaderList, bodySizeBytes: number): void {
+    this.#status = status;
+    this.#exchange.begin(status, this.#decorated(headers), bodySizeBytes);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.#visit.bytesOut += chunk.length;
+    return this.#exchange.write(chunk);
+  }
+
+  end(): void {
+    if (!this.isEnded) this.#record(this.#status, 0);
+    this.#exchange.end();
+  }
+
+  abort(): void {
+    this.#record(this.#status === 0 ? 500 : this.#status, REASON_INTERNAL);
+    this.#exchange.abort();
+  }
+
+  acceptWebSocket(protocol: string, peer: WebSocketPeer): WebSocketChannel | null {
+    return this.#exchange.acceptWebSocket(protocol, peer);
+  }
+
+  #decorated(headers: HeaderList): HeaderList {
+    const { operations, extra } = this.#options;
+    applyHeaderOperations(headers, operations);
+    for (let index = 0; index < extra.length; index++) headers.push(extra[index]!);
+    return headers;
+  }
+
+  #record(status: number, reason: number): void {
+    if (this.#isRecorded) return;
+    this.#isRecorded = true;
+    this.#options.onEnd(status, reason);
+  }
+}
+
+function hasBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304;
+}
+
+/** The reason that a problem carries. */
+function reasonOf(status: number, headers: readonly string[]): number {
+  if (status < 400) return 0;
+  return Number(headerValue(headers, 'x-sluice-reason') ?? 0);
+}
