@@ -48,10 +48,7 @@ function parseBatch(encoder: Encoder, from: u32): u32 {
     block.sequences = sequences;
     block.sequencesCount = 0;
     block.kind = BLOCK_RLE;
-    if (!isRun(encoder, block)) {
-      parseBlock(encoder, block);
-      analyseBlock(encoder, block);
-    }
+    if (!isRun(encoder, block)) parseBlock(encoder, block);
     sequences += block.sequencesCount * SEQUENCE_SIZE_BYTES;
     position += block.size;
     ++count;

@@ -89,7 +89,7 @@ export function beginOptimal(encoder: Encoder, area: u32): void {
   beginPrices(encoder, optimal.known);
 }
 
-/** Parses a block into sequences. */
+/** Parses a block into sequences and analyses it. */
 export function parseOptimally(
   encoder: Encoder,
   block: Block,
@@ -98,15 +98,17 @@ export function parseOptimally(
 ): void {
   collectMatches(encoder, block, matcher, optimal);
   memory.copy(optimal.prices, optimal.known, PRICES_SIZE_BYTES);
-  for (let pass = optimal.passes; ; ) {
+  for (let pass = optimal.passes; pass > 1; --pass) {
     goForward(encoder, block, optimal);
     goBack(encoder, block, optimal);
-    const repeats = changetype<usize>(block) + offsetof<Block>('repeat1');
     analyseBlock(encoder, block);
-    memory.copy(encoder.repeats, repeats, REPEATS_SIZE_BYTES);
-    if (--pass == 0) break;
+    const before = changetype<usize>(block) + offsetof<Block>('repeat1');
+    memory.copy(encoder.repeats, before, REPEATS_SIZE_BYTES);
     learnPrices(encoder, optimal.prices, optimal.known, block.counts, KEEP);
   }
+  goForward(encoder, block, optimal);
+  goBack(encoder, block, optimal);
+  analyseBlock(encoder, block);
   learnPrices(encoder, optimal.known, optimal.known, block.counts, KEEP);
   optimal.passes = 2;
 }

@@ -3,6 +3,7 @@
 //   | Matcher | long | short | chain, or pairs of the tree | near | Optimal ... |
 //                            '-- from effort 2             '-- effort 3
 
+import { analyseBlock } from './encode-analyse';
 import { NEAR_LOG } from './encode-find';
 import { parseLazily } from './encode-lazy';
 import {
@@ -121,10 +122,13 @@ function countChanged(encoder: Encoder, matcher: Matcher): u32 {
   return changed;
 }
 
-/** Parses a block into its sequences; the one of empty content has none. */
+/** Parses a block into its sequences and analyses it; the one of empty content has none. */
 export function parseBlock(encoder: Encoder, block: Block): void {
-  if (block.size == 0) return;
   const matcher = changetype<Matcher>(encoder.parser);
-  if (encoder.effort != EFFORT_OPTIMAL) parseLazily(encoder, block);
-  else parseOptimally(encoder, block, matcher, changetype<Optimal>(matcher.optimal));
+  if (encoder.effort == EFFORT_OPTIMAL && block.size > 0) {
+    parseOptimally(encoder, block, matcher, changetype<Optimal>(matcher.optimal));
+  } else {
+    parseLazily(encoder, block);
+    analyseBlock(encoder, block);
+  }
 }
