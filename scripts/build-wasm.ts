@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs';
 const isDebug = process.argv.includes('--debug');
 mkdirSync('build', { recursive: true });
 
-for (const name of ['edge', 'codec']) {
+for (const name of ['edge', 'codec', 'decoder']) {
   const target = isDebug ? `${name}-debug` : name;
   const { status } = spawnSync(
     process.execPath,

@@ -2,3 +2,4 @@
 
 export { crc32c, crc32cInit } from './crc32c';
 export { xxh64Begin, xxh64Finish, xxh64Update } from './xxh64';
+export { zstdDecode, zstdDecodeWorkSizeBytes } from './zstd/decode';

@@ -19,3 +19,5 @@ export const STATUS_CORRUPT = -7;
 export const STATUS_UNSUPPORTED = -8;
 /** What was decoded does not have the checksum that its frame states. */
 export const STATUS_BAD_CHECKSUM = -9;
+/** A zstd frame states no checksum, and the caller asked for one. */
+export const STATUS_NO_CHECKSUM = -10;

@@ -83,6 +83,11 @@ export const ERRORS = {
   GW_CLIENT_CLOSED: entry(701, 499, 'downstream', 'no', 'the client closed the connection'),
   GW_UPSTREAM_CLOSED: entry(702, 502, 'upstream', 'no', 'the upstream closed mid-response'),
 
+  GW_ZSTD_CORRUPT: entry(801, 0, 'internal', 'no', 'the zstd frame is corrupt'),
+  GW_ZSTD_UNSUPPORTED: entry(802, 0, 'internal', 'no', 'the zstd frame is of a kind not supported'),
+  GW_ZSTD_CHECKSUM: entry(803, 0, 'internal', 'no', 'the zstd frame fails its checksum'),
+  GW_ZSTD_TOO_LARGE: entry(804, 0, 'internal', 'no', 'the zstd frame is too large'),
+
   GW_DIST_PATH: entry(1001, 0, 'internal', 'no', 'a resource path is not allowed'),
   GW_DIST_LIMIT: entry(1002, 0, 'internal', 'no', 'a release exceeds a limit'),
   GW_DIST_TREE: entry(

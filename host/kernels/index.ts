@@ -28,3 +28,7 @@ export type { Series, SeriesKind } from './series-registry.ts';
 export { SeriesRegistry } from './series-registry.ts';
 export type { PeerStats, RouteStats, WorkerCell, WorkerStats } from './stats.ts';
 export { StatsReader, StatsWriter } from './stats.ts';
+export type { ZstdDecodeJob, ZstdDecodeKernels } from './zstd-decode-job.ts';
+export { runZstdDecodeJob } from './zstd-decode-job.ts';
+export type { ZstdDecodeOptions } from './zstd-decoder.ts';
+export { ZSTD_FRAME_SIZE_BYTES_MAX, ZstdDecoder } from './zstd-decoder.ts';

@@ -1,4 +1,4 @@
-// What the two modules show is golden: a change of the surface is a decision, made with
+// What the modules show is golden: a change of the surface is a decision, made with
 // UPDATE_GOLDEN=1, and never an accident of the compiler.
 
 import assert from 'node:assert/strict';
@@ -13,13 +13,15 @@ interface Golden extends WasmSurface {
 }
 
 const SIZE_CHANGE_MAX = 0.1;
+/** What a loader in a browser fetches before its first delta. */
+const DECODER_SIZE_BYTES_MAX = 12_288;
 const EDGE_MEMORY = `env.memory: memory ${MEMORY_PAGES}..${MEMORY_PAGES} shared`;
 
 function bytesOf(name: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(`build/${name}.wasm`));
 }
 
-for (const name of ['edge', 'codec']) {
+for (const name of ['edge', 'codec', 'decoder']) {
   describe(`${name}.wasm`, () => {
     const path = `test/kernels/${name}.surface.json`;
     const bytes = bytesOf(name);
@@ -69,10 +71,24 @@ describe('the rules of kernels', () => {
     assert.deepEqual(surface.memories, [`${CODEC_MEMORY_PAGES}..${CODEC_MEMORY_PAGES_MAX}`]);
   });
 
+  it('decoder.wasm is as its elder sister, and small', () => {
+    const bytes = bytesOf('decoder');
+    const surface = wasmSurface(bytes);
+    assert.deepEqual(surface.imports, []);
+    assert.equal(surface.mutableGlobalsCount, 0);
+    assert.deepEqual(surface.memories, [`${CODEC_MEMORY_PAGES}..${CODEC_MEMORY_PAGES_MAX}`]);
+    assert.ok(bytes.length < DECODER_SIZE_BYTES_MAX, `${bytes.length} bytes`);
+  });
+
   it('each module exports what its faces call', () => {
     const faces = {
       edge: ['host/kernels/limiter.ts', 'host/kernels/matcher.ts', 'host/kernels/stats.ts'],
-      codec: ['host/kernels/checksum.ts', 'host/kernels/codec-module.ts'],
+      codec: [
+        'host/kernels/checksum.ts',
+        'host/kernels/codec-module.ts',
+        'host/kernels/zstd-decode-job.ts',
+      ],
+      decoder: ['host/kernels/zstd-decode-job.ts'],
     };
     for (const [name, paths] of Object.entries(faces)) {
       const exported = wasmSurface(bytesOf(name)).exports.map((entry) => entry.split(':')[0]!);
