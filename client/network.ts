@@ -26,6 +26,8 @@ export interface Wanted {
   readonly target: string;
   /** What a delta may be taken from, best first. */
   readonly bases: readonly DeltaBase[];
+  /** Documents come whole whatever levels are off: there is no other way to them. */
+  readonly kind: 'content' | 'document';
 }
 
 export interface DeltaBase {
@@ -53,6 +55,10 @@ export function resourceTarget(channel: string, version: string, path: string): 
 
 export function packTarget(channel: string, version: string): string {
   return `/${channel}/pack/${encodeURIComponent(version)}`;
+}
+
+export function manifestTarget(channel: string, sha256: string): string {
+  return `/${channel}/manifest/${sha256}`;
 }
 
 export class Network {
@@ -159,11 +165,11 @@ export class Network {
 
   async #whole(
     origin: string,
-    { ref, target, what }: Wanted,
+    { ref, target, what, kind }: Wanted,
     round: number,
     signal: AbortSignal,
   ): Promise<Received> {
-    if (!this.#options.levels.full) {
+    if (kind === 'content' && !this.#options.levels.full) {
       throw new LoaderError('LOADER_DELTA', 'no delta led there, and the full level is off');
     }
     const url = `${origin}${target}`;
