@@ -42,8 +42,10 @@ export class ContentStore {
     }
     if (!this.#levels.disk) return null;
     try {
-      const bytes = await this.#storage.read(ref.sha256);
-      if (bytes === null) return null;
+      const stored = await this.#storage.read(ref.sha256);
+      if (stored === null) return null;
+      // A Buffer of Node is no plain array: its `slice` shares.
+      const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
       await checkContent(bytes, ref, 'the stored content');
       this.#hold(ref, bytes.slice());
       return bytes;

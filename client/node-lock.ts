@@ -3,7 +3,7 @@
 // because process ids are used again.
 
 import { link, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { LoaderError } from './errors.ts';
 
 const STALE_MS = 60_000;
@@ -33,7 +33,7 @@ export async function withLockFile<T>(
 }
 
 async function acquire(path: string, waitMs: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(join(dirname(path), 'temporary'), { recursive: true });
   const untilMs = Date.now() + waitMs;
   for (;;) {
     if (await tryAcquire(path)) return;
@@ -47,8 +47,7 @@ async function acquire(path: string, waitMs: number): Promise<void> {
 
 /** The file appears with its content: a link either is made or finds the name taken. */
 async function tryAcquire(path: string): Promise<boolean> {
-  lockCount += 1;
-  const own = `${path}.${process.pid}.${lockCount}`;
+  const own = asidePath(path);
   try {
     await writeFile(own, String(process.pid));
     await link(own, path);
@@ -82,8 +81,7 @@ async function takeOver(path: string): Promise<boolean> {
     const holder = await readFile(path, 'utf8');
     const { mtimeMs } = await stat(path);
     if (!isDead(Number.parseInt(holder, 10), mtimeMs)) return false;
-    lockCount += 1;
-    const aside = `${path}.${process.pid}.${lockCount}`;
+    const aside = asidePath(path);
     await rename(path, aside);
     // Another waiter may have been first, and then this is its lock: it gets it back.
     const isOther = (await readFile(aside, 'utf8')) !== holder;
@@ -95,6 +93,12 @@ async function takeOver(path: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
     throw error;
   }
+}
+
+/** Where the storage sweeps what killed processes leave. */
+function asidePath(path: string): string {
+  lockCount += 1;
+  return join(dirname(path), 'temporary', `${process.pid}-${lockCount}-${basename(path)}`);
 }
 
 function isDead(holder: number, mtimeMs: number): boolean {
