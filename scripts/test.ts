@@ -12,6 +12,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   '/usr/sbin/haproxy': 'haproxy',
   '/usr/bin/curl': 'curl',
   '/usr/bin/openssl': 'openssl',
+  '/usr/bin/zstd': 'zstd',
+  '/usr/bin/chromium': 'chromium',
 };
 
 function isExecutable(path: string): boolean {
