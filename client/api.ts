@@ -1,7 +1,7 @@
 // The public face in types: what an app gives to the loader and gets from it. docs/loader.md tells
 // how it is used.
 
-import type { LoaderErrorCode } from './errors.ts';
+import type { LoaderError, LoaderErrorCode } from './errors.ts';
 import type { Bytes, ContentRef, Priority } from './model.ts';
 
 /** Why something failed, in the words of `POST /r/outcomes`. */
@@ -145,7 +145,7 @@ export interface ChannelCheck {
   readonly status: 'update' | 'current' | 'none' | 'failed';
   readonly sequence: number | null;
   readonly version: string | null;
-  readonly error: Error | null;
+  readonly error: LoaderError | null;
 }
 
 export interface ChannelUpdate {
@@ -153,7 +153,7 @@ export interface ChannelUpdate {
   /** `updated`: swapped in. `ready`: opens at the next start. */
   readonly status: 'updated' | 'ready' | 'current' | 'none' | 'failed';
   readonly version: string | null;
-  readonly error: Error | null;
+  readonly error: LoaderError | null;
 }
 
 export interface UpdateOptions {

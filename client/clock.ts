@@ -17,14 +17,13 @@ export function pause(clock: LoaderClock, ms: number, signal: AbortSignal): Prom
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(abortError());
     const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', abort);
+      forget();
       resolve();
     });
-    const abort = (): void => {
+    const forget = onAbort(signal, () => {
       cancel();
       reject(abortError());
-    };
-    signal.addEventListener('abort', abort, { once: true });
+    });
   });
 }
 
@@ -36,21 +35,44 @@ export function abortError(): LoaderError {
   return new LoaderError('LOADER_ABORTED', 'the work was aborted');
 }
 
-/** A signal that fires when any of `signals` does. Called by hand: `AbortSignal.any` is younger than
- *  the browsers that decode what we send. `release` stops listening. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls back when the signal fires; returns what calls it off. Hundreds of files wait on one
+ *  signal, for which platforms warn of a leak: here it has one listener. */
+export function onAbort(signal: AbortSignal, then: () => void): () => void {
+  let calls = waiting.get(signal);
+  if (calls === undefined) {
+    const made = new Set<() => void>();
+    calls = made;
+    waiting.set(signal, made);
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const call of [...made]) call();
+      },
+      { once: true },
+    );
+  }
+  const all = calls;
+  all.add(then);
+  return () => void all.delete(then);
+}
+
+/** A signal that fires when any of `signals` does. Made by hand: `AbortSignal.any` is younger than
+ *  some browsers that have ed25519. `release` stops listening. */
 export function anySignal(signals: readonly (AbortSignal | undefined)[]): {
   readonly controller: AbortController;
   readonly release: () => void;
 } {
   const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  const given = signals.filter((signal) => signal !== undefined);
-  for (const signal of given) {
+  const forgets: (() => void)[] = [];
+  for (const signal of signals) {
+    if (signal === undefined) continue;
     if (signal.aborted) controller.abort();
-    signal.addEventListener('abort', abort, { once: true });
+    else forgets.push(onAbort(signal, () => controller.abort()));
   }
   const release = (): void => {
-    for (const signal of given) signal.removeEventListener('abort', abort);
+    for (const forget of forgets) forget();
   };
   return { controller, release };
 }

@@ -1,6 +1,6 @@
 // Bounded concurrency with priorities: what the app waits for goes before what it may want later.
 
-import { abortError } from './clock.ts';
+import { abortError, onAbort } from './clock.ts';
 import { LoaderError } from './errors.ts';
 import { PRIORITIES, type Priority } from './model.ts';
 
@@ -36,17 +36,16 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         begin: () => {
-          signal.removeEventListener('abort', abort);
+          forget();
           this.#runningCount += 1;
           resolve();
         },
       };
-      const abort = (): void => {
+      const forget = onAbort(signal, () => {
         const index = queue.indexOf(waiting);
         if (index >= 0) queue.splice(index, 1);
         reject(abortError());
-      };
-      signal.addEventListener('abort', abort, { once: true });
+      });
       queue.push(waiting);
       this.#next();
     });
