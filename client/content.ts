@@ -88,7 +88,7 @@ export class ContentStore {
   }
 
   /** Removes all but `kept`. A failure only leaves rubbish, and is noted. */
-  async collect(kept: ReadonlySet<string>): Promise<void> {
+  async collect(kept: ReadonlyMap<string, number>): Promise<void> {
     if (!this.#levels.disk) return;
     try {
       for (const sha256 of await this.#storage.list()) {

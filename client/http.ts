@@ -1,5 +1,4 @@
-// One bounded HTTP request: a deadline for the head, one between pieces, one for the whole, and a
-// cap on the decoded body. `content-length` is never believed.
+// One bounded HTTP request: a deadline for the head, one between pieces, a least rate, and a cap on the decoded body. `content-length` is never believed.
 
 import type { LoaderClock, LoaderLimits } from './api.ts';
 import { concat } from './bytes.ts';
@@ -14,7 +13,7 @@ export interface HttpRequest {
   /** Of the body after its content encoding is taken off. */
   readonly sizeBytesMax: number;
   readonly signal: AbortSignal;
-  /** Passes the browser's HTTP cache by, and the dictionary that may have come from it. */
+  /** Passes the browser's HTTP cache by. */
   readonly cache?: 'no-store';
 }
 
@@ -75,7 +74,7 @@ async function readBody(
   if (reader === undefined) return new Uint8Array(0);
   const parts: Uint8Array[] = [];
   let sizeBytes = 0;
-  watch.limit(limits.requestTimeoutMs + (sizeBytesMax / limits.bytesPerSecondMin) * 1_000);
+  watch.measure(() => sizeBytes);
   for (;;) {
     watch.expect('more of the body', limits.stallTimeoutMs);
     const { done, value } = await reader.read();
@@ -93,24 +92,39 @@ async function readBody(
 /** Aborts a request that keeps nobody's time. */
 class Watch {
   readonly #clock: LoaderClock;
+  readonly #limits: LoaderLimits;
   readonly #controller: AbortController;
   #cancelStep = (): void => {};
   #cancelWhole = (): void => {};
   /** What did not come in time. */
   late: string | null = null;
 
-  constructor({ clock }: HttpTools, controller: AbortController) {
+  constructor({ clock, limits }: HttpTools, controller: AbortController) {
     this.#clock = clock;
+    this.#limits = limits;
     this.#controller = controller;
   }
 
   expect(what: string, ms: number): void {
     this.#cancelStep();
-    this.#cancelStep = this.#arm(`${what} did not come within ${ms} ms`, ms);
+    const late = `${what} did not come within ${ms} ms`;
+    this.#cancelStep = this.#clock.after(ms, () => this.#expire(late));
   }
 
-  limit(ms: number): void {
-    this.#cancelWhole = this.#arm(`the body took longer than ${Math.round(ms)} ms`, ms);
+  /** Looks now and then whether enough has come since the last look: a body that trickles is as
+   *  good as none, however long it may be. */
+  measure(received: () => number): void {
+    const { requestTimeoutMs, bytesPerSecondMin } = this.#limits;
+    const least = Math.ceil((requestTimeoutMs * bytesPerSecondMin) / 1_000);
+    const before = received();
+    const look = (): void => {
+      if (received() - before < least) {
+        this.#expire(`less than ${least} bytes came within ${requestTimeoutMs} ms`);
+      } else {
+        this.measure(received);
+      }
+    };
+    this.#cancelWhole = this.#clock.after(requestTimeoutMs, look);
   }
 
   end(): void {
@@ -118,11 +132,8 @@ class Watch {
     this.#cancelWhole();
   }
 
-  #arm(late: string, ms: number): () => void {
-    // Timers take 31 bits; a longer wait is as good as this one.
-    return this.#clock.after(Math.min(ms, 2 ** 31 - 1), () => {
-      this.late ??= late;
-      this.#controller.abort();
-    });
+  #expire(late: string): void {
+    this.late ??= late;
+    this.#controller.abort();
   }
 }

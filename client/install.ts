@@ -6,6 +6,7 @@ import type { ContentStore } from './content.ts';
 import { readManifest } from './documents.ts';
 import { readEnvelope, verifyEnvelope } from './envelope.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
+import { contentsToKeep, keepRelease } from './keep-set.ts';
 import {
   type Bytes,
   type ChannelHead,
@@ -30,6 +31,8 @@ export interface InstallContext {
   readonly limits: LoaderLimits;
   /** Releases that are here, newest first. */
   readonly present: readonly OpenRelease[];
+  /** Releases of all channels that files are read from. */
+  readonly reading: readonly OpenRelease[];
   readonly signal: AbortSignal;
 }
 
@@ -55,7 +58,7 @@ export async function bringRelease(
     skeleton: null,
   };
   const release = releaseOf(installed, manifest, 'current');
-  checkRoom(release, context);
+  await makeRoom(release, context);
   const skeleton = await bringContents(release, context);
   return skeleton === null ? release : { ...release, installed: { ...installed, skeleton } };
 }
@@ -116,21 +119,22 @@ async function keepSequence({ channel, sequence }: ReleaseManifest, keeper: Stat
   });
 }
 
-/** Errors: LOADER_LIMIT: this release and those that must stay would be too much together. */
-function checkRoom({ manifest }: OpenRelease, { present, limits }: InstallContext): void {
-  const contents = new Map<string, number>();
-  const kept = present.filter(({ source }) => source !== 'builtIn');
-  for (const { sha256, sizeBytes } of [manifest, ...kept.map((one) => one.manifest)].flatMap(
-    ({ files }) => files,
-  )) {
-    contents.set(sha256, sizeBytes);
+/** Clears away what other updates left, and sees whether this release has room beside what must
+ *  stay. Errors: LOADER_LIMIT. */
+async function makeRoom(
+  release: OpenRelease,
+  { keeper, content, limits, reading }: InstallContext,
+): Promise<void> {
+  const kept = await contentsToKeep(keeper.state, reading, content);
+  keepRelease(release, kept);
+  const sizeBytes = [...kept.values()].reduce((sum, one) => sum + one, 0);
+  if (sizeBytes > limits.storageSizeBytesMax) {
+    throw new LoaderError(
+      'LOADER_LIMIT',
+      `${sizeBytes} bytes with what must stay, the limit is ${limits.storageSizeBytesMax}`,
+    );
   }
-  const sizeBytes = [...contents.values()].reduce((sum, one) => sum + one, 0);
-  if (sizeBytes <= limits.storageSizeBytesMax) return;
-  throw new LoaderError(
-    'LOADER_LIMIT',
-    `${sizeBytes} bytes with what must stay, the limit is ${limits.storageSizeBytesMax}`,
-  );
+  await content.collect(kept);
 }
 
 /** All files but idle ones; the pack's skeleton when they came as one. */

@@ -7,32 +7,39 @@ import { peekPayload, readEnvelope } from './envelope.ts';
 import type { OpenRelease } from './release.ts';
 import type { InstalledRelease, LoaderState } from './state.ts';
 
-/** Removes what no release needs. Never throws. Cost: reads the manifests that are kept. */
-export async function collectGarbage(
+/** Size in bytes by hash of what the storage must keep. `reading`: releases that files are read
+ *  from. Cost: reads the manifests that are kept. */
+export async function contentsToKeep(
   state: LoaderState,
-  open: readonly OpenRelease[],
+  reading: readonly OpenRelease[],
   content: ContentStore,
-): Promise<void> {
-  const kept = new Set<string>();
+): Promise<Map<string, number>> {
+  const kept = new Map<string, number>();
   for (const [channel, { current, lastGood }] of state.channels) {
     for (const installed of [current, lastGood]) {
       if (installed !== null) await keepInstalled(channel, installed, content, kept);
     }
   }
-  for (const { installed, manifest } of open) {
-    addInstalled(installed, kept);
-    for (const { sha256 } of manifest.files) kept.add(sha256);
+  // What is built in lies in the app.
+  for (const release of reading) if (release.source !== 'builtIn') keepRelease(release, kept);
+  return kept;
+}
+
+export function keepRelease(
+  { installed, manifest }: Pick<OpenRelease, 'installed' | 'manifest'>,
+  kept: Map<string, number>,
+): void {
+  for (const one of [installed.manifest, installed.skeleton, ...manifest.files]) {
+    if (one !== null) kept.set(one.sha256, one.sizeBytes);
   }
-  await content.collect(kept);
 }
 
 async function keepInstalled(
   channel: string,
   installed: InstalledRelease,
   content: ContentStore,
-  kept: Set<string>,
+  kept: Map<string, number>,
 ): Promise<void> {
-  addInstalled(installed, kept);
   const place = { channel, what: `release ${installed.version}` };
   const bytes = await content.read(installed.manifest, place);
   // Without its manifest a release does not open, and its files are of no use.
@@ -40,13 +47,8 @@ async function keepInstalled(
   try {
     // Its hash stands in the state, which only takes what was signed.
     const manifest = readManifest(peekPayload(readEnvelope(bytes, 'release')));
-    for (const { sha256 } of manifest.files) kept.add(sha256);
+    keepRelease({ installed, manifest }, kept);
   } catch {
     // No manifest: nothing to keep.
   }
-}
-
-function addInstalled({ manifest, skeleton }: InstalledRelease, kept: Set<string>): void {
-  kept.add(manifest.sha256);
-  if (skeleton !== null) kept.add(skeleton.sha256);
 }

@@ -44,7 +44,8 @@ export const DEFAULT_LIMITS: LoaderLimits = {
   memorySizeBytesMax: 33_554_432,
   storageSizeBytesMax: 1_073_741_824,
   packSizeBytesMax: 268_435_456,
-  /** Until the head of an answer: a slow mobile network needs several seconds. */
+  /** Until the head of an answer, and between two looks at the rate: a slow mobile network needs
+   *  several seconds. */
   requestTimeoutMs: 15_000,
   /** Between two pieces of a body. */
   stallTimeoutMs: 10_000,

@@ -172,11 +172,13 @@ export class Network {
     if (kind === 'content' && !this.#options.levels.full) {
       throw new LoaderError('LOADER_DELTA', 'no delta led there, and the full level is off');
     }
-    const url = `${origin}${target}`;
-    // A browser that decodes deltas by itself does not try again without a dictionary, and one that
-    // has cached a broken answer gives it again.
-    const fresh = round === 0 ? {} : ({ cache: 'no-store' } as const);
-    const request = { url, sizeBytesMax: ref.sizeBytes, signal, ...fresh };
+    const isAgain = round > 0;
+    const request = {
+      url: `${origin}${isAgain ? otherSpelling(target) : target}`,
+      sizeBytesMax: ref.sizeBytes,
+      signal,
+      ...(isAgain ? ({ cache: 'no-store' } as const) : {}),
+    };
     const bytes = this.#expectFound(await requestBytes(request, this.#options));
     await checkContent(bytes, ref, what);
     return { bytes, level: 'full', receivedBytes: bytes.length };
@@ -186,6 +188,16 @@ export class Network {
     if (status === 200) return bytes;
     throw statusError(status);
   }
+}
+
+/** The same resource by another name: one character of its last segment with a percent sign. A
+ *  browser that decodes deltas by itself fails for good when one is broken, and asks with the same
+ *  dictionary again, whatever is said of caches; its dictionaries, and caches on the way that hold
+ *  a broken copy, know the resource by its usual name only. */
+function otherSpelling(target: string): string {
+  return target.replace(/[A-Za-z0-9](?=[^/]*$)/, (one) => {
+    return `%${one.charCodeAt(0).toString(16).toUpperCase()}`;
+  });
 }
 
 function statusError(status: number): LoaderError {

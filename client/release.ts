@@ -80,7 +80,8 @@ export async function openBuiltIn(
     const file = byHash.get(wanted.sha256);
     if (file === undefined) return null;
     const found = new Uint8Array(await builtIn.read(file.path));
-    if (trust.isOpen) await checkContent(found, wanted, `the built-in ${file.path}`);
+    // No hash where the platform has none: it stands as the app's own code does.
+    if (hash !== '') await checkContent(found, wanted, `the built-in ${file.path}`);
     return found;
   };
   return { ...releaseOf(installed, manifest, 'builtIn'), content };

@@ -28,8 +28,8 @@ export class Session {
   readonly supply: Supply;
   readonly open = new Map<string, OpenRelease>();
   readonly builtIns = new Map<string, BuiltInRelease>();
-  /** Of other releases that were open in this session: somebody may still read from them. */
-  readonly left: OpenRelease[] = [];
+  /** By channel, the release that was open before: somebody may be in the middle of it. */
+  readonly left = new Map<string, OpenRelease>();
   readonly #closing = new AbortController();
   readonly #background = new Set<Promise<void>>();
   #madeUpId: string | null = null;
@@ -86,18 +86,21 @@ export class Session {
     return [...this.open.values()];
   }
 
+  /** Releases that files are read from. */
+  reading(): OpenRelease[] {
+    return [...this.open.values(), ...this.left.values()];
+  }
+
   /** Releases of a channel that are here, newest first. */
   present(channel: string): OpenRelease[] {
-    const open = this.open.get(channel);
-    const builtIn = this.builtIns.get(channel);
-    const all = [open, ...this.left.filter((one) => one.manifest.channel === channel), builtIn];
+    const all = [this.open, this.left, this.builtIns].map((releases) => releases.get(channel));
     return [...new Set(all.filter((one) => one !== undefined))];
   }
 
   /** One assignment: who asks before gets the old release whole, who asks after the new one. */
   swap(release: OpenRelease): void {
     const before = this.open.get(release.manifest.channel);
-    if (before !== undefined) this.left.push(before);
+    if (before !== undefined) this.left.set(release.manifest.channel, before);
     this.open.set(release.manifest.channel, release);
     this.notes.emit('opened', infoOf(release));
   }

@@ -35,7 +35,10 @@ export async function openBest(
       return release;
     } catch (error) {
       const what = `release ${installed.version}`;
-      context.notes.fallback(error, 'LOADER_DISK', { level, channel, what });
+      const { failure } = context.notes.fallback(error, 'LOADER_DISK', { level, channel, what });
+      if (level !== 'current') continue;
+      const { sequence } = installed;
+      context.outcomes.add({ channel, sequence, outcome: 'failed', cause: failure });
     }
   }
   return null;

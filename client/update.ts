@@ -6,7 +6,7 @@ import { type Checked, checkChannels } from './check.ts';
 import { throwIfAborted } from './clock.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
 import { bringFiles, bringRelease, type InstallContext, isIdle } from './install.ts';
-import { collectGarbage } from './keep-set.ts';
+import { contentsToKeep } from './keep-set.ts';
 import type { ChannelHead } from './model.ts';
 import type { OpenRelease } from './release.ts';
 import type { Session } from './session.ts';
@@ -58,8 +58,8 @@ export async function updateAll(
       session.notes.emit('updated', update);
       updates.push(update);
     }
-    const { keeper, content, open, left } = session;
-    await collectGarbage(keeper.state, [...open.values(), ...left], content);
+    const { keeper, content } = session;
+    await content.collect(await contentsToKeep(keeper.state, session.reading(), content));
     return updates;
   };
   try {
@@ -174,5 +174,6 @@ function bringIdle(session: Session, release: OpenRelease): void {
 function contextOf(session: Session, channel: string, signal: AbortSignal): InstallContext {
   const { supply, content, keeper, trust, notes, settings } = session;
   const present = session.present(channel);
-  return { supply, content, keeper, trust, notes, limits: settings.limits, present, signal };
+  const shared = { supply, content, keeper, trust, notes, limits: settings.limits };
+  return { ...shared, present, reading: session.reading(), signal };
 }

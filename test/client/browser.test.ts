@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import type { LevelSwitches } from '../../client/api.ts';
 import { script } from '../support/loader.ts';
 import { ReleaseOrigin } from '../support/release-origin.ts';
 import { ReleaseShelf, sha256, type TestRelease } from '../support/release-shelf.ts';
@@ -30,24 +31,22 @@ let browser: Browser;
 let page: Page;
 
 /** The app's own pages: a document, the bundle, and the built-in release. */
-function servePages(): Server {
-  const html = '<!doctype html><title>app</title>';
-  return createServer((request, response) => {
-    const path = (request.url ?? '/').slice(1);
-    const file = builtIn.files.get(path.replace(/^built-in\//, ''));
-    // A policy as an app should have it: the decoder needs no more than this.
-    response.setHeader(
-      'content-security-policy',
-      "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src *",
-    );
-    if (path === '') response.setHeader('content-type', 'text/html').end(html);
-    else if (path === 'loader.js') {
-      response.setHeader('content-type', 'text/javascript');
-      response.end(readFileSync('dist/client/sluice-loader.browser.js'));
-    } else if (path === 'manifest.json') response.end(builtIn.manifest);
-    else if (file !== undefined) response.end(file);
-    else response.writeHead(404).end();
-  });
+function servePage(request: IncomingMessage, response: ServerResponse): void {
+  const path = (request.url ?? '/').slice(1);
+  const file = builtIn.files.get(path.replace(/^built-in\//, ''));
+  // A policy as an app should have it: the decoder needs no more than this.
+  response.setHeader(
+    'content-security-policy',
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src *",
+  );
+  if (path === '') {
+    response.setHeader('content-type', 'text/html').end('<!doctype html><title>app</title>');
+  } else if (path === 'loader.js') {
+    response.setHeader('content-type', 'text/javascript');
+    response.end(readFileSync('dist/client/sluice-loader.browser.js'));
+  } else if (path === 'manifest.json') response.end(builtIn.manifest);
+  else if (file !== undefined) response.end(file);
+  else response.writeHead(404).end();
 }
 
 interface Told {
@@ -61,9 +60,13 @@ interface Told {
 }
 
 /** Starts a loader in the page, and updates if asked. */
-async function runInPage(does: 'start' | 'update'): Promise<Told> {
+async function runInPage(
+  does: 'start' | 'update',
+  more: { readonly levels?: Partial<LevelSwitches>; readonly rounds?: number } = {},
+): Promise<Told> {
+  const { levels = {}, rounds = 1 } = more;
   return await page.evaluate(
-    async ({ does, originUrl, trustRoot }) => {
+    async ({ does, originUrl, trustRoot, levels, rounds }) => {
       const url = '/loader.js';
       const { createLoader, cacheStorage, builtInUrl } = await import(url);
       const loader = createLoader({
@@ -72,7 +75,8 @@ async function runInPage(does: 'start' | 'update'): Promise<Told> {
         trustRoot,
         storage: cacheStorage(),
         builtIn: { app: builtInUrl('/built-in/', '/manifest.json') },
-        limits: { rounds: 1, requestTimeoutMs: 5_000 },
+        levels,
+        limits: { rounds, requestTimeoutMs: 5_000 },
       });
       let bytesReceived = 0;
       loader.on('progress', (progress: { bytesReceived: number }) => {
@@ -101,14 +105,24 @@ async function runInPage(does: 'start' | 'update'): Promise<Told> {
         bytesReceived,
       };
     },
-    { does, originUrl: origin.url, trustRoot: shelf.trustRoot },
+    { does, originUrl: origin.url, trustRoot: shelf.trustRoot, levels, rounds },
   );
+}
+
+/** A browser offers a dictionary from some moment after its response on: asks until it does. */
+async function untilOffered(wanted: string): Promise<void> {
+  for (let probe = 0; probe < 100; probe += 1) {
+    await page.evaluate((path) => fetch(path), `/r/app/v/probe-${wanted}-${probe}/main.js`);
+    if (origin.requests.at(-1)?.dictionary === wanted) return;
+    await page.waitForTimeout(100);
+  }
+  assert.fail(`Chromium never offered ${wanted}`);
 }
 
 before(async () => {
   builtIn = shelf.publish('app', { 'main.js': script(1), 'style.css': 'body {}' });
   origin = await ReleaseOrigin.open(shelf);
-  pages = servePages();
+  pages = createServer(servePage);
   await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve));
   browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
   page = await browser.newPage();
@@ -176,5 +190,35 @@ describe('the loader in Chromium', () => {
     const told = await runInPage('start');
     assert.deepEqual([told.source, told.version], ['builtIn', '1.1.0']);
     assert.equal(told.sha256, sha256(script(1)));
+  });
+
+  it('comes by the delta that Chromium decodes itself, and past one that is broken', async () => {
+    const levels = { delta: false };
+    const asked: string[] = [];
+    const decoded = (target: Buffer, base: string): Buffer => {
+      asked.push(base);
+      return Buffer.from(shelf.delta(target, base)!);
+    };
+    // Chromium keeps dictionaries for the page's own site only.
+    origin.options = { dictionary: decoded, page: servePage };
+    await page.goto(new URL('/', origin.url).href);
+    shelf.publish('app', { 'main.js': script(3), 'style.css': 'body {}' });
+    assert.equal((await runInPage('update', { levels })).update, 'updated');
+    await untilOffered(sha256(script(3)));
+    shelf.publish('app', { 'main.js': script(4), 'style.css': 'body {}' });
+    const native = await runInPage('update', { levels });
+    assert.deepEqual([native.update, native.sha256], ['updated', sha256(script(4))]);
+    assert.deepEqual(asked, [sha256(script(3))]);
+    await untilOffered(sha256(script(4)));
+    const broken = (target: Buffer, base: string): Buffer => decoded(target, base).fill(7, 8, 40);
+    origin.options = { dictionary: broken, page: servePage };
+    shelf.publish('app', { 'main.js': script(5), 'style.css': 'body {}' });
+    const before = origin.requests.length;
+    const told = await runInPage('update', { levels, rounds: 2 });
+    assert.deepEqual([told.update, told.sha256], ['updated', sha256(script(5))]);
+    const targets = origin.requests.slice(before).map(({ target }) => target);
+    const files = targets.filter((target) => /\/v\//.test(target));
+    assert.deepEqual(files, ['/app/v/1.5.0/main.js', '/app/v/1.5.0/%6Dain.js']);
+    assert.ok(told.level.some((one) => one.startsWith('full LOADER_NETWORK')));
   });
 });

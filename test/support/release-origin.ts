@@ -7,9 +7,13 @@ import { type ReleaseShelf, sha256, type TestRelease } from './release-shelf.ts'
 
 export interface OriginRequest {
   readonly method: string;
-  /** Below `/r`, without the query. */
+  /** Below `/r`, without the query, decoded. */
   readonly path: string;
+  /** As it stood in the request. */
+  readonly target: string;
   readonly base: string | null;
+  /** The hash of the dictionary that a browser offered, in hex. */
+  readonly dictionary: string | null;
 }
 
 /** What happens instead of the right answer. */
@@ -28,6 +32,10 @@ export interface OriginOptions {
   readonly fault?: (request: OriginRequest) => OriginFault | null;
   /** The answer for a channel; by default the newest release for everybody. */
   readonly answer?: (channel: string, sequence: number) => unknown;
+  /** Makes files dictionaries, and answers a browser that has one with what this makes of them. */
+  readonly dictionary?: (target: Buffer, baseSha256: string) => Buffer;
+  /** Answers what is not below `/r`: an app's pages. */
+  readonly page?: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
 interface Answer {
@@ -72,8 +80,16 @@ export class ReleaseOrigin {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://origin');
-    const path = url.pathname.replace(/^\/r/, '');
-    const asked = { method: request.method ?? '', path, base: url.searchParams.get('base') };
+    if (!url.pathname.startsWith('/r/')) {
+      if (this.options.page === undefined) response.writeHead(404).end();
+      else this.options.page(request, response);
+      return;
+    }
+    const target = url.pathname.replace(/^\/r/, '');
+    const path = decodeURIComponent(target);
+    const base = url.searchParams.get('base');
+    const dictionary = dictionaryOf(request);
+    const asked = { method: request.method ?? '', path, target, base, dictionary };
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     // Any page may ask: what is served is public.
@@ -83,12 +99,15 @@ export class ReleaseOrigin {
     this.requests.push(asked);
     const answer = this.#answer(asked, Buffer.concat(parts));
     const fault = this.options.fault?.(asked) ?? null;
-    if (fault === null) send(request, response, answer);
-    else await fail(response, answer, fault);
+    const encode = this.options.dictionary;
+    if (fault !== null) await fail(response, answer, fault);
+    else if (encode === undefined || answer.status !== 200 || !/\/v\//.test(path)) {
+      send(request, response, answer);
+    } else sendByDictionary(asked, response, answer, encode);
   }
 
   #answer({ path, base }: OriginRequest, body: Buffer): Answer {
-    const [first, second, ...rest] = path.slice(1).split('/').map(decodeURIComponent);
+    const [first, second, ...rest] = path.slice(1).split('/');
     if (first === 'check') return json(this.#check(JSON.parse(body.toString('utf8'))));
     if (first === 'outcomes') {
       this.outcomes.push(...JSON.parse(body.toString('utf8')).outcomes);
@@ -134,6 +153,27 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
   } else {
     response.end(answer.bytes);
   }
+}
+
+/** Source: RFC 9842. */
+function sendByDictionary(
+  { path, dictionary }: OriginRequest,
+  response: ServerResponse,
+  answer: Answer,
+  encode: (target: Buffer, baseSha256: string) => Buffer,
+): void {
+  response.setHeader('content-type', answer.type);
+  response.setHeader('cache-control', 'max-age=3600');
+  response.setHeader('vary', 'accept-encoding, available-dictionary');
+  response.setHeader('use-as-dictionary', `match="/r/app/v/*/${path.split('/').at(-1)}"`);
+  if (dictionary === null) return void response.end(answer.bytes);
+  response.setHeader('content-encoding', 'dcz');
+  response.end(encode(answer.bytes, dictionary));
+}
+
+function dictionaryOf({ headers }: IncomingMessage): string | null {
+  const found = /^:(.+):$/.exec(String(headers['available-dictionary'] ?? ''));
+  return found === null ? null : Buffer.from(found[1]!, 'base64').toString('hex');
 }
 
 async function fail(response: ServerResponse, answer: Answer, fault: OriginFault): Promise<void> {
