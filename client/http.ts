@@ -1,4 +1,5 @@
-// One bounded HTTP request: a deadline for the head, one between pieces, a least rate, and a cap on the decoded body. `content-length` is never believed.
+// One bounded HTTP request: a deadline for the head, one between pieces, a least rate, and a
+// cap on the decoded body. `content-length` is never believed.
 
 import type { LoaderClock, LoaderLimits } from './api.ts';
 import { concat } from './bytes.ts';

@@ -23,7 +23,8 @@ export async function receivePack(
   const missingBytes = missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (bases.length === 0 && missingBytes * 2 < pack.sizeBytes) return null;
   if (pack.sizeBytes > context.limits.packSizeBytesMax) {
-    const detail = `a pack of ${pack.sizeBytes} bytes, the limit is ${context.limits.packSizeBytesMax}`;
+    const { packSizeBytesMax } = context.limits;
+    const detail = `a pack of ${pack.sizeBytes} bytes, the limit is ${packSizeBytesMax}`;
     throw new LoaderError('LOADER_PACK', detail);
   }
   const target = packTarget(channel, version);

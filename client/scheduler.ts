@@ -18,7 +18,7 @@ export class Scheduler {
     this.#waiting = new Map(PRIORITIES.map((priority) => [priority, []]));
   }
 
-  /** Runs `task` when its turn comes. Errors: LOADER_ABORTED while it waits, else the task's own. */
+  /** Runs `task` when its turn comes. Errors: LOADER_ABORTED while it waits, and the task's. */
   async run<T>(priority: Priority, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     if (signal.aborted) throw abortError();
     await this.#turn(priority, signal);

@@ -1,5 +1,5 @@
-// A strict reader of the one kind of tar that a packed channel is: ustar headers, plain files, a pax
-// path where a name is long, zeros to the end. Anything else is refused.
+// A strict reader of the one kind of tar that a packed channel is: ustar headers, plain files, a
+// pax path where a name is long, zeros to the end. Anything else is refused.
 //
 //   0     100  108   116   124   136    148    156   157   257      265   345    500  512
 //   +-----+----+-----+-----+------+------+------+-----+-----+--------+-----+------+----+

@@ -1,5 +1,5 @@
-// Preloaded into a child: counts its changes of the file system and ends it, as a crash would, at the
-// one that KILL_AT names. TEAR=1 writes half of what that call writes first. TRACE names a file
+// Preloaded into a child: counts its changes of the file system and ends it, as a crash would, at
+// the one that KILL_AT names. TEAR=1 writes half of what that call writes first. TRACE names a file
 // that gets one line for each call.
 
 import { appendFileSync, writeSync } from 'node:fs';

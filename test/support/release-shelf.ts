@@ -1,5 +1,5 @@
-// Releases for tests of the loader: keys, a trust root, signed manifests and heads, tars and deltas,
-// made by the host's own writers and by the zstd of Debian.
+// Releases for tests of the loader: keys, a trust root, signed manifests and heads, tars and
+// deltas, made by the host's own writers and by the zstd of Debian.
 
 import { spawnSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
