@@ -1,8 +1,8 @@
-// The private memory of codec.wasm, read by asc and by tsc alike. What stands below
-// ZSTD_AREA_OFFSET has its fixed place and an instance starts with no more than that. A zstd job
-// needs room for whole files: the host grows an instance made for jobs and lays the areas out
-// itself; a kernel gets their places as arguments and never grows the memory. Checksum instances
-// never grow, so that their views stay valid.
+// The private memory of codec.wasm, read by asc and by tsc alike; decoder.wasm has the same. What
+// stands below ZSTD_AREA_OFFSET has its fixed place, and an instance starts with no more than that.
+// A zstd job needs room for whole files: the host grows an instance made for jobs and lays the
+// areas out itself; a kernel gets their places as arguments and never grows the memory. Checksum
+// instances never grow, so that their views stay valid.
 //
 //   0   1024          1088     4096         20480        65536                      589824
 //   +---+-------------+--------+------------+------------+--------------------------+------- - -

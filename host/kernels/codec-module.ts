@@ -1,5 +1,6 @@
 // `codec.wasm`: compiled once and posted to whoever needs it, instantiated per thread. Its memory
-// is private; only instances made for zstd jobs grow (zstd.ts), so that the views made here stay valid.
+// is private; only instances made for zstd jobs grow (zstd-decode-job.ts), so that the views made
+// here stay valid.
 
 import {
   CODEC_MEMORY_PAGES,

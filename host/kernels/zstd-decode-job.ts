@@ -1,5 +1,5 @@
-// One decoding in a module's memory: the areas, the copy in, the call, the copy out. Nothing of Node
-// is used, so that a loader in a browser runs decoder.wasm with the same lines.
+// One decoding in a module's memory: the areas, the copy in, the call, the copy out. Nothing of
+// Node is used, so that a loader in a browser runs decoder.wasm with the same lines.
 
 import { CODEC_MEMORY_PAGES_MAX, ZSTD_AREA_OFFSET } from '../../assembly/shared/codec-layout.ts';
 import { STATUS_TOO_LONG } from '../../assembly/shared/status.ts';
@@ -30,7 +30,8 @@ export interface ZstdDecodeJob {
 }
 
 /** Decodes a job's frames; a copy of the content, or the kernel's status.
- *  Errors: what zstdDecode() returns; STATUS_TOO_LONG when the areas need more memory than there is.
+ *  Errors: what zstdDecode() returns; STATUS_TOO_LONG when the areas need more memory than there
+ *  is.
  *  Cost: O(frame + dictionary + content); the memory grows to what the job needs and stays so.
  *
  *    | ZSTD_AREA_OFFSET: work | frame | dictionary | output, sizeBytesMax |

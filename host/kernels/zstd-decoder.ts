@@ -45,8 +45,8 @@ export class ZstdDecoder {
   }
 
   /** Decodes all frames of `frame`, one after another.
-   *  Errors: GatewayError GW_ZSTD_CORRUPT, also for no frame at all; GW_ZSTD_UNSUPPORTED for trained
-   *  dictionaries, windows above 128 MiB, reserved bits and frames older than zstd 0.8;
+   *  Errors: GatewayError GW_ZSTD_CORRUPT, also for no frame at all; GW_ZSTD_UNSUPPORTED for
+   *  trained dictionaries, windows above 128 MiB, reserved bits and frames older than zstd 0.8;
    *  GW_ZSTD_CHECKSUM; GW_ZSTD_TOO_LARGE. A whole frame that was cut off from a row is not noticed.
    *  Cost: O(frame + dictionary + content) with two copies. */
   decode(frame: Uint8Array, options: ZstdDecodeOptions): Uint8Array<ArrayBuffer> {

@@ -14,9 +14,9 @@ export function streamBits(ptr: u32, size: u32): i32 {
 }
 
 /** The next bits, 57 at least, at the top of a word. Before: `bits` is not below zero.
- *  In bounds: the 8 bytes end inside the stream, and at least 8 bytes of the same frame stand before
- *  any stream: magic 4, frame header 2, block header 3. What they add is below the bits that are
- *  left. */
+ *  In bounds: the 8 bytes end inside the stream, and at least 8 bytes of the same frame stand
+ *  before any stream: magic 4, frame header 2, block header 3. What they add comes after the bits
+ *  that are left. */
 export function topBits(ptr: u32, bits: i32): u64 {
   return load<u64>(ptr + ((<u32>bits + 7) >> 3) - 8) << (<u64>(0 - bits) & 7);
 }
@@ -26,8 +26,8 @@ export function firstBits(word: u64, count: u32): u32 {
   return <u32>((word >> 1) >> <u64>(63 - count));
 }
 
-/** The bits of a stream that is read forwards, from the bit `position` on, 25 at least; zeros beyond
- *  `end`. In bounds: four bytes where there are four, else one by one. */
+/** The bits of a stream that is read forwards, from the bit `position` on, 25 at least; zeros
+ *  beyond `end`. In bounds: four bytes where there are four, else one by one. */
 export function forwardBits(ptr: u32, end: u32, position: u32): u32 {
   const at = ptr + (position >> 3);
   const shift = position & 7;

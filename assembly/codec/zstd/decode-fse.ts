@@ -89,7 +89,8 @@ export function buildTable(work: u32, table: u32, bitsPtr: u32, basePtr: u32): v
   }
 }
 
-/** Puts a symbol into the first byte of each entry. In bounds: a place is below the table's size. */
+/** Puts a symbol into the first byte of each entry.
+ *  In bounds: a place is below the table's size. */
 function spreadSymbols(work: u32, table: u32, log: u32, count: u32): void {
   const size: u32 = 1 << log;
   let high: i32 = <i32>size - 1;

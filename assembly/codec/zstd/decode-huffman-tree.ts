@@ -42,8 +42,8 @@ function readDirectWeights(work: u32, ptr: u32, count: u32): i32 {
   return <i32>count;
 }
 
-/** Two states take turns until one lacks the bits for its next state; then the other's symbol is the
- *  last. Returns the count. */
+/** Two states take turns until one lacks the bits for its next state; then the other's symbol is
+ *  the last. Returns the count. */
 function readCodedWeights(work: u32, ptr: u32, size: u32): i32 {
   const read = readDistribution(work, ptr, ptr + size, HUFFMAN_BITS_MAX, HUFFMAN_WEIGHTS_LOG_MAX);
   if (read < 0) return read;

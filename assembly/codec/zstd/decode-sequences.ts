@@ -94,8 +94,8 @@ export function decodeSequences(
     const matchAt = at + literalsCount;
     const after = matchAt + matchSize;
     const reach = matchAt - content <= window ? matchAt - history : window;
-    // No sum wraps: areas end below 2^31 and lengths are below 2^18. One less than an offset of 0 is
-    // beyond any reach.
+    // No sum wraps: areas end below 2^31 and lengths are below 2^18. One less than an offset of 0
+    // is beyond any reach.
     if (after <= wideEnd && literals + literalsCount <= literalsWideEnd && offset - 1 < reach) {
       // In bounds: 15 bytes more may be read after these literals and written after this match.
       copyWide(at, literals, literalsCount);

@@ -17,7 +17,7 @@ import { BLOCK_SIZE_BYTES_MAX } from './format';
 
 /** The three offsets that a sequence can repeat, u32 each. */
 export const REPEATS: u32 = 0;
-/** What each table holds: 0 is nothing, else TABLE_PRESENT, perhaps TABLE_PREDEFINED, and its log. */
+/** What each table holds: 0 is nothing, else TABLE_PRESENT, perhaps TABLE_PREDEFINED, and a log. */
 export const LITERAL_LENGTH_STATE: u32 = 12;
 export const MATCH_LENGTH_STATE: u32 = 16;
 export const OFFSET_STATE: u32 = 20;
