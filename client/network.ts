@@ -174,7 +174,7 @@ export class Network {
     }
     const isAgain = round > 0;
     const request = {
-      url: `${origin}${isAgain ? otherSpelling(target) : target}`,
+      url: `${origin}${isAgain && kind === 'content' ? otherSpelling(target) : target}`,
       sizeBytesMax: ref.sizeBytes,
       signal,
       ...(isAgain ? ({ cache: 'no-store' } as const) : {}),

@@ -59,7 +59,10 @@ export async function updateAll(
       updates.push(update);
     }
     const { keeper, content } = session;
-    await content.collect(await contentsToKeep(keeper.state, session.reading(), content));
+    // What a failed update has brought is where the next one goes on from.
+    if (updates.every(({ status }) => status !== 'failed')) {
+      await content.collect(await contentsToKeep(keeper.state, session.reading(), content));
+    }
     return updates;
   };
   try {

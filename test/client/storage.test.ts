@@ -108,6 +108,44 @@ describe('the storage', () => {
     await loader.close();
   });
 
+  it('drops what an update left that never came to its end', async () => {
+    const storage = fileStorage(folder);
+    const two = shelf.publish('app', { 'main.js': script(2), 'a.txt': 'two', 'z.txt': 'never' });
+    const loader = open(storage);
+    await loader.start();
+    origin.options = {
+      fault: ({ path }) => (/z\.txt/.test(path) ? { kind: 'status', status: 403 } : null),
+    };
+    assert.equal((await loader.update())[0]?.status, 'failed');
+    assert.ok((await storage.list()).includes(sha256(two.files.get('a.txt')!)));
+    origin.options = {};
+    const three = shelf.publish('app', { 'main.js': script(3), 'a.txt': 'three' });
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    assert.deepEqual((await storage.list()).sort(), contentOf(three).sort());
+    await loader.close();
+  });
+
+  it('counts the last good release, which must stay, into its bound', async () => {
+    const storage = fileStorage(folder);
+    const limits = { storageSizeBytesMax: Math.floor(script(2).length * 2.9) };
+    for (const version of [2, 3]) {
+      shelf.publish('app', { 'main.js': script(version) });
+      const loader = open(storage, { limits });
+      await loader.start();
+      assert.equal((await loader.update())[0]?.status, 'updated');
+      if (version === 2) await loader.confirm();
+      await loader.close();
+    }
+    shelf.publish('app', { 'main.js': script(4) });
+    const loader = open(storage, { limits });
+    await loader.start();
+    assert.equal((await loader.update())[0]?.error?.code, 'LOADER_LIMIT');
+    // Confirmed, the second is the last good one, and the first goes.
+    await loader.confirm();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await loader.close();
+  });
+
   it('serves two loaders at a time, which take turns', async () => {
     shelf.publish('app', { 'main.js': script(2), 'a.txt': 'two' });
     const loaders = [open(fileStorage(folder)), open(fileStorage(folder))];

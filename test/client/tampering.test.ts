@@ -205,6 +205,27 @@ describe('a manifest that lies', () => {
     });
   }
 
+  it('comes in the next round when the first copy was broken', async () => {
+    shelf.publish('app', files);
+    let count = 0;
+    const alter = (bytes: Buffer) => bytes.subarray(1);
+    origin.options = {
+      fault: ({ path }) => {
+        if (!/manifest/.test(path)) return null;
+        count += 1;
+        return count === 1 ? { kind: 'bytes', alter } : null;
+      },
+    };
+    const loader = open();
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    assert.equal(count, 2);
+    // A hash in a URL has one spelling.
+    const targets = origin.requests.map(({ target }) => target);
+    assert.ok(targets.every((target) => !/manifest\/.*%/.test(target)));
+    await loader.close();
+  });
+
   it('is refused when its bytes are not those of the head', async () => {
     shelf.publish('app', files);
     const alter = (bytes: Buffer) => Buffer.concat([bytes, Buffer.from(' ')]);
