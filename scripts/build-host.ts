@@ -1,6 +1,7 @@
 // Bundles the host into dist/. Packages stay imports, so that node_modules serves a checkout.
 
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 mkdirSync('dist', { recursive: true });
@@ -21,3 +22,34 @@ await build({
   logLevel: 'warning',
 });
 for (const name of ['edge', 'codec']) copyFileSync(`build/${name}.wasm`, `dist/${name}.wasm`);
+
+await buildLoader();
+
+/** The loader for apps: one file for each platform with the decoder inside, and its types. */
+async function buildLoader(): Promise<void> {
+  const decoder = readFileSync('build/decoder.wasm').toString('base64');
+  for (const platform of ['browser', 'node'] as const) {
+    await build({
+      entryPoints: { [`sluice-loader.${platform}`]: `client/${platform}.ts` },
+      outdir: 'dist/client',
+      bundle: true,
+      platform,
+      format: 'esm',
+      // Browsers that have ed25519 have all of this.
+      target: platform === 'node' ? 'node20' : 'es2022',
+      define: { DECODER_BASE64: JSON.stringify(decoder) },
+      minifySyntax: true,
+      minifyWhitespace: platform === 'browser',
+      minifyIdentifiers: platform === 'browser',
+      sourcemap: true,
+      logLevel: 'warning',
+    });
+    writeFileSync(
+      `dist/client/sluice-loader.${platform}.d.ts`,
+      `export * from './types/client/${platform}.js';\n`,
+    );
+  }
+  const args = ['node_modules/typescript/bin/tsc', '-p', 'scripts/loader-types.json'];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}

@@ -106,6 +106,33 @@ function checkDoor(path: string, specifier: string): void {
   assert.ok(isDoor, `${path} imports ${specifier}; its door is ${doors}`);
 }
 
+describe('the loader', () => {
+  it('stands alone: its own files, the shared constants, and Node where it is for Node', () => {
+    for (const path of sources.filter((source) => source.startsWith('client/'))) {
+      for (const specifier of importsOf(path)) {
+        if (specifier.startsWith('.')) {
+          const target = normalize(join(dirname(path), specifier));
+          assert.match(target, /^(client|assembly\/shared)\//, `${path} imports ${target}`);
+        } else {
+          assert.match(specifier, /^node:/, `${path} imports ${specifier}`);
+          assert.match(path, /^client\/node/, `${path} is for browsers and imports ${specifier}`);
+        }
+      }
+    }
+  });
+
+  it('reads time and chance where an app can give its own', () => {
+    // Locks and half-written files of other processes have the times of the file system.
+    const isPlatform = (path: string): boolean => /^client\/(clock|node-)/.test(path);
+    for (const path of sources.filter((source) => source.startsWith('client/'))) {
+      if (isPlatform(path)) continue;
+      const text = readFileSync(path, 'utf8');
+      const found = /\bDate\.now\(|\bperformance\.now\(|\bMath\.random\(|\bnew Date\(\)/.exec(text);
+      assert.equal(found, null, `${path} reads time or randomness itself: ${found?.[0]}`);
+    }
+  });
+});
+
 describe('size and shape', () => {
   it('no file is longer than its limit and no line wider than 100 columns', () => {
     for (const path of sources.filter((source) => !/generated/.test(source))) {

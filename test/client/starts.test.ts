@@ -1,0 +1,198 @@
+// Which release opens: crash loops, confirmation, the next start, newer built-in releases, and a
+// state that is no state.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { Loader, LoaderOptions, LoaderStorage } from '../../client/api.ts';
+import { memoryStorage } from '../../client/memory-storage.ts';
+import { builtInOf, script, testLoader } from '../support/loader.ts';
+import { ReleaseOrigin } from '../support/release-origin.ts';
+import { ReleaseShelf, type TestRelease } from '../support/release-shelf.ts';
+
+let shelf: ReleaseShelf;
+let origin: ReleaseOrigin;
+let storage: LoaderStorage;
+let builtIn: TestRelease;
+
+beforeEach(async () => {
+  shelf = new ReleaseShelf();
+  origin = await ReleaseOrigin.open(shelf);
+  storage = memoryStorage();
+  builtIn = shelf.publish('app', { 'main.js': script(1) });
+});
+afterEach(async () => {
+  await origin.close();
+});
+
+function open(more: Partial<LoaderOptions> = {}): Loader {
+  return testLoader(shelf, {
+    origins: [origin.url],
+    storage,
+    builtIn: { app: builtInOf(builtIn) },
+    ...more,
+  });
+}
+
+/** One life of the app; `crashes` says whether it comes to confirm. */
+async function live(
+  does: 'crashes' | 'confirms',
+  more: Partial<LoaderOptions> & { readonly update?: 'now' | 'next-start' } = {},
+): Promise<string> {
+  const { update, ...options } = more;
+  const loader = open(options);
+  const [release] = await loader.start();
+  if (update !== undefined) await loader.update({ apply: update });
+  if (does === 'confirms') await loader.confirm();
+  await loader.idle();
+  await loader.close();
+  return `${release?.source} ${release?.version}`;
+}
+
+function outcomes(): string[] {
+  return origin.outcomes.map((one) => {
+    const { sequence, outcome, cause } = one as Record<string, unknown>;
+    return `${sequence} ${outcome}${cause === undefined ? '' : ` ${cause}`}`;
+  });
+}
+
+describe('a release that crashes', () => {
+  it('is given up after three starts, reported, and not taken again', async () => {
+    shelf.publish('app', { 'main.js': script(2) });
+    await live('confirms', { update: 'now' });
+    shelf.publish('app', { 'main.js': script(3) });
+    assert.equal(await live('crashes', { update: 'next-start' }), 'current 1.2.0');
+    assert.equal(await live('crashes'), 'current 1.3.0');
+    assert.equal(await live('crashes'), 'current 1.3.0');
+    assert.equal(await live('crashes'), 'current 1.3.0');
+    origin.outcomes.length = 0;
+    assert.equal(await live('crashes'), 'current 1.2.0');
+    assert.deepEqual(outcomes(), ['3 failed crash']);
+    const loader = open();
+    await loader.start();
+    const [update] = await loader.update();
+    assert.deepEqual([update?.status, update?.version], ['failed', '1.3.0']);
+    assert.equal(update?.error?.code, 'LOADER_CRASHED');
+    assert.equal(loader.release()?.version, '1.2.0');
+    shelf.publish('app', { 'main.js': script(4) });
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await loader.close();
+  });
+
+  it('counts the start in which it was swapped in', async () => {
+    shelf.publish('app', { 'main.js': script(2) });
+    const limits = { startsMax: 2 };
+    assert.equal(await live('crashes', { update: 'now', limits }), 'builtIn 1.1.0');
+    assert.equal(await live('crashes', { limits }), 'current 1.2.0');
+    assert.equal(await live('crashes', { limits }), 'builtIn 1.1.0');
+  });
+
+  it('is good for ever once it was confirmed', async () => {
+    shelf.publish('app', { 'main.js': script(2) });
+    await live('confirms', { update: 'now' });
+    for (let start = 0; start < 6; start += 1) assert.equal(await live('crashes'), 'current 1.2.0');
+    assert.deepEqual(outcomes(), ['2 delivered', '2 applied', '2 opened']);
+  });
+});
+
+describe('the start', () => {
+  it('keeps what runs until the next one, when asked to', async () => {
+    shelf.publish('app', { 'main.js': script(2) });
+    const loader = open();
+    await loader.start();
+    const [update] = await loader.update({ apply: 'next-start' });
+    assert.equal(update?.status, 'ready');
+    assert.deepEqual(await loader.get('main.js'), new Uint8Array(script(1)));
+    await loader.close();
+    assert.equal(await live('confirms'), 'current 1.2.0');
+  });
+
+  it('prefers a built-in release that is newer than what was downloaded', async () => {
+    const two = shelf.publish('app', { 'main.js': script(2) });
+    await live('confirms', { update: 'now' });
+    const three = shelf.publish('app', { 'main.js': script(3) });
+    const newer = { builtIn: { app: builtInOf(three) } };
+    assert.equal(await live('confirms', newer), 'builtIn 1.3.0');
+    const older = shelf.head(two);
+    origin.options = { answer: () => ({ status: 'update', head: older }) };
+    const loader = open(newer);
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'failed');
+    assert.ok(loader.trail().some(({ code }) => code === 'LOADER_OLDER'));
+    await loader.close();
+  });
+
+  it('survives a state that is garbage, and says so', async () => {
+    shelf.publish('app', { 'main.js': script(2) });
+    await live('confirms', { update: 'now' });
+    const good = (await storage.readState())!;
+    for (const text of ['', 'x', good.slice(1), good.replace('"counter":', '"counter":1'), '\0']) {
+      await storage.writeState(text);
+      const loader = open();
+      const [release] = await loader.start();
+      assert.equal(release?.source, 'builtIn');
+      assert.ok(loader.trail().some(({ level, what }) => level === 'disk' && what === 'state'));
+      await loader.close();
+    }
+    await storage.writeState(good);
+    assert.equal(await live('confirms'), 'current 1.2.0');
+  });
+
+  it('survives a storage that fails in everything, and says so', async () => {
+    const fail = (): Promise<never> => Promise.reject(new Error('EIO'));
+    const broken: LoaderStorage = {
+      readState: fail,
+      writeState: fail,
+      read: fail,
+      write: fail,
+      missing: fail,
+      remove: fail,
+      list: fail,
+      exclusive: fail,
+    };
+    shelf.publish('app', { 'main.js': script(2) });
+    const loader = open({ storage: broken });
+    assert.equal((await loader.start())[0]?.source, 'builtIn');
+    assert.deepEqual(await loader.get('main.js'), new Uint8Array(script(1)));
+    const [update] = await loader.update();
+    assert.deepEqual([update?.status, update?.error?.failure], ['failed', 'disk']);
+    assert.ok(loader.trail().every(({ detail }) => detail !== ''));
+    await loader.close();
+  });
+
+  it('makes up an id once, where the app gives none', async () => {
+    const ids: unknown[] = [];
+    const asking: typeof fetch = async (input, init) => {
+      const body = init?.body;
+      if (String(input).endsWith('/check')) ids.push(JSON.parse(String(body)).device.id);
+      return await fetch(input, init);
+    };
+    for (let life = 0; life < 2; life += 1) {
+      const loader = open({ device: { platform: 'test' }, fetch: asking });
+      await loader.check();
+      await loader.close();
+    }
+    assert.match(String(ids[0]), /^[0-9a-f]{32}$/);
+    assert.equal(ids[0], ids[1]);
+  });
+
+  it('refuses options that are none, with their name', () => {
+    const wrong: readonly (readonly [Partial<LoaderOptions>, RegExp])[] = [
+      [{ channels: [] }, /channels/],
+      [{ channels: ['App'] }, /App/],
+      [{ channels: ['a', 'a'] }, /channels/],
+      [{ origins: ['ftp://x'] }, /ftp/],
+      [{ origins: ['https://x/?a'] }, /origins/],
+      [{ levels: { disc: false } as never }, /levels\.disc/],
+      [{ limits: { rounds: 0 } }, /limits\.rounds/],
+      [{ chanels: [] } as never, /chanels/],
+    ];
+    for (const [more, pattern] of wrong) {
+      assert.throws(
+        () => open(more),
+        (error: Error & { code?: string }) => {
+          return error.code === 'LOADER_OPTIONS' && pattern.test(error.message);
+        },
+      );
+    }
+  });
+});
