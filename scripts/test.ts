@@ -14,7 +14,6 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   '/usr/bin/openssl': 'openssl',
   '/usr/bin/chromium': 'chromium',
   '/usr/bin/zstd': 'zstd',
-  '/usr/bin/chromium': 'chromium',
 };
 
 function isExecutable(path: string): boolean {
