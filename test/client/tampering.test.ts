@@ -267,6 +267,17 @@ describe('content that lies', () => {
     });
   }
 
+  it('that has no end is given up when it is longer than what was signed', async () => {
+    shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
+    origin.options = { fault: ({ path }) => (/\/v\//.test(path) ? { kind: 'endless' } : null) };
+    const loader = open({ levels: { delta: false } });
+    await loader.start();
+    const [update] = await loader.update();
+    assert.equal(update?.error?.failure, 'hash', update?.error?.message);
+    assert.match(update?.error?.message ?? '', /a body of more than [0-9]+ bytes/);
+    await loader.close();
+  });
+
   it('is followed to another place, where its hash is what counts', async () => {
     const other = await ReleaseOrigin.open(shelf);
     const two = shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
@@ -332,6 +343,18 @@ describe('a delta that lies', () => {
     });
   }
 
+  it('is asked for once, however often the whole is tried', async () => {
+    shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
+    const fault = { kind: 'status', status: 503 } as const;
+    origin.options = { fault: ({ path }) => (/\/v\//.test(path) ? fault : null) };
+    const loader = open({ limits: { rounds: 3 } });
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'failed');
+    assert.equal(origin.count(/main\.js\?base/), 1);
+    assert.equal(origin.count(/main\.js$/), 3);
+    await loader.close();
+  });
+
   it('is not asked for when the base here is damaged', async () => {
     shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
     const broken = { ...builtInOf(builtIn), read: async () => Buffer.from('rotten') };
@@ -349,6 +372,7 @@ describe('the trust root', () => {
     shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
     const shipped = shelf.trustRoot;
     const fresh = () => ({ root: [makeKey()], release: [makeKey()], head: [makeKey()] });
+    shelf.counter = 1_000;
     const first = open({ storage, trustRoot: shipped });
     await first.start();
     await first.update();
@@ -388,6 +412,10 @@ describe('the trust root', () => {
 
   it('ends all updates when its time is over, and the app goes on', async () => {
     shelf.publish('app', { 'main.js': script(2), 'other.js': script(10) });
+    const head = shelf.head(shelf.newest('app')!, (one) => {
+      Object.assign(one, { expiresAtMs: FAR_MS * 2 });
+    });
+    answerWith(head);
     const loader = open({ clock: clockAt(FAR_MS) });
     await loader.start();
     assert.equal(codeOf((await loader.update())[0]!), 'LOADER_EXPIRED');

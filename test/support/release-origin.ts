@@ -22,6 +22,7 @@ export type OriginFault =
   | { readonly kind: 'refuse' }
   | { readonly kind: 'hang' }
   | { readonly kind: 'redirect'; readonly to: string }
+  | { readonly kind: 'endless' }
   /** One byte every 20 ms. */
   | { readonly kind: 'slow' }
   | { readonly kind: 'bytes'; readonly alter: (bytes: Buffer) => Buffer }
@@ -197,6 +198,13 @@ async function fail(response: ServerResponse, answer: Answer, fault: OriginFault
       response.writeHead(answer.status, { 'content-length': answer.bytes.length });
       response.write(answer.bytes.subarray(0, answer.bytes.length / 2));
       setTimeout(() => response.socket?.destroy(), 20);
+      return;
+    case 'endless':
+      response.writeHead(answer.status);
+      while (!response.destroyed) {
+        response.write(Buffer.alloc(65_536, 32));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
       return;
     case 'slow':
       response.writeHead(answer.status);
