@@ -1,6 +1,6 @@
-// The face of the zstd encoder: deltas against a raw dictionary, and plain frames. It is synchronous;
-// what takes longer than about a millisecond belongs in the compute pool. Its instance is its own,
-// because a job's memory grows to several times the files.
+// The face of the zstd encoder: deltas against a raw dictionary, and plain frames. It is
+// synchronous; what takes longer than about a millisecond belongs in the compute pool. Its instance
+// is its own, because a job's memory grows to several times the files.
 
 import {
   CODEC_MEMORY_PAGES_MAX,

@@ -1,5 +1,5 @@
-// The zstd encoder against the zstd command: whatever a content has of its dictionary, of itself, of
-// runs and of noise, at every effort the command decodes it.
+// The zstd encoder against the zstd command: whatever a content has of its dictionary, of itself,
+// of runs and of noise, at every effort the command decodes it.
 
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';

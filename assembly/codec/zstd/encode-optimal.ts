@@ -6,10 +6,12 @@
 // A place has two notes, for the offsets that may be repeated differ: arriving by a match, and by a
 // literal.
 //
-//   Note:  price u32 | length u32 (0: a literal) | distance u32 | run u32 | from u32 | repeats u32 x 3
+//   Note:  price u32 | length u32 (0: a literal) | distance u32 | run u32 | from u32 |
+//          repeats u32 x 3
 
 import { analyseBlock } from './encode-analyse';
-import { findMatches, MATCH_SIZE_BYTES, MATCHES_MAX, putMatch } from './encode-find';
+import { collectMatches, LENGTH_ENOUGH } from './encode-collect';
+import { MATCH_SIZE_BYTES, MATCHES_MAX } from './encode-find';
 import {
   beginPrices,
   learnPrices,
@@ -20,7 +22,7 @@ import {
   runPrice,
 } from './encode-prices';
 import { REPEATS_SIZE_BYTES, Repeats, takeOffset } from './encode-repeats';
-import { Matcher, matchLength, POSITIONS_MANY } from './encode-tables';
+import { Matcher, matchLength } from './encode-tables';
 
 import { Block, Encoder, SEQUENCE_SIZE_BYTES, Sequence } from './encode-work';
 import { BLOCK_SIZE_BYTES_MAX, MATCH_LENGTH_MIN } from './format';
@@ -56,12 +58,8 @@ export class Optimal {
 const OPTIMAL_SIZE_BYTES: u32 = 32;
 const NOTE_SIZE_LOG: u32 = 5;
 const PRICE_NEVER: u32 = 0x3fffffff;
-/** A match this long is taken without looking at what begins inside it. */
-export const LENGTH_ENOUGH: u32 = 384;
-/** Where positions are many, only some inside a match this long are looked up; the others have what
- *  is left of its matches. */
-const LENGTH_SPARSE: u32 = 32;
-const SPARSE_STEP: u32 = 4;
+const LENGTHS_SHORT: u32 = 24;
+const LENGTHS_LAST: u32 = 16;
 /** What is kept of older blocks' counts, in eighths. */
 const KEEP: u32 = 4;
 
@@ -96,7 +94,7 @@ export function parseOptimally(
   matcher: Matcher,
   optimal: Optimal,
 ): void {
-  collectMatches(encoder, block, matcher, optimal);
+  collectMatches(encoder, block, matcher, optimal.places, optimal.matches);
   memory.copy(optimal.prices, optimal.known, PRICES_SIZE_BYTES);
   for (let pass = optimal.passes; pass > 1; --pass) {
     goForward(encoder, block, optimal);
@@ -111,43 +109,6 @@ export function parseOptimally(
   analyseBlock(encoder, block);
   learnPrices(encoder, optimal.known, optimal.known, block.counts, KEEP);
   optimal.passes = 2;
-}
-
-/** Notes the matches of every place. In bounds: MATCHES_MAX a place, and one place more than the
- *  block has. */
-function collectMatches(encoder: Encoder, block: Block, matcher: Matcher, optimal: Optimal): void {
-  const places = optimal.places;
-  const end = block.start + block.size;
-  const sparse = encoder.end > POSITIONS_MANY ? LENGTH_SPARSE : LENGTH_ENOUGH;
-  let to = optimal.matches;
-  let place: u32 = 0;
-  while (place < block.size) {
-    store<u32>(places + (place << 2), to);
-    const from = to;
-    to = findMatches(encoder, matcher, block.start + place, end, from);
-    ++place;
-    const longest = to > from ? load<u32>(to - MATCH_SIZE_BYTES) : 0;
-    if (longest < sparse) continue;
-    const last = to;
-    const steps = longest < LENGTH_ENOUGH ? SPARSE_STEP : longest;
-    for (let step: u32 = 1; step < steps; ++step) {
-      store<u32>(places + (place++ << 2), to);
-      if (longest < LENGTH_ENOUGH) to = inheritMatches(from, last, step, to);
-    }
-    matcher.nextInTree = max(matcher.nextInTree, block.start + place);
-  }
-  store<u32>(places + (place << 2), to);
-}
-
-/** The matches of a place `step` before, shorter by as much. */
-function inheritMatches(from: u32, last: u32, step: u32, target: u32): u32 {
-  let to = target;
-  for (let each = from; each < last; each += MATCH_SIZE_BYTES) {
-    const length = load<u32>(each);
-    if (length >= MATCH_LENGTH_MIN + step)
-      to = putMatch(target, to, length - step, load<u32>(each, 4));
-  }
-  return to;
 }
 
 function noteAt(optimal: Optimal, place: u32, by: u32): Note {
@@ -240,7 +201,8 @@ function goLiteral(encoder: Encoder, block: Block, optimal: Optimal, place: u32)
   }
 }
 
-/** Every length of a match, from `least` on; a long one as it is. */
+/** The lengths of a match, from `least` on: the short ones and those that leave little out, for
+ *  what is cut in between is rarely the better; a very long one as it is. */
 function goLengths(
   encoder: Encoder,
   optimal: Optimal,
@@ -254,6 +216,8 @@ function goLengths(
   reach(optimal, place + most);
   const prices = optimal.prices;
   for (let length = most >= LENGTH_ENOUGH ? most : least; length <= most; ++length) {
+    if (length == LENGTHS_SHORT && most > LENGTHS_SHORT + LENGTHS_LAST)
+      length = most - LENGTHS_LAST;
     const target = noteAt(optimal, place + length, 0);
     const total = price + matchPrice(encoder, prices, length);
     if (total >= target.price) continue;

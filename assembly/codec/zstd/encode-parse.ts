@@ -4,15 +4,10 @@
 //                            '-- from effort 2             '-- effort 3
 
 import { analyseBlock } from './encode-analyse';
+import { LENGTH_ENOUGH } from './encode-collect';
 import { NEAR_LOG } from './encode-find';
 import { parseLazily } from './encode-lazy';
-import {
-  beginOptimal,
-  LENGTH_ENOUGH,
-  Optimal,
-  optimalWorkSize,
-  parseOptimally,
-} from './encode-optimal';
+import { beginOptimal, Optimal, optimalWorkSize, parseOptimally } from './encode-optimal';
 import {
   HASH_SIZE_BYTES,
   hashLong,

@@ -1,6 +1,6 @@
-// Which blocks of a batch share a table: for the literals and for each of the three codes the blocks
-// are divided into the segments that cost least, each with one described table. A delta's blocks are
-// so small that tables are much of them.
+// Which blocks of a batch share a table: for the literals and for each of the three codes the
+// blocks are divided into the segments that cost least, each with one described table. A delta's
+// blocks are so small that tables are much of them.
 //
 //   plan area:  best log u32 | - | costs u64 x 33 at 64 | starts u32 x 33 at 384
 //

@@ -1,7 +1,8 @@
 // What literals, lengths and offsets will cost, in 1/256 bits, guessed from what blocks before and
 // earlier passes over this one were made of.
 //
-//   Prices:  counts u32 x 448 | literals u32 x 256 | runs u32 x 256 | matches u32 x 512 | offsets u32 x 32
+//   Prices:  counts u32 x 448 | literals u32 x 256 | runs u32 x 256 | matches u32 x 512 |
+//            offsets u32 x 32 | codes u32 x 64 x 3
 //   counts:  literals x 256, then the three codes x 64 each, in units of 1/COUNT_UNIT
 
 import { CODE_LITERALS, CODE_MATCH, CODE_OFFSET } from './encode-segments';

@@ -2,7 +2,7 @@
 // position of each hash of eight bytes; a short one that of each hash of four or five, and above
 // effort 1 each position knows the one before it of its hash, a chain, or has a tree's pair.
 //
-//   | Matcher | long u32 x 2^longLog | short u32 x 2^shortLog | chain u32 x (positions + 1), or pairs |
+//   | Matcher | long u32 x 2^longLog | short u32 x 2^shortLog | chain u32 x (positions + 1) |
 
 import { Encoder } from './encode-work';
 
@@ -97,7 +97,7 @@ export function insertLimit(encoder: Encoder, position: u32): u32 {
   return min<u32>(position, encoder.end - min<u32>(encoder.end, HASH_SIZE_BYTES - 1));
 }
 
-/** Bytes alike at two places, the later before `end`. In bounds: words are loaded only before it. */
+/** Bytes alike at two places, the later before `end`. In bounds: words loaded end before it. */
 export function matchLength(earlier: u32, later: u32, end: u32): u32 {
   let ptr = later;
   const distance = later - earlier;
