@@ -1,6 +1,6 @@
 // `POST /distribution/{channel}/{action}` with a JSON body: `{ "version": "1.4.0" }`, and for a
-// rollout `{ "rollout": 2500 }`, in devices of 10,000. Without a version the newest release is meant;
-// a rollback has to name the one that it brings back.
+// rollout `{ "rollout": 2500 }`, in devices of 10,000. Without a version the newest release is
+// meant; a rollback has to name the one that it brings back.
 
 import { GatewayError } from '../core/index.ts';
 import type { DistributionChange } from './deps.ts';

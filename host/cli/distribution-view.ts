@@ -1,4 +1,5 @@
-// The distribution plane as the admin API and the metrics show it, and the changes that the API takes.
+// The distribution plane as the admin API and the metrics show it, and the changes that the API
+// takes.
 
 import type { DistributionChange } from '../admin/index.ts';
 import { type ErrorCode, GatewayError, isGatewayError } from '../core/index.ts';

@@ -51,8 +51,8 @@ export const MAX_BODY = '10GiB';
 export const LOG_ACCESS = 'json';
 export const LOG_LEVEL = 'info';
 
-/** Long enough that a restart or an hour of outage is not seen, short enough that a withdrawn release
- *  is not offered for long by who kept an old head. */
+/** Long enough that a restart or an hour of outage is not seen, short enough that a withdrawn
+ *  release is not offered for long by who kept an old head. */
 export const DISTRIBUTION_HEAD_EXPIRY = '1h';
 /** A hundred large apps with a dozen releases each. */
 export const DISTRIBUTION_DISK = '10GiB';

@@ -44,7 +44,8 @@ function checkAction(at: readonly PathPart[], route: RouteValue, report: Report)
     return;
   }
   if (actions.length > 1) {
-    const message = `expected one of to, redirect, respond and distribution, found ${actions.join(' and ')}`;
+    const found = actions.join(' and ');
+    const message = `expected one of to, redirect, respond and distribution, found ${found}`;
     report.key([...at, actions[1]!], 'GW_CONFIG_CONFLICT', message);
     return;
   }

@@ -1,5 +1,5 @@
-// How the mesh hands a matched request to a plane that answers it: a handler for each route, so that
-// the two know nothing of each other.
+// How the mesh hands a matched request to a plane that answers it: a handler for each route, so
+// that the two know nothing of each other.
 
 import type { ExchangeHandler } from './exchange.ts';
 

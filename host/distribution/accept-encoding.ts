@@ -12,8 +12,10 @@ export interface AcceptedCodings {
 /** What the longest real header has is seven. */
 const MEMBERS_COUNT_MAX = 64;
 const WEIGHT_WHOLE = 1_000;
+/** Of a member without the blanks around it. */
 const MEMBER =
-  /^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?[ \t]*$/;
+  /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?$/;
+const BLANKS_AROUND = /^[ \t]+|[ \t]+$/g;
 
 const NOTHING: AcceptedCodings = { weights: new Map(), other: null };
 
@@ -24,7 +26,7 @@ export function parseAcceptEncoding(header: string | undefined): AcceptedCodings
   const weights = new Map<string, number>();
   let other: number | null = null;
   for (const member of header.split(',', MEMBERS_COUNT_MAX)) {
-    const found = MEMBER.exec(member);
+    const found = MEMBER.exec(member.replace(BLANKS_AROUND, ''));
     if (found === null) continue;
     const weight = found[2] === undefined ? WEIGHT_WHOLE : Math.round(Number(found[2]) * 1_000);
     const coding = canonicalCoding(found[1]!.toLowerCase());
@@ -34,8 +36,8 @@ export function parseAcceptEncoding(header: string | undefined): AcceptedCodings
   return { weights, other };
 }
 
-/** The weight of a coding that `*` may stand for; 0 when it is refused. Without a header or a member
- *  for it, nothing but identity is taken. */
+/** The weight of a coding that `*` may stand for; 0 when it is refused. Without a header or a
+ *  member for it, nothing but identity is taken. */
 export function weightOf({ weights, other }: AcceptedCodings, coding: string): number {
   const own = weights.get(coding);
   if (own !== undefined) return own;

@@ -1,5 +1,5 @@
-// Which bases devices ask with, by channel: what a publisher makes deltas against. Old asking fades,
-// so that releases that nobody has any more lose their place.
+// Which bases devices ask with, by channel: what a publisher makes deltas against. Old asking
+// fades, so that releases that nobody has any more lose their place.
 
 import type { Clock } from '../core/index.ts';
 import { readBaseCounts, replaceBaseCounts } from './channel-state.ts';

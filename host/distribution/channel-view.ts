@@ -1,5 +1,5 @@
-// What workers and the main thread say to each other about distribution. The main thread alone reads
-// channel files, signs and writes; workers hold views that are replaced as a whole.
+// What workers and the main thread say to each other about distribution. The main thread alone
+// reads channel files, signs and writes; workers hold views that are replaced as a whole.
 
 import type { ReleaseEntry } from './model.ts';
 import type { ArtefactRef } from './store-paths.ts';

@@ -297,7 +297,8 @@ export class Deliverer implements RoutePlane {
     return this.#stream(exchange, plan, ref, sizeBytes);
   }
 
-  /** Errors: GW_DIST_CORRUPT for the content itself; of another form, the next attempt does without. */
+  /** Errors: GW_DIST_CORRUPT for the content itself; of another form, the next attempt does
+   *  without. */
   async #stream(
     exchange: Exchange,
     plan: SendPlan,

@@ -1,6 +1,6 @@
-// What one worker knows of the forms of contents: which there are, how large, and the bytes of those
-// that were sent lately. What is known is forgotten after a minute, for other processes add to the
-// store too; what is found damaged is forgotten at once.
+// What one worker knows of the forms of contents: which there are, how large, and the bytes of
+// those that were sent lately. What is known is forgotten after a minute, for other processes add
+// to the store too; what is found damaged is forgotten at once.
 
 import { type Clock, GatewayError } from '../core/index.ts';
 import { payloadSizeOf } from './artefact-file.ts';
@@ -121,16 +121,16 @@ export class FormBook {
     });
   }
 
-  /** Deals with what reading an artefact threw: it is told and forgotten, and another form is chosen.
-   *  Errors: for the content itself there is no other form, so its error is thrown on. */
+  /** Deals with what reading an artefact threw: it is told and forgotten, and another form is
+   *  chosen. Errors: for the content itself there is no other form, so its error is thrown on. */
   fault(ref: ArtefactRef, error: unknown): void {
     this.forget(ref);
     this.#deps.onFault(error);
     if (ref.kind === 'object') throw error;
   }
 
-  /** Deals with an artefact that was known and is not there. Errors: GW_DIST_CORRUPT for the content
-   *  itself, which the store has lost. */
+  /** Deals with an artefact that was known and is not there. Errors: GW_DIST_CORRUPT for the
+   *  content itself, which the store has lost. */
   missed(ref: ArtefactRef): void {
     this.forget(ref);
     if (ref.kind === 'object') {
@@ -145,7 +145,8 @@ export class FormBook {
     this.#bodies.delete(bodyKey(ref));
   }
 
-  /** What other processes may have changed is looked at again. Bytes stay: they have not changed. */
+  /** What other processes may have changed is looked at again. Bytes stay: they have not changed.
+   *   */
   forgetForms(): void {
     this.#forms.clear();
   }

@@ -1,5 +1,5 @@
-// The indexes of releases that one worker has: asked of the main thread when first needed, kept while
-// there is room. By manifest, whose hash is the release: a name may come to mean another.
+// The indexes of releases that one worker has: asked of the main thread when first needed, kept
+// while there is room. By manifest, whose hash is the release: a name may come to mean another.
 
 import { GatewayError } from '../core/index.ts';
 import { BoundedCache } from './bounded-cache.ts';

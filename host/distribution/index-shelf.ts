@@ -1,5 +1,5 @@
-// The indexes of releases on the main thread: built once in another thread however many workers ask,
-// and kept for workers that start.
+// The indexes of releases on the main thread: built once in another thread however many workers
+// ask, and kept for workers that start.
 
 import { BoundedCache } from './bounded-cache.ts';
 import type { ReleaseEntry } from './model.ts';

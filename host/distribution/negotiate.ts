@@ -1,5 +1,5 @@
-// Which bytes of a file a client gets: the delta against what it has, a compressed form, or the file
-// as it is. Pure: header values and what is there in, a choice out.
+// Which bytes of a file a client gets: the delta against what it has, a compressed form, or the
+// file as it is. Pure: header values and what is there in, a choice out.
 // Source: RFC 9842 (Compression Dictionary Transport) sections 2 and 6.
 
 import { type HeaderList, headerValue, joinedHeaderValue } from '../core/index.ts';

@@ -10,8 +10,8 @@ export function isForEverybody(rule: ReleaseRule, wallMs: number): boolean {
 }
 
 /** The releases that a check can answer with, newest first: those down to the first that everybody
- *  gets. A device that has a paused or halted one of them is told that it has what it gets, so these
- *  are among them. */
+ *  gets. A device that has a paused or halted one of them is told that it has what it gets, so
+ *  these are among them. */
 export function offeredReleases<R extends ReleaseRule>(rules: readonly R[], wallMs: number): R[] {
   const last = rules.findIndex((rule) => isForEverybody(rule, wallMs));
   return last === -1 ? [...rules] : rules.slice(0, last + 1);

@@ -1,5 +1,6 @@
-// The files of a release in shared memory: built once from a manifest, read in place by every worker
-// and freed when the last lets go. A manifest of 16,384 files would cost each worker 100 ms to parse.
+// The files of a release in shared memory: built once from a manifest, read in place by every
+// worker and freed when the last lets go. A manifest of 16,384 files would cost each worker 100 ms
+// to parse.
 //
 //   0        4        8                        8 + 44n                      8 + 44n + names
 //   +--------+--------+------------------------+----------------------------+

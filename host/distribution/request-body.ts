@@ -2,8 +2,8 @@
 
 import { BODY_SIZE_UNKNOWN, type Exchange, GatewayError } from '../core/index.ts';
 
-/** Calls back once with the whole body, unless the client leaves. An error is GW_PROTOCOL_BODY_TOO_LARGE
- *  and comes before more than the limit has been held. */
+/** Calls back once with the whole body, unless the client leaves. An error is
+ *  GW_PROTOCOL_BODY_TOO_LARGE and comes before more than the limit has been held. */
 export function readWholeBody(
   exchange: Exchange,
   sizeBytesMax: number,

@@ -34,8 +34,8 @@ const ROOT_VERSION = /^[1-9]\d{0,8}$/;
 /** What a folder means to a page. */
 const INDEX_FILE = 'index.html';
 
-/** Reads a request's path. `prefix`: of the route, without a slash at its end. Null when it asks for
- *  nothing that could be here. */
+/** Reads a request's path. `prefix`: of the route, without a slash at its end. Null when it asks
+ *  for nothing that could be here. */
 export function parseResource(path: string, prefix: string): ResourceRequest | null {
   if (!path.startsWith(`${prefix}/`)) return null;
   const [first, second, ...rest] = path.slice(prefix.length + 1).split('/');
@@ -108,8 +108,8 @@ function decoded(segment: string): string | null {
 
 const BASE_PARAMETER = /(?:^|&)base=([^&]*)/;
 
-/** The base that a query names: null for none. `malformed` when it is no hash. Other parameters mean
- *  nothing here and change nothing. */
+/** The base that a query names: null for none. `malformed` when it is no hash. Other parameters
+ *  mean nothing here and change nothing. */
 export function parseBase(query: string): string | 'malformed' | null {
   if (query === '') return null;
   const found = BASE_PARAMETER.exec(query);

@@ -67,8 +67,8 @@ export class Resource {
   /** The headers of a whole form. */
   prepared(choice: FormChoice): PreparedHeaders {
     const { coding, base, isNamed, isPending } = choice;
-    // A plain delta goes by its base alone, a plain form by its coding: the two have no key in common
-    // with each other, nor with the others, which have dots.
+    // A plain delta goes by its base alone, a plain form by its coding: the two have no key in
+    // common with each other, nor with the others, which have dots.
     const isPlain = !isNamed && !isPending;
     const key = isPlain ? (base ?? coding) : `${coding}.${base}.${isNamed}.${isPending}`;
     const known = this.#prepared.get(key);

@@ -1,6 +1,6 @@
 // Sends one form of a resource: conditions, ranges, then the bytes, from memory or block by block
-// from the disk. No byte leaves before the block it stands in has been checked; what turns out to be
-// damaged half-way cuts the connection, so that nobody takes a part for the whole.
+// from the disk. No byte leaves before the block it stands in has been checked; what turns out to
+// be damaged half-way cuts the connection, so that nobody takes a part for the whole.
 
 import {
   type Exchange,

@@ -1,5 +1,5 @@
-// `GET …/root/{version}`: a trust root's envelope, checked before it leaves. It is asked for once in
-// years by each device, so nothing of it is kept.
+// `GET …/root/{version}`: a trust root's envelope, checked before it leaves. It is asked for once
+// in years by each device, so nothing of it is kept.
 
 import { type Exchange, GatewayError } from '../core/index.ts';
 import { refuse } from './refusal.ts';

@@ -1,5 +1,5 @@
-// A route of the plane: which channels it serves, and the resources of its addresses that were asked
-// for lately, so that a request for one of them finds everything with one look-up.
+// A route of the plane: which channels it serves, and the resources of its addresses that were
+// asked for lately, so that a request for one of them finds everything with one look-up.
 
 import type { PlaneRoute } from '../core/index.ts';
 import { BoundedCache } from './bounded-cache.ts';

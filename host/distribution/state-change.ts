@@ -1,5 +1,5 @@
-// Changing a channel's state from the gateway: under the store's lock, for a publisher may be at work
-// in another process, and without counting what the store takes, for nothing is put.
+// Changing a channel's state from the gateway: under the store's lock, for a publisher may be at
+// work in another process, and without counting what the store takes, for nothing is put.
 
 import { join } from 'node:path';
 import { readChannelState, replaceChannelState } from './channel-state.ts';

@@ -1,5 +1,5 @@
-// The distribution plane on the main thread, wired to what only this folder has: the io workers, the
-// compute pool, the files of keys.
+// The distribution plane on the main thread, wired to what only this folder has: the io workers,
+// the compute pool, the files of keys.
 
 import type { DistributionConfig } from '../config/index.ts';
 import { type Clock, GatewayError } from '../core/index.ts';
@@ -36,8 +36,8 @@ export type ReleaseChange = { readonly channel: string; readonly version: string
   | { readonly action: 'rollout'; readonly rollout: number }
 );
 
-/** A key that clients do not know is told here, where somebody reads it, and not on a phone. It is no
- *  error: an empty store has no trust root yet. */
+/** A key that clients do not know is told here, where somebody reads it, and not on a phone. It is
+ *  no error: an empty store has no trust root yet. */
 async function warnOfForeignKey(
   { config, log }: DistributionPlaneDeps,
   keyId: string,

@@ -1,5 +1,5 @@
-// The distribution plane in one thread: a listener, a deliverer and the desk behind it, wired as the
-// workers and the main thread are.
+// The distribution plane in one thread: a listener, a deliverer and the desk behind it, wired as
+// the workers and the main thread are.
 
 import { systemClock, UploadBudget } from '../../host/core/index.ts';
 import type { Wanted } from '../../host/distribution/channel-view.ts';

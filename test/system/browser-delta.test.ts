@@ -1,5 +1,5 @@
-// An unmodified Chromium takes deltas from the distribution plane, and goes on without them wherever
-// it cannot. Source of what is expected: RFC 9842, and what Chromium was seen to do.
+// An unmodified Chromium takes deltas from the distribution plane, and goes on without them
+// wherever it cannot. Source of what is expected: RFC 9842, and what Chromium was seen to do.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

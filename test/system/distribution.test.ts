@@ -161,7 +161,7 @@ describe('distribution through a gateway', () => {
     console.log(`# seen after ${Date.now() - beganMs} ms`);
   });
 
-  it('makes the delta that was asked for, with the real encoder, for the next who asks', async () => {
+  it('makes a delta that was asked for, with the real encoder, for the next who asks', async () => {
     const headers = {
       'accept-encoding': 'gzip, dcz',
       'available-dictionary': `:${sha256(V1, 'base64')}:`,

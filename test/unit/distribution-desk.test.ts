@@ -167,7 +167,7 @@ describe('halting', () => {
     plane.desk.take({ kind: 'report', bases: new Map(), outcomes, droppedCount: 0 }, () => {});
   }
 
-  it('stops a release by itself, waits for the lock, and leaves the device what it has', async () => {
+  it('stops a release by itself, waits for the lock, and takes nothing from devices', async () => {
     const store = await TestStore.create();
     await store.publish({ version: '1', files: FILES, forms: 'none' });
     await store.publish({ version: '2', files: FILES, forms: 'none', rule: { halt } });
