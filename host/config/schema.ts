@@ -2,14 +2,8 @@
 // is the one source of the validation, the JSON Schema and the keys of docs/configuration.md.
 // Questions that need two keys at once are not here: they are in validate.ts.
 
-import {
-  CHANNELS_COUNT_MAX,
-  ENDPOINTS_COUNT_MAX,
-  ROUTES_COUNT_MAX,
-  SERVICES_COUNT_MAX,
-} from '../core/index.ts';
+import { ENDPOINTS_COUNT_MAX, ROUTES_COUNT_MAX, SERVICES_COUNT_MAX } from '../core/index.ts';
 import * as defaults from './defaults.ts';
-import { IssueSink } from './issue.ts';
 import {
   ADDRESS,
   CIDR,
@@ -31,12 +25,12 @@ import {
 } from './leaves.ts';
 import * as limits from './limits.ts';
 import { type PathPattern, parsePathPattern } from './path-pattern.ts';
+import { PEM_FILE, withDefault } from './schema-common.ts';
+import { DISTRIBUTION, DISTRIBUTION_ROUTE } from './schema-distribution.ts';
 import {
   byType,
   Complaint,
-  defaulted,
   dictionary,
-  type Field,
   type Infer,
   leaf,
   list,
@@ -48,21 +42,7 @@ import {
   type Schema,
 } from './schema-kit.ts';
 
-const unexpected = new IssueSink();
-
-function withDefault<T>(schema: Schema<T>, written: unknown, meaning: string): Field<T> {
-  return defaulted(schema, written, meaning, unexpected);
-}
-
 const PORT = integer({ min: 0, max: 65_535 });
-const FILE_NAME = text('a file name', { sizeCharsMax: 4_096 });
-const FOLDER = mapped(text('a folder', { sizeCharsMax: 4_096 }), (name) =>
-  name === '' ? new Complaint('expected a folder, found ""') : name,
-);
-const PEM_FILE = mapped(FILE_NAME, (name) =>
-  name === '' ? new Complaint('expected a file name, found ""') : name,
-);
-
 // --- listen, admin, workers, log -----------------------------------------------------------------
 
 const SNI = object('a map with host, cert and key', {
@@ -392,65 +372,6 @@ const HEADER_OPERATIONS = object('a map with set, add or remove', {
 const HEADERS = object('a map with request or response', {
   request: withDefault(HEADER_OPERATIONS, {}, 'on the way to the upstream'),
   response: withDefault(HEADER_OPERATIONS, {}, 'on the way to the client'),
-});
-
-const CHANNEL = parsed(
-  'a channel: a-z, 0-9, dot, underscore and dash, a letter or digit at both ends',
-  { maxLength: limits.NAME_SIZE_CHARS_MAX },
-  (value) => (/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/.test(value) ? value : undefined),
-);
-
-const DISTRIBUTION_ROUTE = object('a map with channels, or {}', {
-  channels: withDefault(
-    list(CHANNEL, { of: 'channels', countMin: 0, countMax: CHANNELS_COUNT_MAX }),
-    [],
-    'channels that the route serves; all without this key',
-  ),
-});
-
-// --- distribution --------------------------------------------------------------------------------
-
-const DISTRIBUTION_LIMITS = object('a map with disk, memory, deltaSize, jobs and cpu', {
-  disk: withDefault(
-    SIZE,
-    defaults.DISTRIBUTION_DISK,
-    'what artefacts take on disk before no more are made on demand',
-  ),
-  memory: withDefault(
-    SIZE,
-    defaults.DISTRIBUTION_MEMORY,
-    'files that each io worker keeps in memory',
-  ),
-  deltaSize: withDefault(
-    SIZE,
-    defaults.DISTRIBUTION_DELTA_SIZE,
-    'largest file of which a delta or variant is made on demand',
-  ),
-  jobs: withDefault(
-    integer({ min: 1, max: limits.COMPUTE_WORKERS_MAX }),
-    defaults.DISTRIBUTION_JOBS,
-    'deltas and variants made at once',
-  ),
-  cpu: withDefault(DURATION, defaults.DISTRIBUTION_CPU, 'CPU time for making them, in each minute'),
-});
-
-/** A shorter one would be over before a slow client has read it. */
-const HEAD_EXPIRY = mapped(DURATION, (durationMs) =>
-  durationMs < limits.HEAD_EXPIRY_MS_MIN
-    ? new Complaint(`expected at least 10s, found ${durationMs}ms`)
-    : durationMs,
-);
-
-const DISTRIBUTION = object('a map with dir and headKey', {
-  dir: required(FOLDER, 'folder of the store, where `sluice publish` puts releases'),
-  headKey: required(PEM_FILE, 'private key of the head role, which the gateway signs heads with'),
-  signingKey: optional(PEM_FILE, 'private key of the release role, for rollbacks by the admin API'),
-  headExpiry: withDefault(
-    HEAD_EXPIRY,
-    defaults.DISTRIBUTION_HEAD_EXPIRY,
-    'how long a signed head is good; it is signed again at half of it',
-  ),
-  limits: withDefault(DISTRIBUTION_LIMITS, {}, 'what the plane may take'),
 });
 
 const ROUTE = object('a map with match, and one of to, redirect, respond, distribution', {
