@@ -4,7 +4,7 @@ import { type AdminServer, createAdminServer } from '../admin/index.ts';
 import { formatIssue } from '../config/index.ts';
 import { DRAIN_TIMEOUT_MS, isGatewayError, parseDurationMs, systemClock } from '../core/index.ts';
 import { createProcessLog, type Log } from '../telemetry/index.ts';
-import { ConfigRefused, Gateway } from '../workers/index.ts';
+import { ConfigRefused, errorCount, Gateway } from '../workers/index.ts';
 import { AdminView } from './admin-view.ts';
 import { badFlag } from './flags.ts';
 import { supervise } from './supervise.ts';
@@ -107,7 +107,7 @@ function stopRequest(): { readonly asked: Promise<string>; ask(cause: string): v
 function reportFailure(error: unknown): void {
   if (error instanceof ConfigRefused) {
     for (const issue of error.issues) console.error(formatIssue(issue));
-    console.error(`${error.issues.length} errors; nothing was started`);
+    console.error(`${errorCount(error.issues)}; nothing was started`);
   } else if (isGatewayError(error)) {
     console.error(`${error.message} (${error.code}, reason ${error.reason})`);
   } else {

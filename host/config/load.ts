@@ -8,6 +8,7 @@ import {
   formatMessage,
   formatPath,
   IssueSink,
+  type PathPart,
 } from './issue.ts';
 import type { Config } from './model.ts';
 import { normalise } from './normalise.ts';
@@ -42,6 +43,23 @@ export function loadConfig(
     return { ok: false, issues: issues.sort(byPlace) };
   }
   return { ok: true, config: normalise(file, { coresCount, fileName }) };
+}
+
+/** Where a key stands. Shape: line and column 1-based, 0 in a text that cannot be read; `path` as
+ *  people read it. */
+export interface KeyPlace {
+  readonly line: number;
+  readonly column: number;
+  readonly path: string;
+}
+
+/** Says where keys stand in a text; for a key that is not there, where its map begins. */
+export function locateKeys(text: string, paths: readonly (readonly PathPart[])[]): KeyPlace[] {
+  const read = readText(text);
+  return paths.map((path) => {
+    const { line, column } = read.ok ? read.locate(path, 'key') : { line: 0, column: 0 };
+    return { line, column, path: formatPath(path) };
+  });
 }
 
 function placed(

@@ -1,8 +1,14 @@
 // A thread of the compute pool. Every export is a task; it gets plain data and returns plain data.
 
-import { checkFiles, encodeSnapshot, loadConfig } from '../config/index.ts';
+import {
+  checkFiles,
+  encodeSnapshot,
+  type KeyPlace,
+  loadConfig,
+  locateKeys,
+} from '../config/index.ts';
 import { encodeRouteTable } from '../kernels/index.ts';
-import type { CompileResult, CompileTask } from './compute.ts';
+import type { CompileResult, CompileTask, LocateTask } from './compute.ts';
 
 /** From the text of a configuration to what can be published. */
 export function compile(task: CompileTask): CompileResult {
@@ -12,4 +18,9 @@ export function compile(task: CompileTask): CompileResult {
   if (fileIssues.length > 0) return { ok: false, issues: fileIssues };
   const routeTable = encodeRouteTable(loaded.config.routes.map((route) => route.match));
   return { ok: true, snapshot: encodeSnapshot(loaded.config, task.generation), routeTable };
+}
+
+/** Where keys stand in the text of a configuration. */
+export function locate({ text, paths }: LocateTask): readonly KeyPlace[] {
+  return locateKeys(text, paths);
 }

@@ -2,13 +2,18 @@
 // answers. It is the only importer of piscina.
 
 import { Piscina } from 'piscina';
-import type { ConfigIssue } from '../config/index.ts';
+import type { ConfigIssue, KeyPlace, PathPart } from '../config/index.ts';
 import { computeWorkerPath } from './assets.ts';
 
 export interface CompileTask {
   readonly text: string;
   readonly fileName: string;
   readonly generation: number;
+}
+
+export interface LocateTask {
+  readonly text: string;
+  readonly paths: readonly (readonly PathPart[])[];
 }
 
 /** A configuration that is ready to be published: the snapshot that workers read in place, and
@@ -43,6 +48,12 @@ export class ComputePool {
    *  ended the thread; issues of the configuration itself are a result. */
   compile(task: CompileTask): Promise<CompileResult> {
     return this.#pool.run(task, { name: 'compile' });
+  }
+
+  /** Says where keys stand in a text that compiles. Reading 100,000 routes again for it would hold
+   *  up the main thread. */
+  locate(task: LocateTask): Promise<readonly KeyPlace[]> {
+    return this.#pool.run(task, { name: 'locate' });
   }
 
   async close(): Promise<void> {

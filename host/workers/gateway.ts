@@ -1,7 +1,13 @@
 // The gateway as the main thread runs it: loads the configuration, publishes it to the io workers,
 // reloads and drains. It never touches a request.
 
-import { type ConfigIssue, openSnapshot, type Snapshot } from '../config/index.ts';
+import {
+  type ConfigIssue,
+  formatIssue,
+  openSnapshot,
+  type PathPart,
+  type Snapshot,
+} from '../config/index.ts';
 import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
 import { boundReceiveBuffers } from '../edge/index.ts';
 import {
@@ -16,7 +22,7 @@ import {
   RouteTables,
   StatsReader,
 } from '../kernels/index.ts';
-import type { ProcessLog } from '../telemetry/index.ts';
+import type { LogFields, ProcessLog } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
 import { ComputePool } from './compute.ts';
 import { ConfigRefused } from './config-refused.ts';
@@ -24,7 +30,7 @@ import { ConfigSource, readConfigFile } from './config-source.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
 import { prepareListening } from './ports.ts';
-import { restartIssues } from './restart-keys.ts';
+import { RESTART_MESSAGE, restartPaths } from './restart-keys.ts';
 import { SeriesBook } from './series-book.ts';
 
 export interface GatewayOptions {
@@ -46,7 +52,11 @@ export interface ReloadHistory {
 interface Compiled {
   readonly snapshot: SharedArrayBuffer;
   readonly routeTable: Uint8Array;
+  readonly text: string;
 }
+
+/** Issues of a refused reload that are logged; `sluice check` names the rest. */
+const ISSUES_LOGGED_MAX = 10;
 
 export class Gateway {
   readonly image: EdgeImage;
@@ -155,6 +165,8 @@ export class Gateway {
     const { log } = this.#options;
     const compiled = await this.#compile(text);
     const snapshot = openSnapshot(compiled.snapshot);
+    this.#generation = snapshot.generation;
+    log.setLevel(snapshot.log.level);
     await prepareListening(snapshot.listeners);
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
@@ -195,12 +207,7 @@ export class Gateway {
     } catch (error) {
       this.reloads.refused += 1;
       this.reloads.isLastTaken = false;
-      const issues = error instanceof ConfigRefused ? error.issues.length : 0;
-      log.error('reload refused; the old configuration stays', {
-        cause,
-        issues,
-        error: asError(error),
-      });
+      log.error('reload refused; the old configuration stays', { cause, ...whyRefused(error) });
       throw error;
     }
     this.reloads.taken += 1;
@@ -214,9 +221,11 @@ export class Gateway {
     if (fleet === null || this.#isDraining) throw new GatewayError('GW_DRAINING', '');
     const next = openSnapshot(compiled.snapshot);
     const before = this.snapshot;
-    const issues = restartIssues(before, next, this.#options.configPath);
-    if (issues.length > 0) throw new ConfigRefused(issues);
+    const fixed = restartPaths(before, next);
+    if (fixed.length > 0) throw new ConfigRefused(await this.#restartIssues(compiled.text, fixed));
     const table = this.#tables.place(compiled.routeTable);
+    // A number that was refused is given again; one that a worker may have is not.
+    this.#generation = next.generation;
     const publication = this.#publication(compiled.snapshot, next);
     this.series.superseded(before.generation, fleet.servingWorkers());
     await fleet.publish(publication, () => this.#tables.publish(table));
@@ -232,15 +241,24 @@ export class Gateway {
     };
   }
 
+  async #restartIssues(text: string, paths: readonly (readonly PathPart[])[]) {
+    const places = await this.#compute.locate({ text, paths });
+    return places.map((place) => ({
+      code: 'GW_CONFIG_CONFLICT' as const,
+      file: this.#options.configPath,
+      ...place,
+      message: RESTART_MESSAGE,
+    }));
+  }
+
   async #compile(text: string): Promise<Compiled> {
-    this.#generation += 1;
     const result = await this.#compute.compile({
       text,
       fileName: this.#options.configPath,
-      generation: this.#generation,
+      generation: this.#generation + 1,
     });
     if (!result.ok) throw new ConfigRefused(result.issues);
-    return result;
+    return { ...result, text };
   }
 
   #clearWorker(workerIndex: number): void {
@@ -255,6 +273,13 @@ export class Gateway {
     this.#options.log.flush();
     this.#options.onFatal();
   }
+}
+
+/** What is wrong with the file needs no stack: it names its lines. */
+function whyRefused(error: unknown): LogFields {
+  if (!(error instanceof ConfigRefused)) return { error: asError(error) };
+  const issues = error.issues.slice(0, ISSUES_LOGGED_MAX).map(formatIssue);
+  return { issueCount: error.issues.length, issues };
 }
 
 function asError(value: unknown): Error {

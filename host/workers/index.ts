@@ -1,6 +1,6 @@
 // Threads and their wiring: the gateway on the main thread, the io workers, the compute pool.
 
 export { isStandalone } from './assets.ts';
-export { ConfigRefused } from './config-refused.ts';
+export { ConfigRefused, errorCount } from './config-refused.ts';
 export { readConfigFile } from './config-source.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';
