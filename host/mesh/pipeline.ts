@@ -104,6 +104,11 @@ export class Mesh {
     for (const proxy of [...this.#webSockets]) proxy.close(CLOSE_GOING_AWAY, 'shutting down');
   }
 
+  /** What is cut from now on is cut by the gateway. Comes before the listeners close. */
+  cut(): void {
+    this.#recorder.abortCode = 'GW_DRAINING';
+  }
+
   close(): void {
     this.#generation?.close();
     this.#matcher.release();
@@ -138,6 +143,7 @@ export class Mesh {
     if (route.action.kind === 'proxy') {
       this.#proxy(visit, route, route.action.proxy, capture, extra);
     } else if (route.action.answer(exchange, capture, extra)) {
+      visit.answered(route.action.bodySizeBytes);
       this.#recorder.record(visit, route.action.status, 0, this.#clock.nowMs());
     } else {
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', 'a path parameter does not fit', extra);
@@ -243,11 +249,12 @@ export class Mesh {
   }
 
   #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
+    visit.detail = detail;
     this.#answer(visit, problemWith(prepareProblem(code, detail), extra));
   }
 
   #answer(visit: Visit, problem: PreparedProblem): void {
-    visit.bytesOut = problem.body.length;
+    visit.answered(problem.body.length);
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
     visit.exchange.respondPrepared(problem);
   }

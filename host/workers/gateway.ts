@@ -122,6 +122,14 @@ export class Gateway {
     return { serving: this.#fleet?.servingCount ?? 0, wanted: this.#fleet?.count ?? 0 };
   }
 
+  /** Exchanges that have begun and not ended, by the shared counters. */
+  inFlightCount(): number {
+    const workers = this.#reader.usedWorkers();
+    const count = (sum: number, { slot }: { slot: number }) =>
+      sum + this.#reader.route(slot, workers).active;
+    return this.series.routes.series().reduce(count, 0);
+  }
+
   get isDraining(): boolean {
     return this.#isDraining;
   }
@@ -159,6 +167,11 @@ export class Gateway {
     const abandoned = (await this.#fleet?.drain(drainTimeoutMs)) ?? 0;
     await this.#compute.close();
     return abandoned;
+  }
+
+  /** Cuts what a stop still waits for; that stop then resolves. */
+  hurry(): void {
+    void this.#fleet?.drain(0).catch(() => {});
   }
 
   async #start(text: string): Promise<void> {

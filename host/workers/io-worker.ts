@@ -47,6 +47,8 @@ class IoWorker {
   #handledCount = 0;
   #acceptedBefore = 0;
   #isEnding = false;
+  #drainDeadlineMs = 0;
+  #drained: Promise<number> | null = null;
 
   constructor(snapshot: Snapshot) {
     const instance = instantiateEdge(data.image, data.workerIndex);
@@ -105,15 +107,20 @@ class IoWorker {
   /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. A
    *  connection that seems idle may have a request on its way already, so idle connections are
    *  closed only when nothing has come on any of them for a while; each one that has a request
-   *  meanwhile is answered and told to close. */
-  async drain(timeoutMs: number): Promise<number> {
+   *  meanwhile is answered and told to close. Asked again, only the time changes. */
+  drain(timeoutMs: number): Promise<number> {
+    this.#drainDeadlineMs = systemClock.nowMs() + timeoutMs;
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<number> {
     let nowMs = systemClock.nowMs();
     let quietMs = nowMs;
     let handled = this.#handledCount;
-    const deadlineMs = nowMs + timeoutMs;
     for (const listener of this.#listeners) listener.stopAccepting();
     this.#mesh.drain();
-    while (nowMs < deadlineMs && this.#connectionCount() > 0) {
+    while (nowMs < this.#drainDeadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
       else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
       handled = this.#handledCount;
@@ -129,6 +136,7 @@ class IoWorker {
     this.#isEnding = true;
     clearInterval(this.#heartbeat);
     this.#delay.stop();
+    this.#mesh.cut();
     for (const listener of this.#listeners) await listener.close();
     this.#mesh.close();
     await this.#accessLog?.close();
