@@ -6,7 +6,7 @@ export { formatIssue } from './issue.ts';
 export type { KeyPlace, LoadResult } from './load.ts';
 export { loadConfig, locateKeys } from './load.ts';
 export type * from './model.ts';
-export { readConfigText } from './plain-file.ts';
+export { readConfigText, readPlainFileSync } from './plain-file.ts';
 export type { KeyGroup } from './schema-pages.ts';
 export { documentKeys, jsonSchema, keyGroups } from './schema-pages.ts';
 export { openSnapshot, Snapshot } from './snapshot.ts';

@@ -24,6 +24,7 @@ import {
 } from '../kernels/index.ts';
 import type { LogFields, ProcessLog } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
+import { Certificates } from './certificates.ts';
 import { ComputePool } from './compute.ts';
 import { ConfigRefused } from './config-refused.ts';
 import { ConfigSource, readConfigFile } from './config-source.ts';
@@ -73,6 +74,7 @@ export class Gateway {
   readonly #source: ConfigSource;
   #fleet: IoFleet | null = null;
   #snapshot: Snapshot | null = null;
+  #certificates: Certificates | null = null;
   #isDraining = false;
   #generation = 0;
   /** Reloads wait for each other: workers see one publication after the other. */
@@ -181,6 +183,7 @@ export class Gateway {
     this.#generation = snapshot.generation;
     log.setLevel(snapshot.log.level);
     await prepareListening(snapshot.listeners);
+    this.#certificates = new Certificates(snapshot.listeners);
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
     this.#snapshot = snapshot;
@@ -196,7 +199,7 @@ export class Gateway {
       onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
     });
     this.#fleet = fleet;
-    await fleet.start(this.#publication(compiled.snapshot, snapshot));
+    await fleet.start(this.#publication(compiled.snapshot, snapshot, []));
     this.#source.start();
     for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       log.info('listening', { engine, address, port: fleet.ports[index]!, tls: tls !== null });
@@ -237,20 +240,37 @@ export class Gateway {
     const fixed = restartPaths(before, next);
     if (fixed.length > 0) throw new ConfigRefused(await this.#restartIssues(compiled.text, fixed));
     const table = this.#tables.place(compiled.routeTable);
+    const renewed = this.#certificates!.takeChanged(next.listeners);
     // A number that was refused is given again; one that a worker may have is not.
     this.#generation = next.generation;
-    const publication = this.#publication(compiled.snapshot, next);
+    const publication = this.#publication(compiled.snapshot, next, renewed);
     this.series.superseded(before.generation, fleet.servingWorkers());
     await fleet.publish(publication, () => this.#tables.publish(table));
     this.#snapshot = next;
     this.#tables.freeRetired();
+    if (renewed.length > 0) this.#afterRenewal(next, renewed);
   }
 
-  #publication(buffer: SharedArrayBuffer, snapshot: Snapshot): Publication {
+  #afterRenewal(snapshot: Snapshot, renewed: readonly number[]): void {
+    // A renewed listener of uws has a new socket.
+    this.#boundReceiveBuffers(snapshot);
+    for (const index of renewed) {
+      const { tls } = snapshot.listeners[index]!;
+      const port = this.#fleet!.ports[index]!;
+      this.#options.log.info('certificates renewed', { port, cert: tls?.cert ?? '' });
+    }
+  }
+
+  #publication(
+    buffer: SharedArrayBuffer,
+    snapshot: Snapshot,
+    renewed: readonly number[],
+  ): Publication {
     return {
       generation: snapshot.generation,
       snapshot: buffer,
       slots: this.series.assign(snapshot),
+      renewed,
     };
   }
 

@@ -43,7 +43,8 @@ class IoWorker {
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #uploadBudget = new UploadBudget();
-  #listeners: Listener[] = [];
+  /** By their place in the configuration; one that this worker does not serve is left out. */
+  readonly #listeners = new Map<number, Listener>();
   #handledCount = 0;
   #acceptedBefore = 0;
   #isEnding = false;
@@ -76,6 +77,7 @@ class IoWorker {
 
   publish(publication: Publication): void {
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+    for (const index of publication.renewed) this.#renew(index);
   }
 
   /** Returns the port of each listener. */
@@ -98,7 +100,7 @@ class IoWorker {
         onError: (error: unknown) => this.#onError(error),
       };
       const listener = await (engine === 'node' ? listenNode(options) : listenUws(options));
-      this.#listeners.push(listener);
+      this.#listeners.set(index, listener);
       ports[index] = listener.port;
     }
     return ports;
@@ -118,7 +120,7 @@ class IoWorker {
     let nowMs = systemClock.nowMs();
     let quietMs = nowMs;
     let handled = this.#handledCount;
-    for (const listener of this.#listeners) listener.stopAccepting();
+    for (const listener of this.#listeners.values()) listener.stopAccepting();
     this.#mesh.drain();
     while (nowMs < this.#drainDeadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
@@ -137,7 +139,7 @@ class IoWorker {
     clearInterval(this.#heartbeat);
     this.#delay.stop();
     this.#mesh.cut();
-    for (const listener of this.#listeners) await listener.close();
+    for (const listener of this.#listeners.values()) await listener.close();
     this.#mesh.close();
     await this.#accessLog?.close();
   }
@@ -151,16 +153,33 @@ class IoWorker {
     process.exit(1);
   }
 
+  /** The old certificate stays where the new one cannot be taken: the files were checked, but may
+   *  have changed since. */
+  #renew(index: number): void {
+    try {
+      this.#listeners.get(index)?.renewCertificates();
+    } catch (error) {
+      const known = error instanceof Error ? error : new Error(String(error));
+      this.#log.error('a certificate was not renewed', { listener: index, error: known });
+    }
+  }
+
+  #sum(read: (listener: Listener) => number): number {
+    let sum = 0;
+    for (const listener of this.#listeners.values()) sum += read(listener);
+    return sum;
+  }
+
   #activeCount(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.activeCount(), 0);
+    return this.#sum((listener) => listener.activeCount());
   }
 
   #connectionCount(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.connectionCount(), 0);
+    return this.#sum((listener) => listener.connectionCount());
   }
 
   #countConnections(): void {
-    const accepted = this.#listeners.reduce((sum, listener) => sum + listener.acceptedCount(), 0);
+    const accepted = this.#sum((listener) => listener.acceptedCount());
     this.#stats.setCell('connectionsOpen', this.#connectionCount());
     this.#stats.addCell('connectionsTotal', accepted - this.#acceptedBefore);
     this.#acceptedBefore = accepted;
