@@ -18,7 +18,12 @@ import { type Draft, validate } from './validate.ts';
 
 export type LoadResult =
   | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly issues: readonly ConfigIssue[] };
+  | {
+      readonly ok: false;
+      readonly issues: readonly ConfigIssue[];
+      /** Whether nothing is left that these issues kept from being checked. */
+      readonly isComplete: boolean;
+    };
 
 /** Reads, checks and normalises a configuration. Never throws for bad text. `fileName`: what
  *  issues name, and the folder that other file names are relative to. `coresCount`: what `auto`
@@ -33,14 +38,14 @@ export function loadConfig(
     const issues = read.issues.map((issue) => {
       return { ...issue, message: formatMessage(issue.message), file: fileName, path: '' };
     });
-    return { ok: false, issues: issues.sort(byPlace) };
+    return { ok: false, issues: issues.sort(byPlace), isComplete: false };
   }
   const sink = new IssueSink();
   const file = FILE_SCHEMA.read(read.value, new Place(sink, 'file'));
   if (file !== undefined) validate(file as Draft, sink);
   if (file === undefined || sink.found.length > 0) {
     const issues = sink.found.map((issue) => placed(issue, read, fileName));
-    return { ok: false, issues: issues.sort(byPlace) };
+    return { ok: false, issues: issues.sort(byPlace), isComplete: false };
   }
   return { ok: true, config: normalise(file, { coresCount, fileName }) };
 }

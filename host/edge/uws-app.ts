@@ -1,5 +1,6 @@
-// How a uWS app is made: the native module with its environment, and the certificates, which node
-// checks first because uWS says nothing of why it refuses one.
+// How a uWS app is made, by the only importer of uWebSockets.js: the native module with its
+// environment, and the certificates, which node checks first because uWS says nothing of why it
+// refuses one.
 
 import type * as uWS from 'uWebSockets.js';
 import { readFileSync } from 'node:fs';
@@ -8,6 +9,8 @@ import { isMainThread } from 'node:worker_threads';
 import type { ListenerTls } from '../config/index.ts';
 import { GatewayError } from '../core/index.ts';
 import { prepareUwsEnvironment, UWS_ENVIRONMENT } from './listener.ts';
+
+export type * as uWS from 'uWebSockets.js';
 
 /** Loaded on first use, so that a thread that imports this folder does not load it with the wrong
  *  environment: the limits are read once for the process. */

@@ -1,8 +1,7 @@
-// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast
-// and carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with
-// what closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
+// The uWS listener, the default engine. uWS parses fast and carelessly: every head is checked again
+// here, and docs/uws-limits.md lists each trap with what closes it. It serves HTTP/1.1 only, and
+// cannot show a client's certificate.
 
-import type * as uWS from 'uWebSockets.js';
 import {
   GatewayError,
   type HeaderList,
@@ -14,7 +13,7 @@ import { DescriptorWatch } from './descriptor-watch.ts';
 import { type Listener, type ListenerOptions, listenError } from './listener.ts';
 import { inspectRequest } from './request-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
-import { createApp, loadUws } from './uws-app.ts';
+import { createApp, loadUws, type uWS } from './uws-app.ts';
 import { openForeignCork } from './uws-cork.ts';
 import { UwsExchange } from './uws-exchange.ts';
 import type { UwsHost } from './uws-native.ts';
@@ -179,9 +178,8 @@ class UwsListener implements Listener {
     return new DescriptorWatch({
       onExhausted: () => {
         this.#closeSocket();
-        const detail =
-          'no file descriptor is left; raise its limit. No connection is accepted until some are free';
-        onError(new GatewayError('GW_OVERLOADED', detail));
+        const detail = 'no file descriptor is left; raise its limit. No connection is accepted';
+        onError(new GatewayError('GW_OVERLOADED', `${detail} until some are free`));
       },
       onRecovered: () => {
         try {
