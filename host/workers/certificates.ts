@@ -1,5 +1,5 @@
-// Which certificates have changed on disk since they were taken. Asked at each reload; a certificate
-// that is renewed under its old name changes nothing in the configuration.
+// Which certificates have changed on disk since they were taken. Asked at each reload, for one that
+// is renewed under its old name changes nothing in the configuration.
 
 import { createHash } from 'node:crypto';
 import { type ListenerConfig, readPlainFileSync } from '../config/index.ts';
