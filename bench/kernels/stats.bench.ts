@@ -29,6 +29,7 @@ const ENTRY: AccessEntry = {
   bytesIn: 12,
   bytesOut: 3_456,
   durationMs: 1.23456,
+  detail: '',
   traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
 };
 

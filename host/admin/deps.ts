@@ -69,6 +69,8 @@ export interface RouteExplanation {
   readonly parameters: Readonly<Record<string, string>>;
   /** In the order in which they are tried. */
   readonly candidates: readonly RouteCandidate[];
+  /** Why there is no candidate; `''` where there is one. */
+  readonly why: string;
 }
 
 export interface RouteCandidate {

@@ -17,7 +17,8 @@ export async function checkCommand(file: string, output: Output = process): Prom
     return 0;
   }
   for (const issue of result.issues) output.stderr.write(`${formatIssue(issue)}\n`);
-  output.stderr.write(`${file}: ${count(result.issues.length, 'issue')}\n`);
+  const again = result.isComplete ? '' : '; fix and check again, for some checks wait for others';
+  output.stderr.write(`${file}: ${count(result.issues.length, 'issue')}${again}\n`);
   return 1;
 }
 

@@ -3,7 +3,13 @@
 import { type CAC, cac } from 'cac';
 import { ERRORS } from '../core/index.ts';
 import { benchCommand } from './bench/command.ts';
-import { type BenchFlags, parseBenchOptions } from './bench/options.ts';
+import {
+  type BenchFlags,
+  CONNECTIONS_DEFAULT,
+  DURATION_DEFAULT,
+  parseBenchOptions,
+  ROUNDS_DEFAULT,
+} from './bench/options.ts';
 import { checkCommand } from './check.ts';
 import type { FlagSpec } from './release/flags.ts';
 import { KEYS_ACTIONS, KEYS_FLAGS, keysCommand } from './release/keys.ts';
@@ -13,19 +19,19 @@ import { DRAIN_TIMEOUT_FLAG, type ServeFlags, serveCommand } from './serve.ts';
 import { VERSION } from './version.ts';
 
 const BENCH_OPTIONS: readonly (readonly [string, string])[] = [
-  ['--rate <n>', 'requests per second, or max for a closed loop'],
-  ['--duration <duration>', 'measured time, such as 10s'],
-  ['--connections <n>', 'connections at most'],
-  ['--warmup <duration>', 'time under load before measuring starts'],
-  ['--method <method>', 'request method'],
+  ['--rate <n>', 'requests per second, or max for a closed loop (required)'],
+  ['--duration <duration>', `measured time (default: ${DURATION_DEFAULT})`],
+  ['--connections <n>', `connections at most (default: ${CONNECTIONS_DEFAULT})`],
+  ['--warmup <duration>', 'time under load before measuring starts (default: none)'],
+  ['--method <method>', 'request method (default: GET, or POST with a body)'],
   ['--header <header>', 'a request header, "name: value"; may be repeated'],
-  ['--body <text>', 'request body'],
+  ['--body <text>', 'request body (default: none)'],
   ['--compare <url>', 'a second URL, alternating with the first'],
-  ['--rounds <n>', 'rounds of a comparison'],
-  ['--out <file>', 'report as HTML'],
-  ['--hgrm <file>', "percentiles in HdrHistogram's format"],
-  ['--json <file>', 'results as JSON'],
-  ['--allow-remote', 'allow an address other than loopback'],
+  ['--rounds <n>', `rounds of a comparison (default: ${ROUNDS_DEFAULT})`],
+  ['--out <file>', 'write a report as HTML'],
+  ['--hgrm <file>', "write percentiles in HdrHistogram's format"],
+  ['--json <file>', 'write results as JSON'],
+  ['--allow-remote', 'allow an address other than loopback (default: refused)'],
 ];
 
 /** Commands that read their flags themselves: their values are text, also where they look like
@@ -107,7 +113,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   if (outcome !== null) return outcome;
   if (program.options.help || program.options.version) return 0;
-  program.outputHelp();
+  const [word] = program.args;
+  if (word === undefined) program.outputHelp();
+  else console.error(unknownCommand(word));
   return 2;
 }
 
@@ -124,4 +132,10 @@ function describeOwn(program: CAC, name: string, { words, usage, what, flags }: 
 function splitValue(text: string): string[] {
   const end = text.indexOf('>') + 1;
   return [text.slice(0, end), text.slice(end + 1)];
+}
+
+function unknownCommand(word: string): string {
+  const { reason } = ERRORS.GW_FLAG_BAD_VALUE;
+  const expected = 'expected serve, check, bench, publish, release, keys or version';
+  return `unknown command ${word.slice(0, 80)}, ${expected} (GW_FLAG_BAD_VALUE, reason ${reason})`;
 }

@@ -4,7 +4,7 @@ import { type AdminServer, createAdminServer } from '../admin/index.ts';
 import { formatIssue } from '../config/index.ts';
 import { DRAIN_TIMEOUT_MS, isGatewayError, parseDurationMs, systemClock } from '../core/index.ts';
 import { createProcessLog, type Log } from '../telemetry/index.ts';
-import { ConfigRefused, Gateway } from '../workers/index.ts';
+import { ConfigRefused, errorCount, Gateway } from '../workers/index.ts';
 import { AdminView } from './admin-view.ts';
 import { badFlag } from './flags.ts';
 import { supervise } from './supervise.ts';
@@ -23,7 +23,7 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
   if (drainTimeoutMs === null) return badFlag('--drain-timeout', flags.drainTimeout, 'such as 30s');
   if (flags.supervise) return supervise();
   const log = createProcessLog({ level: 'info', clock: systemClock, fd: STDERR_FD });
-  const stop = stopRequest();
+  const stop = new StopRequest();
   const hangUp = new HangUp();
   let gateway: Gateway;
   let admin: AdminServer;
@@ -39,7 +39,13 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
   // A refused reload has been logged and changes nothing.
   hangUp.serve(() => void gateway.reloadFromFile('SIGHUP').catch(() => {}));
   const cause = await stop.asked;
-  log.info('draining', { cause, drainTimeoutMs });
+  const inFlight = gateway.inFlightCount();
+  log.info('draining', { cause, inFlight, drainTimeoutMs });
+  stop.hurry((again) => {
+    log.warn('a second signal ends the drain', { cause: again });
+    gateway.hurry();
+  });
+  const drainStartedMs = systemClock.nowMs();
   let abandoned = 0;
   try {
     abandoned = await gateway.stop(drainTimeoutMs);
@@ -49,6 +55,7 @@ export async function serveCommand(flags: ServeFlags): Promise<number> {
   }
   await admin.close();
   if (abandoned > 0) log.warn('exchanges were cut off by the end of the drain', { abandoned });
+  log.info('stopped', { abandoned, drainedMs: Math.round(systemClock.nowMs() - drainStartedMs) });
   log.flush();
   return 0;
 }
@@ -89,25 +96,48 @@ class HangUp {
   }
 }
 
-/** Waits for the first order to stop: a signal, or the admin API. Later signals change nothing, for
- *  a supervisor and a terminal may both send one; what a drain may take is bounded anyway. */
-function stopRequest(): { readonly asked: Promise<string>; ask(cause: string): void } {
-  let ask: (cause: string) => void = () => {};
-  const asked = new Promise<string>((resolve) => {
-    ask = resolve;
-    process.on('SIGTERM', resolve);
-    process.on('SIGINT', resolve);
+/** A signal that comes this soon after the first is the same order: Ctrl-C in a terminal reaches
+ *  the gateway and whoever started it, and that one passes it on. */
+const SAME_ORDER_MS = 1_000;
+
+/** The order to stop: a signal, or the admin API. A second signal means at once. */
+class StopRequest {
+  readonly asked: Promise<string>;
+  #begin: (cause: string) => void = () => {};
+  #askedMs: number | null = null;
+  #hurry: (cause: string) => void = () => {};
+
+  constructor() {
+    this.asked = new Promise((resolve) => {
+      this.#begin = resolve;
+    });
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#signal(name));
     // A supervisor that was killed could not pass a signal on.
-    process.once('disconnect', () => resolve('the supervisor is gone'));
+    process.once('disconnect', () => this.ask('the supervisor is gone'));
     process.channel?.unref();
-  });
-  return { asked, ask: (cause) => ask(cause) };
+  }
+
+  ask(cause: string): void {
+    this.#askedMs ??= systemClock.nowMs();
+    this.#begin(cause);
+  }
+
+  /** What a second signal does. */
+  hurry(hurry: (cause: string) => void): void {
+    this.#hurry = hurry;
+  }
+
+  #signal(cause: string): void {
+    const isSecond = this.#askedMs !== null;
+    if (!isSecond) this.ask(cause);
+    else if (systemClock.nowMs() - this.#askedMs! > SAME_ORDER_MS) this.#hurry(cause);
+  }
 }
 
 function reportFailure(error: unknown): void {
   if (error instanceof ConfigRefused) {
     for (const issue of error.issues) console.error(formatIssue(issue));
-    console.error(`${error.issues.length} errors; nothing was started`);
+    console.error(`${errorCount(error.issues)}; nothing was started`);
   } else if (isGatewayError(error)) {
     console.error(`${error.message} (${error.code}, reason ${error.reason})`);
   } else {

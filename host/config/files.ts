@@ -18,12 +18,12 @@ export async function loadConfigFile(fileName: string): Promise<LoadResult> {
     if (!isGatewayError(cause)) throw cause;
     const { code, detail } = cause;
     const place = { file: fileName, line: 0, column: 0, path: '' };
-    return { ok: false, issues: [{ code, ...place, message: detail }] };
+    return { ok: false, issues: [{ code, ...place, message: detail }], isComplete: false };
   }
   const result = loadConfig(text, fileName);
   if (!result.ok) return result;
   const issues = checkFiles(result.config, { text, fileName });
-  return issues.length === 0 ? result : { ok: false, issues };
+  return issues.length === 0 ? result : { ok: false, issues, isComplete: true };
 }
 
 /** Checks that every file the configuration names can be read and is what it should be: PEM, and

@@ -101,7 +101,13 @@ export function composeYaml(
   // After the first error the parser guesses: what it says of the rest is noise.
   const error = composed.flatMap((document) => [...document.errors, ...document.warnings])[0];
   if (error !== undefined) {
-    return refuse('GW_CONFIG_SYNTAX', error.pos[0], plainMessage(error.message));
+    const opening = unclosedBefore(error, parsed.tokens);
+    if (opening === null) {
+      return refuse('GW_CONFIG_SYNTAX', error.pos[0], plainMessage(error.message));
+    }
+    const { line } = lines.linePos(error.pos[0]);
+    const message = `the ${opening.mark} that begins here is not closed by line ${line}`;
+    return refuse('GW_CONFIG_SYNTAX', opening.offset, message);
   }
   const second = composed[1];
   if (second !== undefined) {
@@ -170,6 +176,41 @@ function tooDeep(offset: number, depth: number): Parsed {
   return { ok: false, offset, message };
 }
 
+/** The last bracket or quote that is still open where the parser missed its end, which may be far
+ *  below; null for other errors. */
+function unclosedBefore(
+  error: { readonly message: string; readonly pos: readonly [number, number] },
+  tokens: readonly CST.Token[],
+): { readonly offset: number; readonly mark: string } | null {
+  if (!/must be sufficiently indented and end with|^Missing closing/.test(error.message)) {
+    return null;
+  }
+  let last: { readonly offset: number; readonly mark: string } | null = null;
+  const stack = tokens.flatMap((token) => (token.type === 'document' ? [token.value] : []));
+  for (let token = stack.pop(); stack.length > 0 || token != null; token = stack.pop()) {
+    if (token == null) continue;
+    const mark = openMark(token);
+    if (mark !== '' && token.offset <= error.pos[0] && token.offset >= (last?.offset ?? 0)) {
+      last = { offset: token.offset, mark };
+    }
+    if (!('items' in token)) continue;
+    for (const { key, value } of token.items) stack.push(key ?? undefined, value);
+  }
+  return last;
+}
+
+/** The mark that opens a token, where the one that closes it is missing; else `''`. */
+function openMark(token: CST.Token): string {
+  if (token.type === 'flow-collection') {
+    const { source } = token.start;
+    const closing = source === '{' ? '}' : ']';
+    return token.end.some((end) => 'source' in end && end.source === closing) ? '' : source;
+  }
+  if (token.type !== 'double-quoted-scalar' && token.type !== 'single-quoted-scalar') return '';
+  const { source } = token;
+  return source.length > 1 && source.endsWith(source[0]!) ? '' : source[0]!;
+}
+
 /** The tokens, unless one nests deeper than the limit: a key that is a map of its own lies deeper
  *  than it stood on the parser's stack. Iterative, though composing recurses. */
 function withinDepth(tokens: readonly CST.Token[]): Parsed {
@@ -193,6 +234,9 @@ function withinDepth(tokens: readonly CST.Token[]): Parsed {
 function plainMessage(message: string): string {
   if (/flow-(map|seq)-start at node end/.test(message)) {
     return 'a { or [ inside a text begins a map or a list; put the text in quotes';
+  }
+  if (/^Implicit (map )?keys need/.test(message)) {
+    return 'expected "key: value" on one line; is a colon missing?';
   }
   const line = message.split('\n')[0]!.replace(/[.:]$/, '');
   return line.charAt(0).toLowerCase() + line.slice(1);

@@ -1,12 +1,12 @@
 // Configuration: schema, load, validate, normalise, and the snapshot that workers read.
 
 export { checkFiles, loadConfigFile } from './files.ts';
-export type { ConfigIssue } from './issue.ts';
+export type { ConfigIssue, PathPart } from './issue.ts';
 export { formatIssue } from './issue.ts';
-export type { LoadResult } from './load.ts';
-export { loadConfig } from './load.ts';
+export type { KeyPlace, LoadResult } from './load.ts';
+export { loadConfig, locateKeys } from './load.ts';
 export type * from './model.ts';
-export { readConfigText } from './plain-file.ts';
+export { readConfigText, readPlainFileSync } from './plain-file.ts';
 export type { KeyGroup } from './schema-pages.ts';
 export { documentKeys, jsonSchema, keyGroups } from './schema-pages.ts';
 export { openSnapshot, Snapshot } from './snapshot.ts';

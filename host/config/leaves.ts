@@ -57,6 +57,13 @@ export function parsed<T>(
   );
 }
 
+/** A number with a unit. Quotes would not help one without: it says what is expected instead. */
+function measure(expected: string, pattern: string, parse: (value: string) => number | undefined) {
+  return leaf(expected, { type: 'string', pattern }, (value) =>
+    typeof value === 'string' ? parse(value) : undefined,
+  );
+}
+
 /** One word of a few. */
 export function choice<const W extends string>(words: readonly W[]): Schema<W> {
   const expected = `one of ${words.join(', ')}`;
@@ -81,9 +88,9 @@ export function oneNumber(numbers: readonly number[]): Schema<number> {
 }
 
 /** A duration. Units: ms. */
-export const DURATION: Schema<number> = parsed(
+export const DURATION: Schema<number> = measure(
   'a duration from 1ms to 24h, like 50ms, 5s, 1m',
-  { pattern: '^[0-9]+(\\.[0-9]{1,3})?(ms|s|m|h)$' },
+  '^[0-9]+(\\.[0-9]{1,3})?(ms|s|m|h)$',
   (value) => {
     const parsedMs = parseDurationMs(value);
     // 1.001s is 1000.9999999999999 as a product of doubles.
@@ -94,9 +101,9 @@ export const DURATION: Schema<number> = parsed(
 );
 
 /** A size. Units: bytes. */
-export const SIZE: Schema<number> = parsed(
+export const SIZE: Schema<number> = measure(
   'a size up to 1048576GiB, like 64KiB, 16MiB, 1GiB',
-  { pattern: '^[0-9]+(\\.[0-9]{1,3})?(B|KiB|MiB|GiB)$' },
+  '^[0-9]+(\\.[0-9]{1,3})?(B|KiB|MiB|GiB)$',
   (value) => {
     const sizeBytes = parseSizeBytes(value);
     return sizeBytes === null || sizeBytes > BODY_LIMIT_SIZE_BYTES_MAX ? undefined : sizeBytes;

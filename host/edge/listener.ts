@@ -35,6 +35,9 @@ export interface Listener {
   connectionCount(): number;
   /** Connections accepted so far. */
   acceptedCount(): number;
+  /** Takes the certificates as they are on disk now; connections that are open keep theirs. Does
+   *  nothing without TLS. Errors: as at the start; then nothing has changed. */
+  renewCertificates(): void;
   /** Stops accepting. What is in progress goes on; each connection closes after its next response,
    *  and idle ones within 10 s by their timer: a request may be on its way on them. */
   stopAccepting(): void;

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session } from 'node:http2';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
@@ -52,6 +52,8 @@ class NodeListener implements Listener {
   readonly #options: ListenerOptions;
   readonly #host: NodeHost;
   readonly #server: Server;
+  /** By server name. */
+  #contexts: ReadonlyMap<string, SecureContext> = new Map();
   readonly #webSockets: NodeWebSockets;
   readonly #connections = new Set<Duplex>();
   #accepted = 0;
@@ -102,6 +104,14 @@ class NodeListener implements Listener {
     return this.#accepted;
   }
 
+  renewCertificates(): void {
+    const { tls } = this.#options;
+    if (tls === null) return;
+    const contexts = contextsOf(tls);
+    (this.#server as TlsServer).setSecureContext(certificatesOf(tls));
+    this.#contexts = contexts;
+  }
+
   stopAccepting(): void {
     if (this.#host.isDraining) return;
     this.#host.isDraining = true;
@@ -147,17 +157,13 @@ class NodeListener implements Listener {
 
   /** One port for both versions: TLS is ours, and ALPN says which server the socket goes to. */
   #createSecure(tls: ListenerTls): Server {
-    const contexts = new Map(tls.sni.map((entry) => [entry.host, secureContext(entry)]));
-    secureContext(tls);
+    this.#contexts = contextsOf(tls);
     const server = createTlsServer({
       ...SERVER_OPTIONS,
-      cert: readPem(tls.cert),
-      key: readPem(tls.key),
+      ...certificatesOf(tls),
       ALPNProtocols: ['h2', 'http/1.1'],
-      SNICallback: (name, done) => done(null, findContext(contexts, name)),
-      ...(tls.clientCa === ''
-        ? {}
-        : { ca: readPem(tls.clientCa), requestCert: true, rejectUnauthorized: true }),
+      SNICallback: (name, done) => done(null, findContext(this.#contexts, name)),
+      ...(tls.clientCa === '' ? {} : { requestCert: true, rejectUnauthorized: true }),
     });
     const http2 = createSecureServer({
       maxHeaderListPairs: 128,
@@ -284,6 +290,17 @@ function readPem(path: string): Buffer {
   } catch (error) {
     throw new GatewayError('GW_CONFIG_FILE', path, error);
   }
+}
+
+/** The default certificate, and who signs those of clients. */
+function certificatesOf(tls: ListenerTls): { cert: Buffer; key: Buffer; ca?: Buffer } {
+  secureContext(tls);
+  const [cert, key] = [readPem(tls.cert), readPem(tls.key)];
+  return { cert, key, ...(tls.clientCa === '' ? {} : { ca: readPem(tls.clientCa) }) };
+}
+
+function contextsOf({ sni }: ListenerTls): ReadonlyMap<string, SecureContext> {
+  return new Map(sni.map((entry) => [entry.host, secureContext(entry)]));
 }
 
 function secureContext(files: { readonly cert: string; readonly key: string }): SecureContext {

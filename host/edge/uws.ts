@@ -1,12 +1,7 @@
-// The uWS listener, the default engine, and the only importer of uWebSockets.js. uWS parses fast
-// and carelessly: every head is checked again here, and docs/uws-limits.md lists each trap with
-// what closes it. It serves HTTP/1.1 only, and cannot show a client's certificate.
+// The uWS listener, the default engine. uWS parses fast and carelessly: every head is checked again
+// here, and docs/uws-limits.md lists each trap with what closes it. It serves HTTP/1.1 only, and
+// cannot show a client's certificate.
 
-import type * as uWS from 'uWebSockets.js';
-import { readFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
-import { isMainThread } from 'node:worker_threads';
-import type { ListenerTls } from '../config/index.ts';
 import {
   GatewayError,
   type HeaderList,
@@ -15,15 +10,10 @@ import {
   WEBSOCKET_SEND_SIZE_BYTES_MAX,
 } from '../core/index.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
-import {
-  type Listener,
-  type ListenerOptions,
-  listenError,
-  prepareUwsEnvironment,
-  UWS_ENVIRONMENT,
-} from './listener.ts';
+import { type Listener, type ListenerOptions, listenError } from './listener.ts';
 import { inspectRequest } from './request-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
+import { createApp, loadUws, type uWS } from './uws-app.ts';
 import { openForeignCork } from './uws-cork.ts';
 import { UwsExchange } from './uws-exchange.ts';
 import type { UwsHost } from './uws-native.ts';
@@ -34,94 +24,174 @@ import type { UwsChannel, UwsSocket } from './uws-websocket.ts';
  *  for client certificates; GW_INTERNAL when uWS was loaded without its environment. */
 export async function listenUws(options: ListenerOptions): Promise<Listener> {
   const native = await loadUws();
-  const app = createApp(native, options.tls);
-  const upgradeCork = await openForeignCork(native);
-  const host: UwsHost = {
-    scheme: options.tls === null ? 'http' : 'https',
-    clock: options.clock,
-    uploads: new UploadWatch(),
-    uploadBudget: options.uploadBudget,
-    port: options.port,
-    active: 0,
-    connections: 0,
-    isDraining: false,
-    upgradeCork,
-    onError: (error) => options.onError(error),
-  };
-  let accepted = 0;
-  const countConnection = (_res: unknown, change: number): void => {
-    host.connections += change;
-    if (change > 0) accepted += change;
-  };
-  app.filter(countConnection);
-  addRoutes(app, host, options);
-  for (const { host: name, cert, key } of options.tls?.sni ?? []) {
-    checkCertificate(cert, key);
-    app.addServerName(name, { cert_file_name: cert, key_file_name: key });
-    addRoutes(app.domain(name), host, options);
-  }
-  let socket: uWS.us_listen_socket | null;
-  try {
-    socket = options.port === 0 ? bindAny(native, app, options) : bind(app, options, options.port);
-  } catch (error) {
-    host.uploads.stop();
-    upgradeCork.close();
-    app.close();
-    throw error;
-  }
-  host.port = native.us_socket_local_port(socket);
-  const closeSocket = () => {
-    if (socket !== null) native.us_listen_socket_close(socket);
-    socket = null;
-  };
-  const descriptors = new DescriptorWatch({
-    onExhausted() {
-      closeSocket();
-      const detail = 'no file descriptor is left; raise its limit. No connection is accepted until';
-      options.onError(new GatewayError('GW_OVERLOADED', `${detail} some are free`));
-    },
-    onRecovered() {
-      try {
-        socket = bind(app, options, host.port);
-        return true;
-      } catch (error) {
-        options.onError(error);
-        return false;
-      }
-    },
-  });
-  const stopAccepting = () => {
-    host.isDraining = true;
-    descriptors.stop();
-    closeSocket();
-  };
-  let isClosed = false;
-  return {
-    port: host.port,
-    activeCount: () => host.active,
-    connectionCount: () => host.connections,
-    acceptedCount: () => accepted,
-    stopAccepting,
-    async close() {
-      if (isClosed) return;
-      isClosed = true;
-      stopAccepting();
-      host.uploads.stop();
-      upgradeCork.close();
-      app.close();
-    },
-  };
+  const listener = new UwsListener(native, options, await openForeignCork(native));
+  listener.listen();
+  return listener;
 }
 
-/** Loaded on first use, so that a thread that imports this folder does not load it with the wrong
- *  environment: the limits are read once for the process. */
-async function loadUws(): Promise<typeof uWS> {
-  if (isMainThread) prepareUwsEnvironment();
-  for (const [name, value] of Object.entries(UWS_ENVIRONMENT)) {
-    if (process.env[name] === value) continue;
-    throw new GatewayError('GW_INTERNAL', `${name} must be ${value} before a worker starts`);
+/** An app with its connections. One whose certificates are superseded serves those that it has. */
+interface Served {
+  readonly app: uWS.TemplatedApp;
+  connections: number;
+  isRetired: boolean;
+}
+
+class UwsListener implements Listener {
+  readonly #native: typeof uWS;
+  readonly #options: ListenerOptions;
+  readonly #host: UwsHost;
+  readonly #served = new Set<Served>();
+  readonly #upgradeCork: Awaited<ReturnType<typeof openForeignCork>>;
+  #current: Served | null = null;
+  #socket: uWS.us_listen_socket | null = null;
+  #descriptors: DescriptorWatch | null = null;
+  #accepted = 0;
+  #isClosed = false;
+
+  constructor(
+    native: typeof uWS,
+    options: ListenerOptions,
+    upgradeCork: Awaited<ReturnType<typeof openForeignCork>>,
+  ) {
+    this.#native = native;
+    this.#options = options;
+    this.#upgradeCork = upgradeCork;
+    this.#host = {
+      scheme: options.tls === null ? 'http' : 'https',
+      clock: options.clock,
+      uploads: new UploadWatch(),
+      uploadBudget: options.uploadBudget,
+      port: options.port,
+      active: 0,
+      connections: 0,
+      isDraining: false,
+      upgradeCork,
+      onError: (error) => options.onError(error),
+    };
   }
-  return import('uWebSockets.js');
+
+  get port(): number {
+    return this.#host.port;
+  }
+
+  listen(): void {
+    const { port } = this.#options;
+    try {
+      const { app } = this.#open();
+      this.#socket =
+        port === 0 ? bindAny(this.#native, app, this.#options) : bind(app, this.#options, port);
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+    this.#host.port = this.#native.us_socket_local_port(this.#socket);
+    this.#descriptors = this.#watchDescriptors();
+  }
+
+  activeCount(): number {
+    return this.#host.active;
+  }
+
+  connectionCount(): number {
+    return this.#host.connections;
+  }
+
+  acceptedCount(): number {
+    return this.#accepted;
+  }
+
+  /** uWS cannot change an app's own certificate, so another app takes the port, shared for a
+   *  moment. What the old socket has accepted stays with the old app. */
+  renewCertificates(): void {
+    if (this.#isClosed || this.#host.isDraining) return;
+    const before = this.#current!;
+    const next = this.#open();
+    const old = this.#socket;
+    // Without a socket there is no descriptor left; the watch binds the new app when there is.
+    if (old !== null) {
+      try {
+        this.#socket = bind(next.app, this.#options, this.#host.port);
+      } catch (error) {
+        this.#current = before;
+        this.#close(next);
+        throw error;
+      }
+      this.#native.us_listen_socket_close(old);
+    }
+    before.isRetired = true;
+    this.#closeIfDone(before);
+  }
+
+  stopAccepting(): void {
+    this.#host.isDraining = true;
+    this.#descriptors?.stop();
+    this.#closeSocket();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.stopAccepting();
+    this.#host.uploads.stop();
+    this.#upgradeCork.close();
+    for (const served of this.#served) this.#close(served);
+  }
+
+  /** Makes the app that is bound next. */
+  #open(): Served {
+    const { tls } = this.#options;
+    const app = createApp(this.#native, tls, (domain) =>
+      addRoutes(domain, this.#host, this.#options),
+    );
+    const served: Served = { app, connections: 0, isRetired: false };
+    app.filter((_res, change) => this.#countConnection(served, change));
+    this.#served.add(served);
+    this.#current = served;
+    return served;
+  }
+
+  #countConnection(served: Served, change: number): void {
+    this.#host.connections += change;
+    served.connections += change;
+    if (change > 0) this.#accepted += change;
+    else if (served.isRetired) this.#closeIfDone(served);
+  }
+
+  /** Not at once: uWS is still busy with the connection that ended. */
+  #closeIfDone(served: Served): void {
+    setImmediate(() => {
+      if (served.connections === 0) this.#close(served);
+    });
+  }
+
+  #close(served: Served): void {
+    if (this.#served.delete(served)) served.app.close();
+  }
+
+  #closeSocket(): void {
+    if (this.#socket !== null) this.#native.us_listen_socket_close(this.#socket);
+    this.#socket = null;
+  }
+
+  #watchDescriptors(): DescriptorWatch {
+    const { onError } = this.#options;
+    return new DescriptorWatch({
+      onExhausted: () => {
+        this.#closeSocket();
+        const detail = 'no file descriptor is left; raise its limit. No connection is accepted';
+        onError(new GatewayError('GW_OVERLOADED', `${detail} until some are free`));
+      },
+      onRecovered: () => {
+        try {
+          this.#socket = bind(this.#current!.app, this.#options, this.#host.port);
+          return true;
+        } catch (error) {
+          onError(error);
+          return false;
+        }
+      },
+    });
+  }
 }
 
 function bind(
@@ -157,31 +227,6 @@ function bindAny(
     } catch (error) {
       if (attempt === ANY_PORT_ATTEMPTS_MAX) throw error;
     }
-  }
-}
-
-function createApp(native: typeof uWS, tls: ListenerTls | null): uWS.TemplatedApp {
-  if (tls === null) return native.App();
-  if (tls.clientCa !== '') {
-    throw new GatewayError('GW_CONFIG_CONFLICT', 'clientCa needs engine node, uws cannot check it');
-  }
-  checkCertificate(tls.cert, tls.key);
-  return native.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
-}
-
-/** uWS says nothing of why it refuses a certificate, so node is asked first. */
-function checkCertificate(certPath: string, keyPath: string): void {
-  const [cert, key] = [certPath, keyPath].map((path) => {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      throw new GatewayError('GW_CONFIG_FILE', path, error);
-    }
-  });
-  try {
-    createSecureContext({ cert: cert!, key: key! });
-  } catch (error) {
-    throw new GatewayError('GW_CONFIG_BAD_VALUE', `${certPath} with ${keyPath}`, error);
   }
 }
 

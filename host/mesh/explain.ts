@@ -29,6 +29,8 @@ export interface MatchExplanation {
   readonly parameters: Readonly<Record<string, string>>;
   /** Those that fit first, in the order in which they are tried; then those passed over. */
   readonly candidates: readonly MatchCandidate[];
+  /** Why there is no candidate; `''` where there is one. */
+  readonly why: string;
 }
 
 export interface MatchCandidate {
@@ -93,7 +95,18 @@ function explain(matcher: Matcher, snapshot: Snapshot, question: MatchQuestion):
     if (!hostFits(match.host, authority) || !pathFits(match.path, normalised)) continue;
     candidates.push({ route: name, isMatch: false, why: whyNot(match, question) });
   }
-  return { matched, parameters, candidates };
+  const why = candidates.length > 0 ? '' : whyNone(snapshot, authority, normalised);
+  return { matched, parameters, candidates, why };
+}
+
+function whyNone(snapshot: Snapshot, authority: string, path: string): string {
+  for (let route = 0; route < snapshot.routeCount; route++) {
+    const { name, match } = snapshot.route(route);
+    if (!pathFits(match.path, path)) continue;
+    const given = authority === '' ? 'no host is given' : `the host is ${authority}`;
+    return `route ${name} has this path for host ${match.host}, and ${given}`;
+  }
+  return `none of ${snapshot.routeCount} routes has the path ${path}`;
 }
 
 function hostFits(host: string, authority: string): boolean {

@@ -110,6 +110,11 @@ export class Mesh {
     for (const proxy of [...this.#webSockets]) proxy.close(CLOSE_GOING_AWAY, 'shutting down');
   }
 
+  /** What is cut from now on is cut by the gateway. Comes before the listeners close. */
+  cut(): void {
+    this.#recorder.abortCode = 'GW_DRAINING';
+  }
+
   close(): void {
     this.#generation?.close();
     this.#matcher.release();
@@ -146,6 +151,7 @@ export class Mesh {
     } else if (route.action.kind === 'plane') {
       this.#handOver(visit, route, route.action.handle, extra);
     } else if (route.action.answer(exchange, capture, extra)) {
+      visit.answered(route.action.bodySizeBytes);
       this.#recorder.record(visit, route.action.status, 0, this.#clock.nowMs());
     } else {
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', 'a path parameter does not fit', extra);
@@ -279,11 +285,12 @@ export class Mesh {
   }
 
   #refuse(visit: Visit, code: ErrorCode, detail: string, extra: readonly string[]): void {
+    visit.detail = detail;
     this.#answer(visit, problemWith(prepareProblem(code, detail), extra));
   }
 
   #answer(visit: Visit, problem: PreparedProblem): void {
-    visit.bytesOut = problem.body.length;
+    visit.answered(problem.body.length);
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
     visit.exchange.respondPrepared(problem);
   }

@@ -12,12 +12,21 @@ import {
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
 import { applyHeaderOperations } from './header-operations.ts';
+import { publicDetail } from './public-detail.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream/contract.ts';
 import type { Recorder, Visit } from './visit.ts';
 
 const NO_BYTES = new Uint8Array(0);
+
+/** A client that left early says nothing about the endpoint, and neither does a full worker, or one
+ *  that is told to end. */
+const NO_FAULT_OF_ENDPOINT: ReadonlySet<number> = new Set([
+  ERRORS.GW_CLIENT_CLOSED.reason,
+  ERRORS.GW_OVERLOADED.reason,
+  ERRORS.GW_DRAINING.reason,
+]);
 
 /** `held`: the head has come, and waits for the first bytes of a body of known size. */
 type State = 'waiting' | 'held' | 'streaming' | 'ended';
@@ -58,7 +67,7 @@ export class ProxyCall implements UpstreamHandler {
   start(request: UpstreamRequest): void {
     const { exchange } = this.#visit;
     this.#recorder.enter(this.#visit);
-    exchange.onAbort = (refusal) => this.#onAbort(refusal ?? 'GW_CLIENT_CLOSED');
+    exchange.onAbort = (refusal) => this.#onAbort(refusal ?? this.#recorder.abortCode);
     const call = this.#endpoint.pool.send(request, this);
     // The pool may have refused at once; the outcome is then recorded already.
     if (this.#state === 'ended') return;
@@ -113,15 +122,16 @@ export class ProxyCall implements UpstreamHandler {
     if (this.#state === 'ended') return;
     const { exchange } = this.#visit;
     const { reason } = ERRORS[code];
+    this.#visit.detail = detail;
     if (this.#state === 'streaming') {
       // The status has left already; a cut connection is the only honest end.
       this.#finish(this.#status, reason);
       exchange.abort();
       return;
     }
-    const problem = problemResponse(code, detail);
+    const problem = problemResponse(code, publicDetail(code, detail));
     for (const text of this.#extra) problem.headers.push(text);
-    this.#visit.bytesOut = Buffer.byteLength(problem.body);
+    this.#visit.answered(Buffer.byteLength(problem.body));
     this.#finish(problem.status, reason);
     exchange.respond(problem.status, problem.headers, problem.body);
   }
@@ -162,8 +172,7 @@ export class ProxyCall implements UpstreamHandler {
     this.#state = 'ended';
     const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    // A client that left early says nothing about the endpoint, and neither does a full worker.
-    if (reason !== ERRORS.GW_CLIENT_CLOSED.reason && reason !== ERRORS.GW_OVERLOADED.reason) {
+    if (!NO_FAULT_OF_ENDPOINT.has(reason)) {
       const outcome = status >= 500 || reason !== 0 ? 'failed' : 'answered';
       this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
     }

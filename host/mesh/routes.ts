@@ -42,7 +42,12 @@ export interface RouteRuntime {
 
 export type RouteActionRuntime =
   | { readonly kind: 'proxy'; readonly proxy: ProxyRuntime }
-  | { readonly kind: 'answer'; readonly status: number; readonly answer: DirectResponder }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly bodySizeBytes: number;
+      readonly answer: DirectResponder;
+    }
   | { readonly kind: 'plane'; readonly handle: ExchangeHandler };
 
 export interface ProxyRuntime {
@@ -131,12 +136,14 @@ export class RouteSet {
         return {
           kind: 'answer',
           status: action.status,
+          bodySizeBytes: Buffer.byteLength(action.body),
           answer: compileRespond(action, operations),
         };
       case 'redirect':
         return {
           kind: 'answer',
           status: action.status,
+          bodySizeBytes: 0,
           answer: compileRedirectResponse(action, match.path, operations),
         };
       case 'distribution': {

@@ -1,7 +1,7 @@
 // What is known of one exchange while it is in the gateway, for the records. Recorded exactly once,
 // whether it was proxied, answered or refused, so that the metrics and the log agree.
 
-import type { Clock, Exchange } from '../core/index.ts';
+import type { Clock, ErrorCode, Exchange } from '../core/index.ts';
 import { STATS_ROUTE_SLOT_NONE, STATS_SLOT_ABSENT, type StatsWriter } from '../kernels/index.ts';
 import type { AccessLog } from '../telemetry/index.ts';
 import type { Generation } from './generation.ts';
@@ -21,11 +21,18 @@ export class Visit {
   bytesIn = 0;
   bytesOut = 0;
   isEntered = false;
+  /** What went wrong, for the log; `''` for nothing to add to the reason. */
+  detail = '';
 
   constructor(exchange: Exchange, generation: Generation, startMs: number) {
     this.exchange = exchange;
     this.generation = generation;
     this.startMs = startMs;
+  }
+
+  /** A whole body of the gateway's own leaves. */
+  answered(bodySizeBytes: number): void {
+    this.bytesOut = this.exchange.method === 'HEAD' ? 0 : bodySizeBytes;
   }
 }
 
@@ -33,6 +40,9 @@ export class Recorder {
   readonly #stats: StatsWriter;
   readonly #accessLog: AccessLog | null;
   readonly #clock: Clock;
+  /** Why an exchange that is cut with its client was cut: the client left, unless the gateway
+   *  itself closes every connection. */
+  abortCode: ErrorCode = 'GW_CLIENT_CLOSED';
 
   constructor(stats: StatsWriter, accessLog: AccessLog | null, clock: Clock) {
     this.#stats = stats;
@@ -113,6 +123,7 @@ export class Recorder {
       durationMs,
       // 00-<trace id, 32 digits>-<parent id>-<flags>
       traceId: visit.traceparent.slice(3, 35),
+      detail: visit.detail,
     });
   }
 }

@@ -10,6 +10,7 @@ import {
   problemResponse,
 } from '../core/index.ts';
 import { cleanResponseHeaders } from './header-operations.ts';
+import { publicDetail } from './public-detail.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import type { Recorder, Visit } from './visit.ts';
@@ -50,7 +51,7 @@ export function callWebSocket(
     body: string | Uint8Array,
   ) => {
     status = given;
-    visit.bytesOut = Buffer.byteLength(body);
+    visit.answered(Buffer.byteLength(body));
     for (const text of to.extra) headers.push(text);
     exchange.respond(given, headers, body);
   };
@@ -82,7 +83,8 @@ export function callWebSocket(
       requestMs: timeouts.requestMs,
       idleMs: timeouts.idleMs,
       fail: (exchange, code, detail) => {
-        const problem = problemResponse(code, detail);
+        visit.detail = detail;
+        const problem = problemResponse(code, publicDetail(code, detail));
         answer(exchange, problem.status, problem.headers, problem.body);
       },
       refuse: (exchange, given, headers, body) => {

@@ -25,6 +25,8 @@ export interface AccessEntry {
   readonly durationMs: number;
   /** `''` for none. */
   readonly traceId: string;
+  /** What went wrong, in words; `''`, and then left out of the line, for nothing. */
+  readonly detail: string;
 }
 
 /** A longer field is cut; what a listener lets through is shorter. */
@@ -47,7 +49,8 @@ export function jsonLine(entry: AccessEntry, time: string): string {
     `"service":"${json(entry.service)}","endpoint":"${json(entry.endpoint)}",` +
     `"status":${whole(entry.status)},"reason":${whole(entry.reason)},` +
     `"bytesIn":${whole(entry.bytesIn)},"bytesOut":${whole(entry.bytesOut)},` +
-    `"durationMs":${thousandths(entry.durationMs)},"traceId":"${json(entry.traceId)}"}\n`
+    `"durationMs":${thousandths(entry.durationMs)},"traceId":"${json(entry.traceId)}"` +
+    (entry.detail === '' ? '}\n' : `,"detail":"${json(shortDetail(entry))}"}\n`)
   );
 }
 
@@ -58,8 +61,16 @@ export function textLine(entry: AccessEntry, time: string): string {
     `"${plain(entry.method)} ${plain(entry.path)} ${plain(entry.protocol)}" ` +
     `${whole(entry.status)} ${whole(entry.reason)} ` +
     `${whole(entry.bytesIn)} ${whole(entry.bytesOut)} ${thousandths(entry.durationMs)}ms ` +
-    `${bare(entry.route)} ${bare(entry.service)} ${bare(entry.endpoint)} ${bare(entry.traceId)}\n`
+    `${bare(entry.route)} ${bare(entry.service)} ${bare(entry.endpoint)} ${bare(entry.traceId)}` +
+    (entry.detail === '' ? '\n' : ` "${plain(shortDetail(entry))}"\n`)
   );
+}
+
+/** Details quote what an upstream sent; a line stays one write of a pipe. */
+const DETAIL_LENGTH_MAX = 512;
+
+function shortDetail({ detail }: AccessEntry): string {
+  return detail.slice(0, DETAIL_LENGTH_MAX);
 }
 
 /** RFC 3339 times in UTC, made once a second and patched with the milliseconds. */

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import type { Clock } from '../core/index.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogValue = string | number | boolean | null | undefined | Error;
+export type LogValue = string | number | boolean | null | undefined | Error | readonly string[];
 export type LogFields = Readonly<Record<string, LogValue>>;
 
 export interface Log {
@@ -33,6 +33,8 @@ const MESSAGE_LENGTH_MAX = 4_096;
 export interface ProcessLog extends Log {
   /** Writes a record that a worker posted. */
   write(record: LogRecord): void;
+  /** Says nothing below this level from now on: the configuration's is known only later. */
+  setLevel(level: LogLevel): void;
   /** Writes what is buffered, before the process ends. */
   flush(): void;
 }
@@ -73,6 +75,9 @@ export function createProcessLog(options: ProcessLogOptions): ProcessLog {
     error: say('error'),
     write: ({ level, message, fields, wallMs, workerIndex }) =>
       put(level, message, wallMs, { worker: workerIndex, ...fields }),
+    setLevel: (level) => {
+      logger.level = level;
+    },
     flush: () => sink.flushSync(),
   };
 }

@@ -1,6 +1,12 @@
 // A thread of the compute pool. Every export is a task; it gets plain data and returns plain data.
 
-import { checkFiles, encodeSnapshot, loadConfig } from '../config/index.ts';
+import {
+  checkFiles,
+  encodeSnapshot,
+  type KeyPlace,
+  loadConfig,
+  locateKeys,
+} from '../config/index.ts';
 import { isGatewayError } from '../core/index.ts';
 import {
   type DeltaTask,
@@ -19,7 +25,7 @@ import {
   ZstdEncoder,
 } from '../kernels/index.ts';
 import { readWasm } from './assets.ts';
-import type { CompileResult, CompileTask, FormOutcome } from './compute.ts';
+import type { CompileResult, CompileTask, FormOutcome, LocateTask } from './compute.ts';
 
 /** From the text of a configuration to what can be published. */
 export function compile(task: CompileTask): CompileResult {
@@ -70,3 +76,8 @@ async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
 
 /** The index of a release. */
 export { runIndexTask as indexRelease } from './index-task.ts';
+
+/** Where keys stand in the text of a configuration. */
+export function locate({ text, paths }: LocateTask): readonly KeyPlace[] {
+  return locateKeys(text, paths);
+}

@@ -7,7 +7,12 @@ export class ConfigRefused extends Error {
   readonly issues: readonly ConfigIssue[];
 
   constructor(issues: readonly ConfigIssue[]) {
-    super(`the configuration has ${issues.length} errors`);
+    super(`the configuration has ${errorCount(issues)}`);
     this.issues = issues;
   }
+}
+
+/** `1 error`, `2 errors`. */
+export function errorCount({ length }: readonly ConfigIssue[]): string {
+  return length === 1 ? '1 error' : `${length} errors`;
 }

@@ -1,7 +1,13 @@
 // The gateway as the main thread runs it: loads the configuration, publishes it to the io workers,
 // reloads and drains. It never touches a request.
 
-import { type ConfigIssue, openSnapshot, type Snapshot } from '../config/index.ts';
+import {
+  type ConfigIssue,
+  formatIssue,
+  openSnapshot,
+  type PathPart,
+  type Snapshot,
+} from '../config/index.ts';
 import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
 import type { DistributionDesk } from '../distribution/index.ts';
 import { boundReceiveBuffers } from '../edge/index.ts';
@@ -17,8 +23,9 @@ import {
   RouteTables,
   StatsReader,
 } from '../kernels/index.ts';
-import type { ProcessLog } from '../telemetry/index.ts';
+import type { LogFields, ProcessLog } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
+import { Certificates } from './certificates.ts';
 import { ComputePool } from './compute.ts';
 import { ConfigRefused } from './config-refused.ts';
 import { ConfigSource, readConfigFile } from './config-source.ts';
@@ -26,7 +33,7 @@ import { DistributionPlane, type ReleaseChange } from './distribution.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
 import { prepareListening } from './ports.ts';
-import { restartIssues } from './restart-keys.ts';
+import { RESTART_MESSAGE, restartPaths } from './restart-keys.ts';
 import { SeriesBook } from './series-book.ts';
 
 export interface GatewayOptions {
@@ -48,7 +55,11 @@ export interface ReloadHistory {
 interface Compiled {
   readonly snapshot: SharedArrayBuffer;
   readonly routeTable: Uint8Array;
+  readonly text: string;
 }
+
+/** Issues of a refused reload that are logged; `sluice check` names the rest. */
+const ISSUES_LOGGED_MAX = 10;
 
 export class Gateway {
   readonly image: EdgeImage;
@@ -66,6 +77,7 @@ export class Gateway {
   #fleet: IoFleet | null = null;
   #distribution: DistributionPlane | null = null;
   #snapshot: Snapshot | null = null;
+  #certificates: Certificates | null = null;
   #isDraining = false;
   #generation = 0;
   /** Reloads wait for each other: workers see one publication after the other. */
@@ -127,6 +139,14 @@ export class Gateway {
     await this.#distribution.change(change);
   }
 
+  /** Exchanges that have begun and not ended, by the shared counters. */
+  inFlightCount(): number {
+    const workers = this.#reader.usedWorkers();
+    const count = (sum: number, { slot }: { slot: number }) =>
+      sum + this.#reader.route(slot, workers).active;
+    return this.series.routes.series().reduce(count, 0);
+  }
+
   get isDraining(): boolean {
     return this.#isDraining;
   }
@@ -167,10 +187,17 @@ export class Gateway {
     return abandoned;
   }
 
+  /** Cuts what a stop still waits for; that stop then resolves. */
+  hurry(): void {
+    void this.#fleet?.drain(0).catch(() => {});
+  }
+
   async #start(text: string): Promise<void> {
     const { log } = this.#options;
     const compiled = await this.#compile(text);
     const snapshot = openSnapshot(compiled.snapshot);
+    this.#generation = snapshot.generation;
+    log.setLevel(snapshot.log.level);
     await prepareListening(snapshot.listeners);
     if (snapshot.distribution !== null) {
       this.#distribution = await DistributionPlane.start({
@@ -181,6 +208,7 @@ export class Gateway {
         tellAll: (message) => this.#fleet?.tellAll(message),
       });
     }
+    this.#certificates = new Certificates(snapshot.listeners);
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
     this.#snapshot = snapshot;
@@ -198,7 +226,7 @@ export class Gateway {
       onDistribution: (message, reply) => this.#distribution?.take(message, reply),
     });
     this.#fleet = fleet;
-    await fleet.start(this.#publication(compiled.snapshot, snapshot));
+    await fleet.start(this.#publication(compiled.snapshot, snapshot, []));
     this.#source.start();
     for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       log.info('listening', { engine, address, port: fleet.ports[index]!, tls: tls !== null });
@@ -222,12 +250,7 @@ export class Gateway {
     } catch (error) {
       this.reloads.refused += 1;
       this.reloads.isLastTaken = false;
-      const issues = error instanceof ConfigRefused ? error.issues.length : 0;
-      log.error('reload refused; the old configuration stays', {
-        cause,
-        issues,
-        error: asError(error),
-      });
+      log.error('reload refused; the old configuration stays', { cause, ...whyRefused(error) });
       throw error;
     }
     this.reloads.taken += 1;
@@ -241,33 +264,61 @@ export class Gateway {
     if (fleet === null || this.#isDraining) throw new GatewayError('GW_DRAINING', '');
     const next = openSnapshot(compiled.snapshot);
     const before = this.snapshot;
-    const issues = restartIssues(before, next, this.#options.configPath);
-    if (issues.length > 0) throw new ConfigRefused(issues);
+    const fixed = restartPaths(before, next);
+    if (fixed.length > 0) throw new ConfigRefused(await this.#restartIssues(compiled.text, fixed));
     const table = this.#tables.place(compiled.routeTable);
-    const publication = this.#publication(compiled.snapshot, next);
+    const renewed = this.#certificates!.takeChanged(next.listeners);
+    // A number that was refused is given again; one that a worker may have is not.
+    this.#generation = next.generation;
+    const publication = this.#publication(compiled.snapshot, next, renewed);
     this.series.superseded(before.generation, fleet.servingWorkers());
     await fleet.publish(publication, () => this.#tables.publish(table));
     this.#snapshot = next;
     this.#tables.freeRetired();
+    if (renewed.length > 0) this.#afterRenewal(next, renewed);
   }
 
-  #publication(buffer: SharedArrayBuffer, snapshot: Snapshot): Publication {
+  #afterRenewal(snapshot: Snapshot, renewed: readonly number[]): void {
+    // A renewed listener of uws has a new socket.
+    this.#boundReceiveBuffers(snapshot);
+    for (const index of renewed) {
+      const { tls } = snapshot.listeners[index]!;
+      const port = this.#fleet!.ports[index]!;
+      this.#options.log.info('certificates renewed', { port, cert: tls?.cert ?? '' });
+    }
+  }
+
+  #publication(
+    buffer: SharedArrayBuffer,
+    snapshot: Snapshot,
+    renewed: readonly number[],
+  ): Publication {
     return {
       generation: snapshot.generation,
       snapshot: buffer,
       slots: this.series.assign(snapshot),
+      renewed,
     };
   }
 
+  async #restartIssues(text: string, paths: readonly (readonly PathPart[])[]) {
+    const places = await this.#compute.locate({ text, paths });
+    return places.map((place) => ({
+      code: 'GW_CONFIG_CONFLICT' as const,
+      file: this.#options.configPath,
+      ...place,
+      message: RESTART_MESSAGE,
+    }));
+  }
+
   async #compile(text: string): Promise<Compiled> {
-    this.#generation += 1;
     const result = await this.#compute.compile({
       text,
       fileName: this.#options.configPath,
-      generation: this.#generation,
+      generation: this.#generation + 1,
     });
     if (!result.ok) throw new ConfigRefused(result.issues);
-    return result;
+    return { ...result, text };
   }
 
   #clearWorker(workerIndex: number): void {
@@ -282,6 +333,13 @@ export class Gateway {
     this.#options.log.flush();
     this.#options.onFatal();
   }
+}
+
+/** What is wrong with the file needs no stack: it names its lines. */
+function whyRefused(error: unknown): LogFields {
+  if (!(error instanceof ConfigRefused)) return { error: asError(error) };
+  const issues = error.issues.slice(0, ISSUES_LOGGED_MAX).map(formatIssue);
+  return { issueCount: error.issues.length, issues };
 }
 
 function asError(value: unknown): Error {

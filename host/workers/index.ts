@@ -2,6 +2,6 @@
 
 export { isStandalone, readWasm } from './assets.ts';
 export { ComputePool } from './compute.ts';
-export { ConfigRefused } from './config-refused.ts';
+export { ConfigRefused, errorCount } from './config-refused.ts';
 export { readConfigFile } from './config-source.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';

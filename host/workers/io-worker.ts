@@ -47,10 +47,13 @@ class IoWorker {
   readonly #uploadBudget = new UploadBudget();
   /** Null where nothing is distributed. */
   readonly #deliverer: Deliverer | null;
-  #listeners: Listener[] = [];
+  /** By their place in the configuration; one that this worker does not serve is left out. */
+  readonly #listeners = new Map<number, Listener>();
   #handledCount = 0;
   #acceptedBefore = 0;
   #isEnding = false;
+  #drainDeadlineMs = 0;
+  #drained: Promise<number> | null = null;
 
   constructor(snapshot: Snapshot) {
     const instance = instantiateEdge(data.image, data.workerIndex);
@@ -80,6 +83,7 @@ class IoWorker {
 
   publish(publication: Publication): void {
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+    for (const index of publication.renewed) this.#renew(index);
   }
 
   /** Takes what the main thread says of distribution. */
@@ -107,7 +111,7 @@ class IoWorker {
         onError: (error: unknown) => this.#onError(error),
       };
       const listener = await (engine === 'node' ? listenNode(options) : listenUws(options));
-      this.#listeners.push(listener);
+      this.#listeners.set(index, listener);
       ports[index] = listener.port;
     }
     return ports;
@@ -116,15 +120,20 @@ class IoWorker {
   /** Lets exchanges in progress end, for at most `timeoutMs`. Returns how many were cut off. A
    *  connection that seems idle may have a request on its way already, so idle connections are
    *  closed only when nothing has come on any of them for a while; each one that has a request
-   *  meanwhile is answered and told to close. */
-  async drain(timeoutMs: number): Promise<number> {
+   *  meanwhile is answered and told to close. Asked again, only the time changes. */
+  drain(timeoutMs: number): Promise<number> {
+    this.#drainDeadlineMs = systemClock.nowMs() + timeoutMs;
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<number> {
     let nowMs = systemClock.nowMs();
     let quietMs = nowMs;
     let handled = this.#handledCount;
-    const deadlineMs = nowMs + timeoutMs;
-    for (const listener of this.#listeners) listener.stopAccepting();
+    for (const listener of this.#listeners.values()) listener.stopAccepting();
     this.#mesh.drain();
-    while (nowMs < deadlineMs && this.#connectionCount() > 0) {
+    while (nowMs < this.#drainDeadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
       else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
       handled = this.#handledCount;
@@ -141,7 +150,8 @@ class IoWorker {
     this.#isEnding = true;
     clearInterval(this.#heartbeat);
     this.#delay.stop();
-    for (const listener of this.#listeners) await listener.close();
+    this.#mesh.cut();
+    for (const listener of this.#listeners.values()) await listener.close();
     this.#mesh.close();
     await this.#accessLog?.close();
   }
@@ -155,16 +165,33 @@ class IoWorker {
     process.exit(1);
   }
 
+  /** The old certificate stays where the new one cannot be taken: the files were checked, but may
+   *  have changed since. */
+  #renew(index: number): void {
+    try {
+      this.#listeners.get(index)?.renewCertificates();
+    } catch (error) {
+      const known = error instanceof Error ? error : new Error(String(error));
+      this.#log.error('a certificate was not renewed', { listener: index, error: known });
+    }
+  }
+
+  #sum(read: (listener: Listener) => number): number {
+    let sum = 0;
+    for (const listener of this.#listeners.values()) sum += read(listener);
+    return sum;
+  }
+
   #activeCount(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.activeCount(), 0);
+    return this.#sum((listener) => listener.activeCount());
   }
 
   #connectionCount(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.connectionCount(), 0);
+    return this.#sum((listener) => listener.connectionCount());
   }
 
   #countConnections(): void {
-    const accepted = this.#listeners.reduce((sum, listener) => sum + listener.acceptedCount(), 0);
+    const accepted = this.#sum((listener) => listener.acceptedCount());
     this.#stats.setCell('connectionsOpen', this.#connectionCount());
     this.#stats.addCell('connectionsTotal', accepted - this.#acceptedBefore);
     this.#acceptedBefore = accepted;

@@ -12,6 +12,9 @@ export interface Publication {
   /** The FlatBuffer snapshot. */
   readonly snapshot: SharedArrayBuffer;
   readonly slots: PublishedSlots;
+  /** Indexes of listeners whose certificates have changed on disk. A worker that starts reads all
+   *  of them anyway. */
+  readonly renewed: readonly number[];
 }
 
 /** Where each route, service and endpoint counts: series slots by their index. Endpoints are

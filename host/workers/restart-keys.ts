@@ -1,7 +1,7 @@
 // Keys that a running gateway cannot change: sockets, threads and the admin API are made once. A
 // reload that would change one is refused as a whole, rather than half applied.
 
-import type { ConfigIssue, Snapshot } from '../config/index.ts';
+import type { PathPart, Snapshot } from '../config/index.ts';
 
 const KEYS = ['listeners', 'admin', 'workers', 'log', 'distribution'] as const;
 /** As the file calls them. */
@@ -13,19 +13,36 @@ const NAMES = {
   distribution: 'distribution',
 } as const;
 
-/** One issue for each key that differs and needs a restart. */
-export function restartIssues(before: Snapshot, next: Snapshot, file: string): ConfigIssue[] {
-  const issues: ConfigIssue[] = [];
+export const RESTART_MESSAGE = 'cannot change in a reload; restart the gateway for it';
+
+/** Where two configurations differ in what needs a restart: for each of these keys the first part
+ *  that does. Shape: `['listen', 0, 'port']`. */
+export function restartPaths(before: Snapshot, next: Snapshot): (readonly PathPart[])[] {
+  const paths: (readonly PathPart[])[] = [];
   for (const key of KEYS) {
-    if (JSON.stringify(before[key]) === JSON.stringify(next[key])) continue;
-    issues.push({
-      code: 'GW_CONFIG_CONFLICT',
-      file,
-      line: 1,
-      column: 1,
-      path: NAMES[key],
-      message: 'cannot change in a reload; restart the gateway for it',
-    });
+    if (isSame(before[key], next[key])) continue;
+    paths.push([NAMES[key], ...firstDifference(before[key], next[key], DEPTH_MAX[key])]);
   }
-  return issues;
+  return paths;
+}
+
+/** Deeper parts are called otherwise in the file. */
+const DEPTH_MAX = { listeners: 2, admin: 1, workers: 1, log: 1, distribution: 0 } as const;
+
+function firstDifference(before: object | null, next: object | null, depthMax: number): PathPart[] {
+  // A key that one of the two does not have is named by itself.
+  if (before === null || next === null) return [];
+  const names = Object.keys(before) as (keyof typeof before)[];
+  // Of lists that differ in length no entry is the culprit.
+  if (depthMax === 0 || names.length !== Object.keys(next).length) return [];
+  const name = names.find((candidate) => !isSame(before[candidate], next[candidate]));
+  if (name === undefined) return [];
+  const part = Array.isArray(before) ? Number(name) : name;
+  const [left, right] = [before[name], next[name]] as unknown[];
+  const isDeeper = typeof left === 'object' && typeof right === 'object' && left && right;
+  return [part, ...(isDeeper ? firstDifference(left, right, depthMax - 1) : [])];
+}
+
+function isSame(left: unknown, right: unknown): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
 }

@@ -139,6 +139,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
           { route: 'gold', isMatch: false, why: 'header x-tier is not gold' },
           { route: 'pay', isMatch: true, why: '' },
         ],
+        why: '',
       };
     },
     services: () => [

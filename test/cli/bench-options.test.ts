@@ -58,7 +58,7 @@ describe('the flags of bench', () => {
 
   it('are refused with the value and the limit', () => {
     const cases: [BenchFlags, RegExp][] = [
-      [{}, /--rate "missing".*at most 1000000 per second, or max/],
+      [{}, /--rate is missing, .*at most 1000000 per second, or max/],
       [{ rate: 0 }, /--rate "0"/],
       [{ rate: '-5' }, /--rate "-5"/],
       [{ rate: '1e3' }, /--rate "1e3"/],

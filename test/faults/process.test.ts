@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ask, untilTrue } from '../support/client.ts';
-import { startGateway } from '../support/gateway.ts';
+import { freePort, startGateway } from '../support/gateway.ts';
 import { startOrigin } from '../support/origin.ts';
 
 const HELLO = { name: 'hello', match: { path: '/' }, respond: { body: 'hello' } };
@@ -74,6 +74,64 @@ describe('signals', { timeout: 60_000 }, () => {
     assert.deepEqual(await exited, [0, null]);
     await gateway.stop();
     await origin.stop();
+  });
+
+  // Whoever asked twice had to wait for the whole drain timeout, or to kill the process.
+  it('a second signal, later than a second after the first, ends the drain', async () => {
+    const held: ServerResponse[] = [];
+    const origin = await startOrigin('stuck', (_request, response) => held.push(response));
+    const gateway = await startGateway({
+      config: { services: { o: { endpoints: [origin.url] } }, routes: [routeTo('o')] },
+      flags: ['--drain-timeout', '10m'],
+    });
+    const answer = ask(gateway.url).catch((error: NodeJS.ErrnoException) => error.code);
+    await untilTrue(() => held.length === 1);
+    const exited = once(gateway.child, 'exit');
+    gateway.child.kill('SIGTERM');
+    await untilTrue(() => /draining/.test(gateway.log()));
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    gateway.child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(await answer, 'ECONNRESET');
+    assert.match(gateway.log(), /"inFlight":1,"drainTimeoutMs":600000,"message":"draining"/);
+    assert.match(gateway.log(), /"abandoned":1,"drainedMs":\d+,"message":"stopped"/);
+    await gateway.stop();
+    await origin.stop();
+  });
+});
+
+describe('log.level', { timeout: 60_000 }, () => {
+  // The main thread said everything from `info` up, whatever the file asked for.
+  it('is kept to by the main thread too', async () => {
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-'));
+    const configPath = join(folder, 'sluice.yaml');
+    const config = {
+      listen: [{ port, address: '127.0.0.1' }],
+      admin: { port: adminPort },
+      workers: { io: 1 },
+      log: { level: 'error' },
+      routes: [HELLO],
+    };
+    writeFileSync(configPath, JSON.stringify(config));
+    const child = spawn(process.execPath, ['dist/sluice.js', 'serve', '-c', configPath], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let log = '';
+    child.stderr.on('data', (bytes: Buffer) => {
+      log += bytes.toString();
+    });
+    const exited = once(child, 'exit');
+    const isReady = () =>
+      ask(`http://127.0.0.1:${adminPort}/readyz`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await untilTrue(isReady);
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(log, '');
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -42,6 +42,7 @@ export interface ReloadAnswer {
   readonly issues: readonly {
     readonly code: string;
     readonly line: number;
+    readonly column: number;
     readonly path: string;
     readonly message: string;
   }[];

@@ -196,7 +196,7 @@ describe('the records', () => {
       const records = readRecords(folder);
       assert.equal(records.length, 2, 'local records are not published');
       const page = benchmarksDocument(records);
-      assert.match(page, /<= 1\.25\s+\| 1\.30 \(skeleton 1\.10\) \| miss/);
+      assert.match(page, /<= 1\.25\s+\| 1\.300 \(skeleton 1\.100\) \| miss/);
       assert.match(page, /a over b\s+\| >= 3\s+\| 4\.00\s+\| pass/);
       assert.match(page, /What is not measured/);
       assert.match(page, /\*\*The machine was busy\*\*: its load was 7\.3/);
@@ -204,11 +204,26 @@ describe('the records', () => {
       const better = { ...system, contenders: [contender('nginx', 1), contender('sluice', 1.2)] };
       assert.match(
         barsTable([makeRecord(run, { system: better, kernel: null })]),
-        /1\.20\s+\| pass/,
+        /1\.200\s+\| pass/,
       );
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  // A bar of 1 was missed with a measured 1.00, and a command named a folder of the machine's.
+  it('show a near miss, and no folder of the machine', () => {
+    const near = {
+      ...system,
+      barOverNginx: 1,
+      contenders: [contender('nginx', 1), contender('sluice', 1.002)],
+    };
+    const command = 'npm run bench -- --sluice node /tmp/try/sluice.js --only proxy';
+    const page = benchmarksDocument([
+      makeRecord({ ...run, command }, { system: near, kernel: null }),
+    ]);
+    assert.match(page, /<= 1\s+\| 1\.002\s+\| miss/);
+    assert.match(page, /--sluice node \.\.\.\/sluice\.js --only proxy/);
   });
 
   it('take ratios round by round', () => {

@@ -91,7 +91,24 @@ routes:
     const families = parseExposition(await gateway.metrics());
     assert.equal(sampleValue(families, 'sluice_config_last_reload_success'), 0);
     await untilTrue(() => /reload refused/.test(gateway.log()));
+    const line = gateway
+      .log()
+      .split('\n')
+      .find((text) => text.includes('reload refused'))!;
+    const said = JSON.parse(line) as { issueCount: number; issues: string[]; error?: unknown };
+    assert.equal(said.issueCount, answer.issues.length);
+    assert.match(said.issues[0]!, /sluice\.yaml:5:5: services\.shared\.retrys: unknown key/);
+    // The log once said only how many errors there are, with a stack of the gateway's own.
+    assert.equal(said.error, undefined);
+    assert.doesNotMatch(line, /stack/);
     await gateway.reload(config('blue'));
+  });
+
+  it('uses no generation up for what it refuses', async () => {
+    const { generation } = await gateway.reload(config('blue'));
+    assert.equal((await gateway.reload(config('blue', { routes: 'none' }))).taken, false);
+    assert.equal((await gateway.reload(config('blue', { workers: { io: 1 } }))).taken, false);
+    assert.equal((await gateway.reload(config('blue'))).generation, generation + 1);
   });
 
   it('refuses what only a restart can change, and names the keys', async () => {
@@ -99,14 +116,31 @@ routes:
       config('green', { workers: { io: 1 }, log: { access: 'json' } }),
     );
     assert.equal(taken, false);
-    assert.deepEqual(issues.map(({ path }) => path).sort(), ['log', 'workers']);
+    assert.deepEqual(issues.map(({ path }) => path).sort(), ['log.access', 'workers.io']);
     assert.match(issues[0]!.message, /restart/);
     assert.equal(await version(), 'blue');
     const moved = await gateway.reload(
       config('green', { listen: [{ port: gateway.port, address: '0.0.0.0' }], admin: {} }),
     );
-    assert.deepEqual(moved.issues.map(({ path }) => path).sort(), ['admin', 'listen']);
+    assert.deepEqual(moved.issues.map(({ path }) => path).sort(), [
+      'admin.port',
+      'listen[0].address',
+    ]);
     assert.equal(await version(), 'blue');
+    writeFileSync(
+      gateway.configPath,
+      [
+        `listen: [{ port: 0, address: 127.0.0.1 }]`,
+        'admin: { port: 0 }',
+        'log: { access: off }',
+        'workers:',
+        '  # The place was once always line 1, column 1.',
+        '  io: 3',
+      ].join('\n'),
+    );
+    const response = await fetch(`${gateway.adminUrl}/reload`, { method: 'POST' });
+    const [issue] = ((await response.json()) as ReloadAnswer).issues;
+    assert.deepEqual([issue!.line, issue!.column, issue!.path], [6, 3, 'workers.io']);
     await gateway.reload(config('blue'));
   });
 

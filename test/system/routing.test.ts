@@ -258,3 +258,28 @@ const ROUTES = [
     rate: [{ name: 'per-user', limit: 2, per: '1h', key: 'header:x-user' }],
   },
 ];
+
+describe('the explanation of a match', { timeout: 60_000 }, () => {
+  // An empty list of candidates left a person guessing.
+  it('says why there is no candidate', async () => {
+    const gateway = await startGateway({
+      config: {
+        routes: [
+          { name: 'shop', match: { host: 'shop.test', path: '/buy' }, respond: { body: 'sold' } },
+        ],
+      },
+    });
+    const whyNone = async (question: string) => {
+      const url = `${gateway.adminUrl}/routes?match=${encodeURIComponent(question)}`;
+      const answer = (await (await fetch(url)).json()) as { candidates: unknown[]; why: string };
+      assert.equal(answer.candidates.length === 0, answer.why !== '');
+      return answer.why;
+    };
+    const forHost = 'route shop has this path for host shop.test';
+    assert.equal(await whyNone('GET /buy'), `${forHost}, and no host is given`);
+    assert.equal(await whyNone('GET http://b.test/buy'), `${forHost}, and the host is b.test`);
+    assert.equal(await whyNone('GET /sell'), 'none of 1 routes has the path /sell');
+    assert.equal(await whyNone('GET http://shop.test/buy'), '');
+    assert.equal(await gateway.stop(), 0);
+  });
+});

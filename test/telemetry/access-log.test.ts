@@ -46,6 +46,7 @@ const ENTRY: AccessEntry = {
   bytesOut: 3456,
   durationMs: 1.23456,
   traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+  detail: '',
 };
 
 const hostile = fc.oneof(
@@ -84,6 +85,7 @@ const entries: fc.Arbitrary<AccessEntry> = fc.record({
   bytesOut: fc.maxSafeNat(),
   durationMs: fc.double(),
   traceId: hostile,
+  detail: hostile,
 });
 
 describe('access log lines', () => {
@@ -138,10 +140,11 @@ describe('access log lines', () => {
         assert.equal(parsed[key], entry[key]);
       }
       assert.equal(parsed.traceId, entry.traceId);
+      assert.equal(parsed.detail ?? '', entry.detail.slice(0, 512));
       for (const key of ['status', 'reason', 'bytesIn', 'bytesOut'] as const) {
         assert.equal(parsed[key], entry[key]);
       }
-      assert.equal(Object.keys(parsed).length, 14);
+      assert.equal(Object.keys(parsed).length, entry.detail === '' ? 14 : 15);
     };
     fc.assert(fc.property(entries, check), { seed: testSeed('access JSON'), numRuns: 500 });
   });
@@ -150,7 +153,7 @@ describe('access log lines', () => {
     const check = (entry: AccessEntry) => {
       const line = textLine(entry, TIME);
       assert.match(line, /^[ -~]*\n$/);
-      assert.match(line, /^\S+ \S+ "[^"]*" -?\d+ \d+ \d+ \d+ \S+ms \S+ \S+ \S+ \S+\n$/);
+      assert.match(line, /^\S+ \S+ "[^"]*" -?\d+ \d+ \d+ \d+ \S+ms \S+ \S+ \S+ \S+( "[^"]*")?\n$/);
     };
     fc.assert(fc.property(entries, check), { seed: testSeed('access text'), numRuns: 500 });
   });

@@ -94,6 +94,20 @@ describe('process log', () => {
     assert.deepEqual(posted[100]!.fields, { suppressed: 150, limit: 100 });
   });
 
+  it('takes another level later, as the configuration is read after the log is made', () => {
+    const lines = written('info', (log) => {
+      log.setLevel('error');
+      log.info('hidden');
+      log.write({ level: 'warn', message: 'hidden', fields: {}, wallMs: 0, workerIndex: 0 });
+      log.setLevel('debug');
+      log.debug('seen');
+    });
+    assert.deepEqual(
+      lines.map(({ message }) => message),
+      ['seen'],
+    );
+  });
+
   it('a message has a bound', () => {
     const [line] = written('warn', (log) => log.warn('x'.repeat(100_000)));
     assert.equal(String(line!.message).length, 4_096);

@@ -37,6 +37,7 @@ if (isMainThread) {
       bytesOut: 0,
       durationMs: 1,
       traceId: '',
+      detail: '',
     });
     // A turn now and then, as between requests, so that the workers' writes mix.
     if (index % 50 === 0) await new Promise((resolve) => setImmediate(resolve));

@@ -68,7 +68,16 @@ routes: [{ match: {}, to: a }]
     assert.equal(lines.length, 4);
     assert.ok(lines[0]!.startsWith(`${file}:1:18: listen[0].port: expected a whole number`));
     assert.ok(lines[1]!.startsWith(`${file}:2:1: logs: unknown key; did you mean "log"?`));
-    assert.equal(lines[2], `${file}: 2 issues`);
+    // Files are read only when the rest is right: without a word, a second round came as a surprise.
+    const again = 'fix and check again, for some checks wait for others';
+    assert.equal(lines[2], `${file}: 2 issues; ${again}`);
+  });
+
+  it('says no more than the count when nothing waits', async () => {
+    const tls = '{ cert: nowhere.pem, key: nowhere.key }';
+    const file = fileOf('files.yaml', `listen: [{ port: 1, tls: ${tls} }]\n`);
+    const { err } = await check(file);
+    assert.match(err, /: 2 issues\n$/);
   });
 
   // A FIFO held up `check` until somebody wrote to it, and as a certificate the whole compute pool.

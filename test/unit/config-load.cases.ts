@@ -39,7 +39,24 @@ const TEXT_CASES: readonly BadCase[] = [
   bad('an empty file', '', `1:1  ${BAD} | found nothing`),
   bad('a list', '- 1\n', `1:1  ${BAD} | found a list of 1`),
   bad('a scalar', 'hello', `1:1  ${BAD} | found "hello"`),
-  bad('broken flow', 'listen: [{ port: 1 }\n', `2:1  ${SYNTAX} | flow sequence`),
+  bad('broken flow', 'listen: [{ port: 1 }\n', `1:9  ${SYNTAX} | [ that begins here is not closed`),
+  bad('no colon', `${BASE}routes\n  - match: {}\n`, `4:1  ${SYNTAX} | is a colon missing?`),
+  // The place was where the parser gave up, often the end of the file.
+  bad(
+    'a map that is not closed',
+    `${BASE}routes:\n  - { match: {}, to: a\n  - { match: {}, to: a }\n`,
+    `5:5  ${SYNTAX} | the { that begins here is not closed by line 6`,
+  ),
+  bad(
+    'a list closed as a map',
+    `${BASE}routes:\n  - match: { methods: [GET }\n    to: a\n`,
+    `5:23  ${SYNTAX} | the [ that begins here is not closed by line 5`,
+  ),
+  bad(
+    'a quote that is not closed',
+    `${BASE}routes:\n  - name: "pay\n    match: {}\n    to: a\n`,
+    `5:11  ${SYNTAX} | the " that begins here is not closed by line 8`,
+  ),
   bad(
     'braces in a plain text',
     'log: { level: a/{b} }\n',
@@ -198,7 +215,7 @@ const SERVICE_CASES: readonly BadCase[] = [
     '{ endpoints: ["http://a"], timeouts: { connect: 0ms, request: 25h, idle: 5 } }',
     `4:54 services.b.timeouts.connect ${BAD} | from 1ms to 24h`,
     `4:68 services.b.timeouts.request ${BAD} | from 1ms to 24h`,
-    `4:79 services.b.timeouts.idle ${BAD} | put it in quotes`,
+    `4:79 services.b.timeouts.idle ${BAD} | expected a duration from 1ms to 24h, like`,
   ),
   service(
     'tls over http',
@@ -446,7 +463,7 @@ const ROUTE_CASES: readonly BadCase[] = [
     '{ match: { path: /a }, to: a, rewrite: { path: "/b/*" } }',
     `5:52 routes[0].rewrite.path ${BAD} | prefix route`,
   ),
-  route('a size', '{ match: {}, to: a, maxBody: 5 }', `5:34 routes[0].maxBody ${BAD} | quotes`),
+  route('a size', '{ match: {}, to: a, maxBody: 5 }', `5:34 routes[0].maxBody ${BAD} | like 64KiB`),
   route(
     'what is not built',
     '{ match: {}, to: a, cors: {}, jwt: {} }',

@@ -21,7 +21,7 @@ const RANKS: readonly (readonly string[])[] = [
 
 /** Outside things, and the one folder or file through which each is reached. */
 const DOORS: Readonly<Record<string, string | readonly string[]>> = {
-  'uWebSockets.js': 'host/edge/uws.ts',
+  'uWebSockets.js': 'host/edge/uws-app.ts',
   piscina: 'host/workers/compute.ts',
   '@sqlite.org/sqlite-wasm': 'host/db/engine',
   lmdb: 'host/db/page-store',

@@ -67,9 +67,9 @@ export interface BenchOptions {
 }
 
 const WARMUP_DEFAULT = '2s';
-const DURATION_DEFAULT = '10s';
-const CONNECTIONS_DEFAULT = 32;
-const ROUNDS_DEFAULT = 5;
+export const DURATION_DEFAULT = '10s';
+export const CONNECTIONS_DEFAULT = 32;
+export const ROUNDS_DEFAULT = 5;
 
 /** Checks the flags. Errors: GW_FLAG_BAD_VALUE, naming the flag, the value and the limit. */
 export function parseBenchOptions(url: unknown, flags: BenchFlags): BenchOptions {
@@ -143,7 +143,9 @@ function isLoopback(hostname: string): boolean {
 function parseRate(value: unknown): number | 'max' {
   if (value === 'max') return 'max';
   const limit = `a number above 0 and at most ${RATE_PER_SECOND_MAX} per second, or max`;
-  if (value === undefined) throw refused('--rate', 'missing', limit);
+  if (value === undefined) {
+    throw new GatewayError('GW_FLAG_BAD_VALUE', `--rate is missing, expected ${limit}`);
+  }
   const rate = toNumber(value);
   if (rate === null || rate <= 0 || rate > RATE_PER_SECOND_MAX) {
     throw refused('--rate', value, limit);
