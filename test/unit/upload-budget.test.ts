@@ -122,7 +122,9 @@ describe('the bytes that uploads hold', { timeout: 30_000 }, () => {
     while (call.write(PIECE));
     const before = uploadBudget.heldSizeBytes;
     for (let count = 0; count < 1_000; count++) call.write(Buffer.alloc(1));
-    assert.equal(uploadBudget.heldSizeBytes - before, 1_000 * (1 + UPLOAD_PIECE_SIZE_BYTES));
+    await new Promise((resolve) => setImmediate(resolve));
+    // Those of one turn of the event loop are one piece; the kernel may have taken an older one.
+    assert.ok(uploadBudget.heldSizeBytes - before <= 1_000 + UPLOAD_PIECE_SIZE_BYTES);
     server.accepted[0]!.resume();
     await until(() => recorder.drainsCount === 2);
     await until(() => uploadBudget.heldSizeBytes === 0);

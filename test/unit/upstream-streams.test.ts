@@ -123,7 +123,7 @@ describe('request bodies', () => {
     };
     const head = 'POST / HTTP/1.1\r\nhost: test\r\n';
     assert.equal(await framing(11), `${head}content-length: 11\r\n\r\nhello world`);
-    const chunked = 'transfer-encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n';
+    const chunked = 'transfer-encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n';
     assert.equal(await framing(BODY_SIZE_UNKNOWN), head + chunked);
     pool.close();
     await server.stop();

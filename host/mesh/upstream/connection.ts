@@ -6,6 +6,7 @@
 
 import type { Socket } from 'node:net';
 import {
+  BODY_SIZE_UNKNOWN,
   type Clock,
   DRAIN_SIZE_BYTES_MAX,
   type ErrorCode,
@@ -13,12 +14,13 @@ import {
   STREAM_BUFFER_SIZE_BYTES_MAX,
   type UploadBudget,
 } from '../../core/index.ts';
+import { BODY_GATHER_SIZE_BYTES_MAX, BodyGather } from './body-gather.ts';
 import type { Call, CallCarrier } from './call.ts';
 import type { ReadReceiver } from './connector.ts';
 import type { FailureFacts } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
 import type { Opening } from './opening.ts';
-import { bodyBytes, LAST_CHUNK, requestHead } from './request-writer.ts';
+import { LAST_CHUNK, requestHead } from './request-writer.ts';
 import {
   EXPECT_BODYLESS,
   EXPECT_RESPONSE,
@@ -77,6 +79,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   #staged = '';
   /** The head of a request with a body, to be written with its first bytes. */
   #stagedHead = '';
+  /** Body bytes of this turn of the event loop, of the only request in flight. */
+  readonly #gather = new BodyGather();
   #isStaged = false;
 
   constructor(owner: ConnectionOwner, opening: Opening, socket: Socket) {
@@ -134,6 +138,10 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   flush(): void {
     this.#isStaged = false;
     if (this.#isClosed) return;
+    if (this.#gather.sizeBytes > 0) {
+      this.#flushBody(this.inFlight[0]!, 'more');
+      return;
+    }
     const text = this.#staged === '' ? this.#stagedHead : this.#staged;
     if (text === '') return;
     this.#staged = '';
@@ -164,33 +172,29 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   writeBody(call: Call, chunk: Uint8Array): boolean {
     if (this.#isClosed) return true;
-    const socket = this.#socket;
-    const bytes = bodyBytes(this.#stagedHead, chunk, call.request);
-    this.#stagedHead = '';
-    call.isBodySent = true;
-    this.#lastActivityMs = this.#owner.clock.nowMs();
-    this.#queue.write(bytes);
-    this.#noteFlushed();
-    this.#lastWritableLength = socket.writableLength;
-    const { heldSizeBytes } = this.#queue;
-    const { uploadBudget } = this.#owner;
-    if (heldSizeBytes > 0 && uploadBudget.isExceeded) {
-      this.abort(call, 'GW_OVERLOADED', uploadBudget.describe());
-      return true;
-    }
-    if (heldSizeBytes < STREAM_BUFFER_SIZE_BYTES_MAX) return true;
+    const gather = this.#gather;
+    if (gather.isFullFor(chunk.length)) this.#flushBody(call, 'more');
+    if (this.#isClosed) return true;
+    gather.add(chunk, this.#stagedHead.length);
+    if (gather.sizeBytes < BODY_GATHER_SIZE_BYTES_MAX) this.#stage();
+    else this.#flushBody(call, 'more');
+    // What is gathered does not count: it leaves in this turn, and if it does not, it counts then.
+    if (this.#isClosed || this.#queue.heldSizeBytes < STREAM_BUFFER_SIZE_BYTES_MAX) return true;
     call.owesDrain = true;
     return false;
   }
 
   endBody(call: Call): void {
-    const last = call.request.bodySizeBytes < 0 ? LAST_CHUNK : '';
-    const text = this.#stagedHead + last;
-    this.#stagedHead = '';
-    if (text !== '') {
-      this.#socket.write(text, 'latin1');
-      this.#noteFlushed();
+    if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'last');
+    else {
+      const text = this.#stagedHead + (call.request.bodySizeBytes < 0 ? LAST_CHUNK : '');
+      this.#stagedHead = '';
+      if (text !== '') {
+        this.#socket.write(text, 'latin1');
+        this.#noteFlushed();
+      }
     }
+    if (this.#isClosed) return;
     this.#lastActivityMs = this.#owner.clock.nowMs();
     call.dueMs = this.#lastActivityMs + call.request.requestMs;
     this.#owner.deadlines.arm(this.#deadline, call.dueMs);
@@ -211,6 +215,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     if (this.#stagedHead !== '') {
       // Nothing of it has been sent.
       this.#stagedHead = '';
+      this.#gather.clear();
       this.inFlight.pop();
       this.#owner.onRoom(this);
       return;
@@ -312,12 +317,36 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     let isFlowing = true;
     for (const chunk of held) isFlowing = this.writeBody(call, chunk);
     if (this.#isClosed) return;
-    if (call.isRequestEnded) this.endBody(call);
-    else if (held.length === 0) this.#stage();
-    else if (isFlowing && call.owesDrain) {
-      call.owesDrain = false;
-      call.handler?.onDrain();
+    if (call.isRequestEnded) {
+      this.endBody(call);
+      return;
     }
+    if (held.length === 0) {
+      this.#stage();
+      return;
+    }
+    // Before the caller hears of it: a call that is given up inside its dispatch must not look as
+    // if nothing of it had been sent.
+    if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'more');
+    if (!isFlowing || !call.owesDrain || this.#isClosed) return;
+    call.owesDrain = false;
+    call.handler?.onDrain();
+  }
+
+  /** Gives the socket what was gathered. Whoever brings the uploads of the worker above their bound
+   *  is ended. */
+  #flushBody(call: Call, part: 'more' | 'last'): void {
+    const isChunked = call.request.bodySizeBytes === BODY_SIZE_UNKNOWN;
+    const framing = { head: this.#stagedHead, isChunked, isLast: part === 'last' };
+    this.#stagedHead = '';
+    call.isBodySent = true;
+    this.#lastActivityMs = this.#owner.clock.nowMs();
+    this.#queue.write(this.#gather.take(framing));
+    this.#noteFlushed();
+    this.#lastWritableLength = this.#socket.writableLength;
+    const { uploadBudget } = this.#owner;
+    if (this.#queue.heldSizeBytes === 0 || !uploadBudget.isExceeded) return;
+    this.abort(call, 'GW_OVERLOADED', uploadBudget.describe());
   }
 
   #stage(): void {
@@ -405,6 +434,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#owner.deadlines.disarm(this.#deadline);
     this.#socket.destroy();
     this.#queue.release();
+    this.#gather.clear();
     this.#owner.onLost(this);
     const calls = this.inFlight.splice(0);
     // From the back, as each that is repeated goes before those that wait.

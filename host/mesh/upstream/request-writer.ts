@@ -1,6 +1,6 @@
-// Writes requests as bytes: a head as one string to be sent as latin1, and body bytes framed and
-// copied. It refuses a head that is no byte string, for latin1 would make a carriage return of
-// U+010D. All else was checked where it came in (the listener) or was changed (configuration).
+// Writes the heads of requests: one string each, to be sent as latin1. It refuses a head that is no
+// byte string, for latin1 would make a carriage return of U+010D. All else was checked where it came
+// in (the listener) or was changed (configuration).
 
 import { BODY_SIZE_UNKNOWN, isByteString } from '../../core/index.ts';
 import type { UpstreamRequest } from './contract.ts';
@@ -24,19 +24,6 @@ export function requestHead(request: UpstreamRequest): string | null {
     head += `content-length: ${bodySizeBytes}\r\n\r\n`;
   } else head += '\r\n';
   return isByteString(head) ? head : null;
-}
-
-/** Joins a head of requestHead() that still waits (or `''`) and body bytes in one buffer of our
- *  own, framed as a chunk where the body is chunked. `chunk` is copied. */
-export function bodyBytes(head: string, chunk: Uint8Array, request: UpstreamRequest): Buffer {
-  const isChunked = request.bodySizeBytes === BODY_SIZE_UNKNOWN;
-  const before = isChunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
-  const sizeBytes = before.length + chunk.length + (isChunked ? 2 : 0);
-  const bytes = Buffer.allocUnsafe(sizeBytes);
-  bytes.write(before, 0, 'latin1');
-  bytes.set(chunk, before.length);
-  if (isChunked) bytes.write('\r\n', sizeBytes - 2, 'latin1');
-  return bytes;
 }
 
 /** Whether several requests with this method may be in flight on one connection: safe methods,
