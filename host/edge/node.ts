@@ -20,6 +20,7 @@ import {
 import { type Listener, type ListenerOptions, listenError } from './listener.ts';
 import { NodeExchange, type NodeUpgrade } from './node-exchange.ts';
 import type { NodeHost } from './node-host.ts';
+import { isHttp2 } from './node-native.ts';
 import { readRequest } from './node-request.ts';
 import { NodeWebSockets } from './node-websocket.ts';
 import { statusLine } from './response-checks.ts';
@@ -197,7 +198,7 @@ class NodeListener implements Listener {
     const { refusal, detail } = facts;
     const request = { headers, upgrade, isContinueExpected };
     const exchange = new NodeExchange({ req, res }, this.#host, request, facts);
-    if (req.httpVersionMajor === 1) this.#current.set(req.socket, exchange);
+    if (!isHttp2(req)) this.#current.set(req.socket, exchange);
     try {
       if (refusal === null) {
         this.#options.handler(exchange);
