@@ -53,7 +53,7 @@ export class NodeExchange implements Exchange {
   #isSettled = false;
   #leftSizeBytes = BODY_SIZE_UNKNOWN;
   #isHeadSent = false;
-  #isRefused = false;
+  #isLast = false;
   #hasFailedNatively = false;
 
   constructor(
@@ -213,8 +213,13 @@ export class NodeExchange implements Exchange {
 
   /** Answers a request that no plane may see, and closes: its framing is not to be trusted. */
   refuse(code: ErrorCode, detail: string): void {
-    this.#isRefused = true;
+    this.#isLast = true;
     this.fail(code, detail);
+  }
+
+  /** The connection serves no other request, whatever the plane answers. */
+  closeAfter(): void {
+    this.#isLast = true;
   }
 
   /** Answers with a problem; cuts the connection if a response has begun. */
@@ -305,7 +310,7 @@ export class NodeExchange implements Exchange {
   }
 
   #mustClose(): boolean {
-    if (this.#host.isDraining || this.#isRefused) return true;
+    if (this.#host.isDraining || this.#isLast) return true;
     const body = this.#body;
     if (body === null || body.isComplete) return false;
     if (this.bodySizeBytes === BODY_SIZE_UNKNOWN) return true;

@@ -57,7 +57,8 @@ function readHttp2(req: Http2ServerRequest, headers: HeaderList): void {
   for (let index = 0; index < headers.length; index += 2) {
     if (headers[index] === 'cookie') cookies.push(headers[index + 1]!);
   }
-  if (cookies.length > 1) setHeader(headers, 'cookie', cookies.join('; '));
+  const parts = cookies.filter((cookie) => cookie !== '');
+  if (cookies.length > 1) setHeader(headers, 'cookie', parts.join('; '));
   const authority = req.authority as string | undefined;
   if (authority !== undefined && authority !== '') setHeader(headers, 'host', authority);
 }
