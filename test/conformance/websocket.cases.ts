@@ -4,7 +4,15 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { WebSocket } from 'ws';
-import { bodyOf, type Driver, headerOf, request, sleep, statuses, until } from './listener-driver.ts';
+import {
+  bodyOf,
+  type Driver,
+  headerOf,
+  request,
+  sleep,
+  statuses,
+  until,
+} from './listener-driver.ts';
 
 const UPGRADE = [
   'Connection: Upgrade',
