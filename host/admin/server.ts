@@ -31,6 +31,8 @@ const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 const IDLE_TIMEOUT_MS = 30_000;
 const REQUESTS_PER_CONNECTION_MAX = 1_000;
 const TIMEOUTS_CHECK_INTERVAL_MS = 1_000;
+/** How long a refused socket may take to read why. */
+const REFUSAL_TIMEOUT_MS = 1_000;
 
 const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
   ['cache-control', 'no-store'],
@@ -90,7 +92,8 @@ function listen(
   });
 }
 
-/** What is no HTTP is answered on the bare socket. */
+/** What is no HTTP, or no whole head in time, is answered on the bare socket. It is destroyed, and
+ *  not only ended: a client that keeps its half open would keep its place among the connections. */
 function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -103,7 +106,12 @@ function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
   for (let index = 0; index < headers.length; index += 2) {
     head += `${headers[index]}: ${headers[index + 1]}\r\n`;
   }
-  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () =>
+    socket.destroy(),
+  );
+  // Answers that the client has not read may stand before this one.
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 class AdminTraffic {

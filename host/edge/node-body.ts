@@ -2,8 +2,8 @@
 // back by TCP or by the HTTP/2 window with nothing held here.
 
 import type { BodyReader } from '../core/index.ts';
-import type { NodeRequest } from './node-exchange.ts';
 import type { NodeHost } from './node-host.ts';
+import type { NodeRequest } from './node-native.ts';
 import type { Upload } from './upload-watch.ts';
 
 const EMPTY = new Uint8Array(0);

@@ -1,9 +1,10 @@
 // One request and its response on node:http and node:http2, whose compatibility classes behave
 // alike. Node keeps the socket safe by itself; this class adds the contract: what was promised as
-// size is kept, what a plane does late is ignored, and an error of a plane ends one exchange only.
+// size is kept, what a plane does late is ignored, and an error of a plane, or one that node throws
+// at what it is given, ends one exchange only.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import type { ServerResponse } from 'node:http';
+import { constants, type Http2ServerResponse } from 'node:http2';
 import {
   BODY_DISCARD_SIZE_BYTES_MAX,
   BODY_SIZE_UNKNOWN,
@@ -17,15 +18,14 @@ import {
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
+import { http2Head } from './http2-head.ts';
 import { NodeBody } from './node-body.ts';
 import type { NodeHost } from './node-host.ts';
+import { isHttp2, type NodeRequest, type NodeResponse } from './node-native.ts';
 import { NodeOutput } from './node-output.ts';
 import { unmapAddress } from './peer-address.ts';
 import type { RequestFacts } from './request-checks.ts';
 import { checkHead, isBodiless, isDropped, stableBody } from './response-checks.ts';
-
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 /** Makes the WebSocket; null when the client has left. */
 export type NodeUpgrade = (protocol: string, peer: WebSocketPeer) => WebSocketChannel | null;
@@ -53,7 +53,8 @@ export class NodeExchange implements Exchange {
   #isSettled = false;
   #leftSizeBytes = BODY_SIZE_UNKNOWN;
   #isHeadSent = false;
-  #isRefused = false;
+  #isLast = false;
+  #hasFailedNatively = false;
 
   constructor(
     native: { readonly req: NodeRequest; readonly res: NodeResponse },
@@ -74,7 +75,7 @@ export class NodeExchange implements Exchange {
     this.path = facts.path;
     this.query = facts.query;
     this.authority = facts.authority;
-    this.httpVersion = req.httpVersionMajor === 2 ? '2.0' : '1.1';
+    this.httpVersion = isHttp2(req) ? '2.0' : '1.1';
     this.headers = request.headers;
     this.isAscii = facts.isAscii;
     this.bodySizeBytes = facts.bodySizeBytes;
@@ -84,7 +85,9 @@ export class NodeExchange implements Exchange {
     this.#output = new NodeOutput(res, () => this.#cut());
     res.once('close', () => this.#onClose());
     res.on('error', () => this.#onClose());
-    const onContinue = request.isContinueExpected ? () => res.writeContinue() : null;
+    const onContinue = request.isContinueExpected
+      ? () => this.#native(() => res.writeContinue())
+      : null;
     this.#body =
       facts.bodySizeBytes === 0
         ? null
@@ -134,8 +137,7 @@ export class NodeExchange implements Exchange {
     if (!this.#writeHead(status, headers, isEmpty304 ? BODY_SIZE_UNKNOWN : bytes.length)) return;
     this.#phase = 'ended';
     this.#finishBody();
-    if (isBodiless(this.method, status)) this.#res.end();
-    else this.#res.end(bytes);
+    this.#endNative(isBodiless(this.method, status) ? undefined : bytes);
   }
 
   respondPrepared({ status, headers, body }: PreparedResponse): void {
@@ -143,11 +145,16 @@ export class NodeExchange implements Exchange {
   }
 
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void {
-    if (this.#phase !== 'open' || !this.#writeHead(status, headers, bodySizeBytes)) return;
+    if (this.#phase !== 'open') return;
+    if (!this.#writeHead(status, headers, bodySizeBytes)) {
+      // The plane goes on streaming to nobody, unless it is told.
+      this.#tellAbort('GW_INTERNAL');
+      return;
+    }
     if (isBodiless(this.method, status)) {
       this.#phase = 'ended';
       this.#finishBody();
-      this.#res.end();
+      this.#endNative();
       return;
     }
     this.#phase = 'streaming';
@@ -169,7 +176,11 @@ export class NodeExchange implements Exchange {
       this.#leftSizeBytes -= chunk.length;
     }
     this.#output.givenSizeBytes += chunk.length;
-    return (this.#res as ServerResponse).write(chunk.slice());
+    let isAccepted = true;
+    this.#native(() => {
+      isAccepted = (this.#res as ServerResponse).write(chunk.slice());
+    });
+    return isAccepted;
   }
 
   end(): void {
@@ -180,7 +191,7 @@ export class NodeExchange implements Exchange {
     }
     this.#phase = 'ended';
     this.#finishBody();
-    this.#res.end();
+    this.#endNative();
   }
 
   abort(): void {
@@ -202,8 +213,13 @@ export class NodeExchange implements Exchange {
 
   /** Answers a request that no plane may see, and closes: its framing is not to be trusted. */
   refuse(code: ErrorCode, detail: string): void {
-    this.#isRefused = true;
+    this.#isLast = true;
     this.fail(code, detail);
+  }
+
+  /** The connection serves no other request, whatever the plane answers. */
+  closeAfter(): void {
+    this.#isLast = true;
   }
 
   /** Answers with a problem; cuts the connection if a response has begun. */
@@ -225,9 +241,8 @@ export class NodeExchange implements Exchange {
   /** The parser found the body malformed: answered if nothing was, and the plane told. */
   failBody(detail: string): void {
     if (this.#phase === 'ended') return;
-    const { onAbort } = this;
     this.fail('GW_PROTOCOL_MALFORMED', detail);
-    if (onAbort !== null) this.#guard(onAbort);
+    this.#tellAbort();
   }
 
   #writeHead(status: number, headers: HeaderList, bodySizeBytes: number): boolean {
@@ -238,49 +253,64 @@ export class NodeExchange implements Exchange {
       return false;
     }
     const lines: string[] = [];
-    const isHttp2 = this.httpVersion === '2.0';
+    const isHttp1 = this.httpVersion === '1.1';
     for (let index = 0; index < headers.length; index += 2) {
       const name = headers[index]!;
-      if (isDropped(name) || (isHttp2 && name === 'upgrade')) continue;
+      if (isDropped(name)) continue;
       lines.push(name, headers[index + 1]!);
     }
     if (bodySizeBytes !== BODY_SIZE_UNKNOWN && status !== 204) {
       lines.push('content-length', String(bodySizeBytes));
     }
-    if (!isHttp2 && this.#mustClose()) {
+    if (isHttp1 && this.#mustClose()) {
       lines.push('connection', 'close');
       this.#host.closing.add(this.#req.socket);
     }
     this.#host.uploads.add(this.#output);
-    this.#sendHead(status, lines);
-    return true;
+    // Node takes flat lists for HTTP/1.1 only.
+    const head = isHttp1 ? lines : http2Head(lines);
+    return this.#native(() => this.#res.writeHead(status, head as never));
   }
 
-  /** Node takes flat lists for HTTP/1.1; for HTTP/2 repeated names go into one array. */
-  #sendHead(status: number, lines: string[]): void {
-    if (this.httpVersion !== '2.0') {
-      this.#res.writeHead(status, lines as never);
+  #endNative(bytes?: Uint8Array): void {
+    this.#native(() => (bytes === undefined ? this.#res.end() : this.#res.end(bytes)));
+  }
+
+  /** Calls node; false when it threw. Planes call from timers and sockets of their own, where an
+   *  exception would end the process. */
+  #native(call: () => void): boolean {
+    try {
+      call();
+      return true;
+    } catch (error) {
+      this.#failNatively(error);
+      return false;
+    }
+  }
+
+  /** Node threw: 500 where no head has left, else the connection or the stream is cut. */
+  #failNatively(error: unknown): void {
+    this.#host.onError(error);
+    if (this.#hasFailedNatively || this.#res.headersSent) {
+      this.#cut();
       return;
     }
-    const byName: Record<string, string | string[]> = Object.create(null);
-    for (let index = 0; index < lines.length; index += 2) {
-      const name = lines[index]!;
-      const earlier = byName[name];
-      const value = lines[index + 1]!;
-      if (earlier === undefined) byName[name] = value;
-      else byName[name] = Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
-    }
-    this.#res.writeHead(status, byName);
+    this.#hasFailedNatively = true;
+    this.#native(() => {
+      for (const name of this.#res.getHeaderNames()) this.#res.removeHeader(name);
+      this.#phase = 'open';
+      this.fail('GW_INTERNAL', '');
+    });
   }
 
   #flushHead(): void {
     if (this.#isHeadSent || this.#phase !== 'streaming') return;
     this.#isHeadSent = true;
-    (this.#res as ServerResponse).flushHeaders();
+    this.#native(() => (this.#res as ServerResponse).flushHeaders());
   }
 
   #mustClose(): boolean {
-    if (this.#host.isDraining || this.#isRefused) return true;
+    if (this.#host.isDraining || this.#isLast) return true;
     const body = this.#body;
     if (body === null || body.isComplete) return false;
     if (this.bodySizeBytes === BODY_SIZE_UNKNOWN) return true;
@@ -300,15 +330,26 @@ export class NodeExchange implements Exchange {
     const hasEnded = this.#phase === 'ended';
     this.#phase = 'ended';
     this.#destroy();
-    if (!hasEnded && this.onAbort !== null) this.#guard(this.onAbort);
+    if (!hasEnded) this.#tellAbort();
+  }
+
+  /** Tells the plane, which is told once. */
+  #tellAbort(refusal?: ErrorCode): void {
+    const { onAbort } = this;
+    this.onAbort = null;
+    if (onAbort !== null) this.#guard(() => onAbort(refusal));
   }
 
   #destroy(): void {
     this.#settle();
-    if (this.httpVersion === '2.0') {
-      (this.#res as Http2ServerResponse).stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
-    } else {
-      this.#req.socket?.destroy();
+    try {
+      if (this.httpVersion === '2.0') {
+        (this.#res as Http2ServerResponse).stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+      } else {
+        this.#req.socket?.destroy();
+      }
+    } catch (error) {
+      this.#host.onError(error);
     }
   }
 
@@ -317,7 +358,7 @@ export class NodeExchange implements Exchange {
     const hasEnded = this.#phase === 'ended';
     this.#phase = 'ended';
     this.#settle();
-    if (!hasEnded && this.onAbort !== null) this.#guard(this.onAbort);
+    if (!hasEnded) this.#tellAbort();
   }
 
   #guard(callback: () => void): void {

@@ -3,7 +3,7 @@
 // too long is cut. What was given less what is queued is the measure: it grows while the client
 // reads.
 
-import type { NodeResponse } from './node-exchange.ts';
+import type { NodeResponse } from './node-native.ts';
 import type { Upload } from './upload-watch.ts';
 
 export class NodeOutput implements Upload {

@@ -1,9 +1,10 @@
 // From node's request objects to the flat lists that the shared checks work on: header names to
 // lower case, absolute targets split, HTTP/2's pseudo headers and cookie crumbs put together.
 
+import type { Http2ServerRequest } from 'node:http2';
 import type { HeaderList } from '../core/index.ts';
 import { headerValue, setHeader } from '../core/index.ts';
-import type { NodeRequest } from './node-exchange.ts';
+import { isHttp2, type NodeRequest } from './node-native.ts';
 import { inspectRequest, type RequestFacts } from './request-checks.ts';
 
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
@@ -24,16 +25,19 @@ export function readRequest(req: NodeRequest): ReadRequest {
     setHeader(headers, 'host', absolute[1]!);
     target = absolute[2]!.startsWith('/') ? absolute[2]! : `/${absolute[2]}`;
   }
-  if (req.httpVersionMajor === 2) readHttp2(req, headers);
+  if (isHttp2(req)) readHttp2(req, headers);
   const mark = target.indexOf('?');
   const path = mark === -1 ? target : target.slice(0, mark);
   const query = mark === -1 ? '' : target.slice(mark + 1);
   const facts = inspectRequest(req.method ?? '', path, query, headers, 'bytes');
-  if (req.httpVersionMajor === 1 && req.httpVersionMinor !== 1 && facts.refusal === null) {
-    facts.refusal = 'GW_PROTOCOL_MALFORMED';
-    facts.detail = `HTTP/${req.httpVersion} is not served`;
+  if (facts.refusal === null) {
+    if (isHttp2(req)) {
+      sizeHttp2Body(req, headers, facts);
+    } else if (req.httpVersion !== '1.1') {
+      facts.refusal = 'GW_PROTOCOL_MALFORMED';
+      facts.detail = `HTTP/${req.httpVersion} is not served here`;
+    }
   }
-  if (req.httpVersionMajor === 2 && facts.refusal === null) sizeHttp2Body(req, headers, facts);
   return { headers, facts };
 }
 
@@ -48,19 +52,19 @@ function readHeaders(rawHeaders: readonly string[]): HeaderList {
 }
 
 /** Source: RFC 9113 sections 8.2.3 (cookies) and 8.3.1 (authority). */
-function readHttp2(req: NodeRequest, headers: HeaderList): void {
+function readHttp2(req: Http2ServerRequest, headers: HeaderList): void {
   const cookies: string[] = [];
   for (let index = 0; index < headers.length; index += 2) {
     if (headers[index] === 'cookie') cookies.push(headers[index + 1]!);
   }
-  if (cookies.length > 1) setHeader(headers, 'cookie', cookies.join('; '));
-  const authority = 'authority' in req ? (req.authority as string | undefined) : undefined;
+  const parts = cookies.filter((cookie) => cookie !== '');
+  if (cookies.length > 1) setHeader(headers, 'cookie', parts.join('; '));
+  const authority = req.authority as string | undefined;
   if (authority !== undefined && authority !== '') setHeader(headers, 'host', authority);
 }
 
 /** An HTTP/2 body needs no length: its end is a flag on a frame. */
-function sizeHttp2Body(req: NodeRequest, headers: HeaderList, facts: RequestFacts): void {
-  const isBodyless = 'stream' in req && req.stream.endAfterHeaders;
-  if (isBodyless) facts.bodySizeBytes = 0;
+function sizeHttp2Body(req: Http2ServerRequest, headers: HeaderList, facts: RequestFacts): void {
+  if (req.stream.endAfterHeaders) facts.bodySizeBytes = 0;
   else if (headerValue(headers, 'content-length') === undefined) facts.bodySizeBytes = -1;
 }

@@ -20,6 +20,7 @@ import {
 import { type Listener, type ListenerOptions, listenError } from './listener.ts';
 import { NodeExchange, type NodeUpgrade } from './node-exchange.ts';
 import type { NodeHost } from './node-host.ts';
+import { hasIgnoredUpgrade, isHttp2, UpgradeFilter } from './node-native.ts';
 import { readRequest } from './node-request.ts';
 import { NodeWebSockets } from './node-websocket.ts';
 import { statusLine } from './response-checks.ts';
@@ -37,6 +38,7 @@ export async function listenNode(options: ListenerOptions): Promise<Listener> {
 const HTTP2_STREAMS_COUNT_MAX = 100;
 
 const SERVER_OPTIONS = {
+  IncomingMessage: UpgradeFilter,
   maxHeaderSize: HEADERS_SIZE_BYTES_MAX,
   insecureHTTPParser: false,
   // The shared checks ask for the Host header, and answer with a reason.
@@ -203,7 +205,8 @@ class NodeListener implements Listener {
     const { refusal, detail } = facts;
     const request = { headers, upgrade, isContinueExpected };
     const exchange = new NodeExchange({ req, res }, this.#host, request, facts);
-    if (req.httpVersionMajor === 1) this.#current.set(req.socket, exchange);
+    if (hasIgnoredUpgrade(req)) exchange.closeAfter();
+    if (!isHttp2(req)) this.#current.set(req.socket, exchange);
     try {
       if (refusal === null) {
         this.#options.handler(exchange);

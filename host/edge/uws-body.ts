@@ -18,6 +18,8 @@ const EMPTY = new Uint8Array(0);
 /** What a body tells its exchange. */
 export interface BodyOwner {
   onBodyError(error: unknown): void;
+  /** uWS threw. */
+  onBodyNativeError(error: unknown): void;
   /** Nothing came for too long. */
   onBodyCut(): void;
   /** More is held than may be. */
@@ -87,7 +89,7 @@ export class UwsBody implements Upload {
     this.#deliverHeld();
     if (!this.#isHeldBack && this.#isPaused && this.#res !== null) {
       this.#isPaused = false;
-      this.#res.resume();
+      this.#native((res) => res.resume());
     }
   }
 
@@ -110,7 +112,7 @@ export class UwsBody implements Upload {
 
   /** The response ends: what still comes is discarded, so the socket must be read again. */
   discard(): void {
-    if (this.#isPaused) this.#res?.resume();
+    if (this.#isPaused) this.#native((res) => res.resume());
     this.release();
   }
 
@@ -129,8 +131,10 @@ export class UwsBody implements Upload {
   /** Pausing disarms uWS's timer for slow uploads and resuming arms it anew. */
   touch(): void {
     if (this.#isPaused || this.#isOutputFull || this.isComplete || this.#res === null) return;
-    this.#res.pause();
-    this.#res.resume();
+    this.#native((res) => {
+      res.pause();
+      res.resume();
+    });
   }
 
   cut(): void {
@@ -151,7 +155,16 @@ export class UwsBody implements Upload {
   #pauseSocket(): void {
     if (this.#isOutputFull) return;
     this.#isPaused = true;
-    this.#res?.pause();
+    this.#native((res) => res.pause());
+  }
+
+  #native(call: (res: UwsResponse) => void): void {
+    if (this.#res === null) return;
+    try {
+      call(this.#res);
+    } catch (error) {
+      this.#owner.onBodyNativeError(error);
+    }
   }
 
   #deliverHeld(): void {

@@ -124,9 +124,20 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   respond(status: number, headers: readonly string[], body: Uint8Array | string): void {
-    if (this.#phase !== 'open') return;
-    const res = this.#res;
-    if (res === null) return;
+    if (this.#phase !== 'open' || this.#res === null) return;
+    try {
+      this.#respond(this.#res, status, headers, body);
+    } catch (error) {
+      this.#failNatively(error);
+    }
+  }
+
+  #respond(
+    res: UwsResponse,
+    status: number,
+    headers: readonly string[],
+    body: Uint8Array | string,
+  ): void {
     const head = checkHead(status, headers);
     if (head.problem !== '') {
       this.#failHead(head.problem);
@@ -178,9 +189,13 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     if (this.#phase !== 'open') return;
     this.#phase = 'ended';
-    res.writeStatus(head);
-    res.end(body, this.#mustClose());
-    this.#settle();
+    try {
+      res.writeStatus(head);
+      res.end(body, this.#mustClose());
+      this.#settle();
+    } catch (error) {
+      this.#failNatively(error);
+    }
   }
 
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void {
@@ -188,16 +203,22 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const head = checkHead(status, headers);
     if (head.problem !== '') {
       this.#failHead(head.problem);
+      // The plane goes on streaming to nobody, unless it is told.
+      this.#tellAbort('GW_INTERNAL');
       return;
     }
-    if (isBodiless(this.method, status)) {
-      this.#phase = 'ended';
-      this.#respondBodiless(status, head, bodySizeBytes);
-      return;
+    try {
+      if (isBodiless(this.method, status)) {
+        this.#phase = 'ended';
+        this.#respondBodiless(status, head, bodySizeBytes);
+        return;
+      }
+      this.#phase = 'streaming';
+      this.#startStream(this.#res, status, head, bodySizeBytes);
+      queueMicrotask(() => this.#stream?.flushHead());
+    } catch (error) {
+      this.#failNatively(error);
     }
-    this.#phase = 'streaming';
-    this.#startStream(this.#res, status, head, bodySizeBytes);
-    queueMicrotask(() => this.#stream?.flushHead());
   }
 
   write(chunk: Uint8Array): boolean {
@@ -225,11 +246,8 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     this.#phase = 'ended';
     this.#settle();
-    return upgradeToWebSocket(res, this.#host, peer, {
-      protocol,
-      headers: this.headers,
-      context: this.#context,
-    });
+    const { headers } = this;
+    return upgradeToWebSocket(res, this.#host, peer, { protocol, headers, context: this.#context });
   }
 
   /** Answers with a problem; cuts the connection if a response has begun. */
@@ -253,9 +271,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const hasEnded = this.#phase === 'ended';
     this.#phase = 'ended';
     this.#settle();
-    if (hasEnded) return;
-    const { onAbort } = this;
-    if (onAbort !== null) this.#guard(() => onAbort());
+    if (!hasEnded) this.#tellAbort();
   }
 
   onBodyError(error: unknown): void {
@@ -263,16 +279,14 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   }
 
   onBodyCut(): void {
-    const res = this.#res;
-    this.onNativeAbort();
-    res?.close();
+    const hasEnded = this.#phase === 'ended';
+    this.#cut();
+    if (!hasEnded) this.#tellAbort();
   }
 
   /** The plane gives up first; then the client is told why, where it can be. */
   onBodyOverflow(detail: string): void {
-    const { onAbort } = this;
-    this.onAbort = null;
-    if (onAbort !== null) this.#guard(() => onAbort('GW_OVERLOADED'));
+    this.#tellAbort('GW_OVERLOADED');
     this.fail('GW_OVERLOADED', detail);
   }
 
@@ -302,11 +316,39 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#body?.onOutputRoom();
   }
 
+  onStreamError(error: unknown): void {
+    this.#failNatively(error);
+  }
+
+  onBodyNativeError(error: unknown): void {
+    this.#failNatively(error);
+  }
+
+  /** uWS threw, and what it has made of the response is not known: the connection is cut. Planes
+   *  call from timers and sockets of their own, where an exception would end the process. */
+  #failNatively(error: unknown): void {
+    this.#host.onError(error);
+    const hasEnded = this.#phase === 'ended';
+    this.#cut();
+    if (!hasEnded) this.#tellAbort('GW_INTERNAL');
+  }
+
   #cut(): void {
     this.#phase = 'ended';
     const res = this.#res;
-    this.#settle();
-    res?.close();
+    try {
+      this.#settle();
+      res?.close();
+    } catch (error) {
+      this.#host.onError(error);
+    }
+  }
+
+  /** Tells the plane, which is told once. */
+  #tellAbort(refusal?: ErrorCode): void {
+    const { onAbort } = this;
+    this.onAbort = null;
+    if (onAbort !== null) this.#guard(() => onAbort(refusal));
   }
 
   #startStream(res: UwsResponse, status: number, head: CheckedHead, bodySizeBytes: number): void {
@@ -340,9 +382,12 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const kept = keepHead(status, head, sizeBytes);
     const send = () => {
       if (this.#res === null) return;
-      res.cork(() => writeHead(res, status, kept, 'close\r\n'));
-      this.#settle();
-      res.close();
+      try {
+        res.cork(() => writeHead(res, status, kept, 'close\r\n'));
+      } catch (error) {
+        this.#host.onError(error);
+      }
+      this.#cut();
     };
     // Never in a tick that uWS has corked: what it holds would be lost with the socket.
     setImmediate(send);

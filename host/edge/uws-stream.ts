@@ -23,6 +23,8 @@ export interface StreamOwner {
   onStreamRoom(): void;
   /** The next call may end the native response, after which it must not be touched. */
   onStreamLast(): void;
+  /** uWS threw; the native response must not be touched any more but to close it. */
+  onStreamError(error: unknown): void;
 }
 
 export interface StreamHead {
@@ -116,7 +118,7 @@ export class UwsStream {
     const { bodySizeBytes } = this.#head;
     // With chunks, uWS ends the head by the first chunk's own line break: it has to wait for that.
     if (bodySizeBytes === BODY_SIZE_UNKNOWN || bodySizeBytes === 0) return;
-    this.#sendKnown(new Uint8Array(0));
+    this.#send(new Uint8Array(0));
   }
 
   /** Until release(), nothing is sent: the tick belongs to uWS's parser. */
@@ -139,11 +141,15 @@ export class UwsStream {
    *  nothing makes it try. What it cannot send brings the next call. */
   #onWritable(): boolean {
     if (this.#isDone) return true;
-    this.#res.cork(() => {});
-    if (!this.#isFull) return true;
-    this.#isFull = false;
-    this.#owner.onStreamRoom();
-    this.#flush();
+    try {
+      this.#res.cork(() => {});
+      if (!this.#isFull) return true;
+      this.#isFull = false;
+      this.#owner.onStreamRoom();
+      this.#flush();
+    } catch (error) {
+      this.#fail(error);
+    }
     return !this.#isFull;
   }
 
@@ -179,8 +185,18 @@ export class UwsStream {
     else this.#owner.onStreamDrain();
   }
 
+  /** How much was sent; all when uWS threw, as nothing is left to be done then. */
   #send(chunk: Uint8Array): number {
-    if (this.#head.bodySizeBytes !== BODY_SIZE_UNKNOWN) return this.#sendKnown(chunk);
+    try {
+      const isKnown = this.#head.bodySizeBytes !== BODY_SIZE_UNKNOWN;
+      return isKnown ? this.#sendKnown(chunk) : this.#sendChunk(chunk);
+    } catch (error) {
+      this.#fail(error);
+      return chunk.length;
+    }
+  }
+
+  #sendChunk(chunk: Uint8Array): number {
     let isAccepted = true;
     this.#res.cork(() => {
       this.#sendHead('close');
@@ -237,9 +253,13 @@ export class UwsStream {
 
   #finish(): void {
     if (this.#isDone) return;
-    if (!this.#isHeadSent) this.#finishEmpty();
-    else if (this.#head.bodySizeBytes === BODY_SIZE_UNKNOWN) this.#finishChunks();
-    else if (this.#isClosing) this.#finishKnown();
+    try {
+      if (!this.#isHeadSent) this.#finishEmpty();
+      else if (this.#head.bodySizeBytes === BODY_SIZE_UNKNOWN) this.#finishChunks();
+      else if (this.#isClosing) this.#finishKnown();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** No byte was ever given: here end() can close, and says so itself. */
@@ -279,8 +299,18 @@ export class UwsStream {
   #close(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#res.close();
+    try {
+      this.#res.close();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     this.#owner.onStreamFinish();
+  }
+
+  #fail(error: unknown): void {
+    this.#isDone = true;
+    this.#owner.onStreamError(error);
   }
 
   #finished(): void {

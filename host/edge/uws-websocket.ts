@@ -42,9 +42,15 @@ export function upgradeToWebSocket(
   const channel = new UwsChannel(host, peer);
   const key = headerValue(headers, 'sec-websocket-key') ?? '';
   const upgrade = () => res.upgrade({ channel }, key, protocol, '', context);
-  // Without any cork uWS complains on stderr, and does the same.
-  if (!host.upgradeCork.run(upgrade)) upgrade();
-  return channel;
+  try {
+    // Without any cork uWS complains on stderr, and does the same.
+    if (!host.upgradeCork.run(upgrade)) upgrade();
+    return channel;
+  } catch (error) {
+    channel.disown();
+    host.onError(error);
+    return null;
+  }
 }
 
 export class UwsChannel implements WebSocketChannel {
@@ -76,6 +82,12 @@ export class UwsChannel implements WebSocketChannel {
     if (manner === 'cut') socket.close();
     else if (manner === 'none') socket.end();
     else socket.end(code, fittingReason(reason));
+  }
+
+  /** There is no socket and will be none. */
+  disown(): void {
+    this.#isClosed = true;
+    this.#host.active--;
   }
 
   attach(socket: UwsSocket): void {

@@ -48,7 +48,8 @@ export class ForwardHeaders {
   #ownPeer = '';
   #ownAuthority = '';
   #ownScheme = '';
-  /** Of the last request: what the upstream is told. */
+  /** Of the last request: what the upstream is told, or would have been; `''` for a refused one
+   *  that brought none. Untouched by a buildLines() that returns `''`. */
   traceparent = '';
 
   constructor(clientAddress: ClientAddress, traceparents: TraceparentSource) {
@@ -73,7 +74,7 @@ export class ForwardHeaders {
         target.push(name, headers[index + 1]!);
       } else if (kind === HEADER_COOKIE) {
         // Source: RFC 9113 section 8.2.3.
-        cookie = cookie === '' ? headers[index + 1]! : `${cookie}; ${headers[index + 1]}`;
+        cookie = joinedCookie(cookie, headers[index + 1]!);
       } else if (kind >= HEADER_CONNECTION) {
         if (isPlain) this.#forget();
         isPlain = false;
@@ -90,7 +91,10 @@ export class ForwardHeaders {
       target.push('x-forwarded-proto', exchange.scheme);
     }
     const loop = this.#loop === '' ? HOP : nextHop(this.#loop);
-    if (loop === null) return null;
+    if (loop === null) {
+      this.traceparent = isTraceparent(this.#traceparent) ? this.#traceparent : '';
+      return null;
+    }
     target.push('cdn-loop', loop);
     this.#pushTrace(target);
     return target;
@@ -112,7 +116,7 @@ export class ForwardHeaders {
       const kind = headerKind(name);
       if (kind === HEADER_PASS) lines += `${name}: ${headers[index + 1]}\r\n`;
       else if (kind === HEADER_COOKIE) {
-        cookie = cookie === '' ? headers[index + 1]! : `${cookie}; ${headers[index + 1]}`;
+        cookie = joinedCookie(cookie, headers[index + 1]!);
       } else if (kind === HEADER_CONNECTION) {
         if (!isPlainConnection(headers[index + 1]!)) return '';
       } else if (
@@ -228,6 +232,12 @@ function forwardedElement(exchange: Exchange, peer: string): string {
 /** Whether a Connection header takes no other header away. */
 function isPlainConnection(value: string): boolean {
   return value === 'keep-alive' || CONNECTION_PLAIN.test(value);
+}
+
+/** An empty line adds nothing, not even a separator. */
+function joinedCookie(before: string, value: string): string {
+  if (before === '' || value === '') return before + value;
+  return `${before}; ${value}`;
 }
 
 function joined(before: string, value: string): string {

@@ -35,7 +35,7 @@ export function headerKind(name: string): number {
       return name === 'cdn-loop' ? HEADER_LOOP : HEADER_PASS;
     case 9:
       if (name === 'forwarded') return HEADER_FORWARDED;
-      return name === 'x-real-ip' || name === 'x_real_ip' ? HEADER_CLAIM : HEADER_PASS;
+      return isRealIp(name) ? HEADER_CLAIM : HEADER_PASS;
     case 10:
       if (name === 'connection') return HEADER_CONNECTION;
       if (name === 'tracestate') return HEADER_TRACESTATE;
@@ -64,8 +64,23 @@ export function headerKind(name: string): number {
 
 /** Underscores count as dashes: upstreams that map names to variables cannot tell them apart. */
 function isForwardedFamily(name: string): boolean {
-  if (name.charCodeAt(0) !== 120) return false;
-  return name.startsWith('x-forwarded') || name.startsWith('x_forwarded');
+  return name.charCodeAt(0) === 120 && isSeparator(name, 1) && name.startsWith('forwarded', 2);
+}
+
+/** `x-real-ip` in each of its four spellings. */
+function isRealIp(name: string): boolean {
+  return (
+    name.charCodeAt(0) === 120 &&
+    isSeparator(name, 1) &&
+    name.startsWith('real', 2) &&
+    isSeparator(name, 6) &&
+    name.endsWith('ip')
+  );
+}
+
+function isSeparator(name: string, index: number): boolean {
+  const code = name.charCodeAt(index);
+  return code === 45 || code === 95;
 }
 
 /** What a request's Connection header may not take away: a client could else strip what the

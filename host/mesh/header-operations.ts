@@ -63,8 +63,8 @@ export function applyHeaderOperations(
 }
 
 /** Makes an upstream's response headers fit for `Exchange.begin`, in place: the listener writes
- *  `date` itself, and the upstream client has taken out what concerns its own hop. `server` is the
- *  upstream's and stays. */
+ *  `date` itself, the reason is never an upstream's to give, and the upstream client has taken out
+ *  what concerns its own hop. `server` is the upstream's and stays. */
 export function cleanResponseHeaders(
   headers: HeaderList,
   operations: CompiledOperations | null,
@@ -72,7 +72,7 @@ export function cleanResponseHeaders(
   let kept = 0;
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
-    if (name.length === 4 && name === 'date') continue;
+    if (name === 'date' || name === 'x-sluice-reason') continue;
     if (kept !== index) {
       headers[kept] = name;
       headers[kept + 1] = headers[index + 1]!;

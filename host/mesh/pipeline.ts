@@ -224,7 +224,7 @@ export class Mesh {
     let lines = '';
     if (route.requestOperations === null) {
       lines = generation.forwardHeaders.buildLines(exchange, host);
-      visit.traceparent = generation.forwardHeaders.traceparent;
+      if (lines !== '') visit.traceparent = generation.forwardHeaders.traceparent;
     }
     const headers = lines === '' ? forwardedList(visit, route, host) : lines;
     if (headers === null) {
@@ -299,8 +299,12 @@ export class Mesh {
 /** The headers for an upstream, with the route's operations done; null for a request that goes in
  *  circles. */
 function forwardedList(visit: Visit, route: RouteRuntime, host: string): HeaderList | null {
-  const headers = visit.generation.forwardHeaders.build(visit.exchange, host);
-  if (headers === null) return null;
+  const { forwardHeaders } = visit.generation;
+  const headers = forwardHeaders.build(visit.exchange, host);
+  if (headers === null) {
+    visit.traceparent = forwardHeaders.traceparent;
+    return null;
+  }
   applyHeaderOperations(headers, route.requestOperations);
   visit.traceparent = headerValue(headers, 'traceparent') ?? '';
   return headers;

@@ -3,7 +3,12 @@ import { connect, createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createAdminServer } from '../../host/admin/index.ts';
-import { ERRORS, type ErrorCode, isGatewayError } from '../../host/core/index.ts';
+import {
+  ADMIN_CONNECTIONS_COUNT_MAX,
+  ERRORS,
+  type ErrorCode,
+  isGatewayError,
+} from '../../host/core/index.ts';
 import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 import { type AdminScene, type Answered, adminScene } from './admin-scene.ts';
 
@@ -325,6 +330,33 @@ describe('admin faults', () => {
     }
     assert.deepEqual(scene.calls, []);
     assert.equal((await scene.ask('GET', '/healthz')).status, 200);
+    await scene.server.close();
+  });
+
+  // 128 clients without a token, each with half a head and its own half of the socket kept open,
+  // had every connection for good: the server only ended its half.
+  it('half a head costs a place for seconds, however the client behaves', async () => {
+    const scene = await adminScene();
+    const sockets = Array.from({ length: ADMIN_CONNECTIONS_COUNT_MAX }, (_, at) => {
+      const socket = connect({ port: scene.port, host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => {});
+      socket.pause();
+      socket.write('GET /healthz HTTP/1.1\r\nhost: loc');
+      const drip = at % 2 === 0 ? setInterval(() => socket.write('x'), 500) : undefined;
+      return { socket, drip };
+    });
+    await delay(200);
+    await assert.rejects(scene.ask('GET', '/healthz'), 'the places are not taken');
+    let answered: Answered | null = null;
+    for (let waitedMs = 0; waitedMs < 20_000 && answered === null; waitedMs += 250) {
+      answered = await scene.ask('GET', '/healthz').catch(() => null);
+      if (answered === null) await delay(250);
+    }
+    for (const { socket, drip } of sockets) {
+      clearInterval(drip);
+      socket.destroy();
+    }
+    assert.equal(answered?.status, 200);
     await scene.server.close();
   });
 

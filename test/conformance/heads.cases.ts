@@ -112,6 +112,10 @@ export function headCases(driver: () => Driver): void {
       'HTTP/1.0': 'GET /x HTTP/1.0\r\nHost: h\r\n\r\n',
       'HTTP/0.9': 'GET /x\r\n\r\n',
       'HTTP/2 on HTTP/1': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+      // Node passes it on as a request of HTTP/2, which no cut and no limit then reached.
+      'HTTP/2.0 in the clear': 'GET /x HTTP/2.0\r\nHost: h\r\n\r\n',
+      'HTTP/2.0 with a body': 'POST /x HTTP/2.0\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc',
+      'HTTP/1.2': 'GET /x HTTP/1.2\r\nHost: h\r\n\r\n',
     };
     await driver().events();
     await Promise.all(

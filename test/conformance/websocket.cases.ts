@@ -4,7 +4,15 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { WebSocket } from 'ws';
-import { type Driver, headerOf, request, sleep, statuses, until } from './listener-driver.ts';
+import {
+  bodyOf,
+  type Driver,
+  headerOf,
+  request,
+  sleep,
+  statuses,
+  until,
+} from './listener-driver.ts';
 
 const UPGRADE = [
   'Connection: Upgrade',
@@ -68,6 +76,43 @@ export function webSocketCases(driver: () => Driver): void {
     await until('it greeted', () => messages.length === 1);
     socket.terminate();
     await settled();
+  });
+
+  // java.net.http and curl --http2 ask for h2c with every request. The node engine refused those
+  // that had a body with 400.
+  it('ignores upgrades to anything but a WebSocket, with and without a body', async () => {
+    for (const protocol of ['h2c', 'TLS/1.2', 'websockets']) {
+      const lines = ['Connection: Upgrade, HTTP2-Settings', `Upgrade: ${protocol}`];
+      const settings = 'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA';
+      for (const [more, body, size] of [
+        [[], '', 0],
+        [['Content-Length: 3'], 'abc', 3],
+        [['Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n', 3],
+      ] as const) {
+        const bytes = request('POST', '/sum', [...lines, settings, ...more], body);
+        const { text } = await driver().raw([bytes]);
+        assert.deepEqual(statuses(text), [200], `${bytes}: ${text}`);
+        assert.match(bodyOf(text), new RegExp(`^${size} `));
+      }
+    }
+  });
+
+  // Node's parser drops the rest of a read that held an ignored upgrade: what comes in the next one
+  // may be the middle of a request.
+  it('runs nothing that was sent in pieces behind an ignored upgrade on node', async () => {
+    await driver().events();
+    const lines = ['Connection: Upgrade', 'Upgrade: h2c'];
+    const { text, isClosed } = await driver().raw([
+      `${request('GET', '/now', lines)}POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\n`,
+      20,
+      request('GET', '/evil'),
+    ]);
+    const evil = (await driver().texts('dispatch')).filter((what) => what.includes('evil'));
+    assert.deepEqual(evil, []);
+    if (driver().engine !== 'node') return;
+    assert.deepEqual(statuses(text), [200]);
+    assert.equal(headerOf(text, 'connection')?.toLowerCase(), 'close');
+    assert.ok(isClosed);
   });
 
   it('answers an upgrade with an ordinary response', async () => {

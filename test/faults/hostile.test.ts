@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ask, assertProblem, untilTrue } from '../support/client.ts';
+import { ask, untilTrue } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
 import { countHeads, okResponse, rawServer } from '../support/upstream.ts';
 
@@ -36,7 +36,38 @@ describe('hostile upstreams', { timeout: 60_000 }, () => {
   }
 });
 
+const TRACEPARENT = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+
 for (const engine of ['uws', 'node'] as const) {
+  // The log line of a request that was refused for its hops named the trace of the one before it.
+  it(`a refused loop is logged with its own trace on ${engine}`, async () => {
+    const upstream = await rawServer((socket) => socket.write(okResponse('good')));
+    const gateway = await startGateway({
+      config: {
+        log: { access: 'json' },
+        workers: { io: 1 },
+        services: { raw: { endpoints: [`http://127.0.0.1:${upstream.port}`] } },
+        routes: [{ match: { path: '/*' }, to: 'raw' }],
+      },
+      listener: { engine },
+    });
+    const loop = { 'cdn-loop': Array.from({ length: 8 }, () => 'sluice').join(', ') };
+    assert.equal((await ask(gateway.url, { path: '/victim' })).status, 200);
+    assert.equal((await ask(gateway.url, { path: '/bare', headers: loop })).status, 508);
+    const traced = { ...loop, traceparent: TRACEPARENT };
+    assert.equal((await ask(gateway.url, { path: '/traced', headers: traced })).status, 508);
+    await untilTrue(() => gateway.output().split('\n').length === 4);
+    const traces = gateway
+      .output()
+      .split('\n')
+      .slice(0, 3)
+      .map((line) => JSON.parse(line).traceId);
+    assert.match(traces[0], /^[0-9a-f]{32}$/);
+    assert.deepEqual([traces[1] ?? '', traces[2]], ['', 'a'.repeat(32)]);
+    assert.equal(await gateway.stop(), 0);
+    await upstream.stop();
+  });
+
   describe(`an endpoint that is the gateway itself, on ${engine}`, { timeout: 60_000 }, () => {
     // One request went round until the connections or the memory were used up.
     it('is refused after eight rounds, and the gateway goes on', async () => {
@@ -53,11 +84,11 @@ for (const engine of ['uws', 'node'] as const) {
         listener: { engine },
       });
       assert.equal((await gateway.reload(config(gateway.url))).taken, true);
-      assertProblem(
-        await ask(gateway.url, { path: '/loop/x', method: 'POST', body: 'b' }),
-        508,
-        508,
-      );
+      const refused = await ask(gateway.url, { path: '/loop/x', method: 'POST', body: 'b' });
+      assert.equal(refused.status, 508);
+      assert.equal((JSON.parse(refused.body) as { reason: number }).reason, 508);
+      // The last round's reason; the first round's answer is an upstream's.
+      assert.equal(refused.headers['x-sluice-reason'], undefined);
       const upgrade = {
         connection: 'upgrade',
         upgrade: 'websocket',

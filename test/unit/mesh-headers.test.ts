@@ -175,6 +175,12 @@ describe('forwarded headers', () => {
     ]);
   });
 
+  it('join no cookie line that is empty', () => {
+    assert.deepEqual(passed(['cookie', '', 'cookie', 'a=1', 'cookie', '']), ['cookie', 'a=1']);
+    assert.deepEqual(passed(['cookie', 'a=1', 'cookie', '', 'cookie', 'b=2']).at(-1), 'a=1; b=2');
+    assert.deepEqual(passed(['cookie', '']), []);
+  });
+
   it('believe no claims about the client from an untrusted peer', () => {
     const claims = [
       'x-forwarded-for',
@@ -197,6 +203,16 @@ describe('forwarded headers', () => {
       'for=1.1.1.1',
     ];
     assert.deepEqual(passed(claims), []);
+    // A CGI-like upstream reads one variable for all of these; two of them passed.
+    for (const name of ['x-real-ip', 'x_real_ip', 'x-real_ip', 'x_real-ip']) {
+      assert.deepEqual(passed([name, '1.1.1.1']), [], name);
+      const trusted = { trusted: ['192.0.2.0/24'] };
+      assert.deepEqual(passed([name, '1.1.1.1'], trusted), [name, '1.1.1.1']);
+    }
+    for (const name of ['x_forwarded-for', 'x-forwarded_proto', 'x_forwarded', 'x_forwarded_by']) {
+      assert.deepEqual(passed([name, '1.1.1.1']), [], name);
+    }
+    assert.deepEqual(passed(['x.real.ip', '1', 'x-realm-ip', '1', 'y-real-ip', '1']).length, 6);
     const built = forward(claims);
     assert.equal(headerValue(built, 'x-forwarded-for'), '192.0.2.1');
     assert.equal(headerValue(built, 'x-forwarded-host'), 'example.com');
@@ -452,8 +468,19 @@ describe('header operations', () => {
     }
   });
 
-  it('clean a response: date is the listener’s, server is the upstream’s', () => {
-    const headers = ['server', 'up', 'date', 'x', 'set-cookie', 'a=1', 'set-cookie', 'b=2'];
+  it('clean a response: date and reason are the gateway’s, server is the upstream’s', () => {
+    const headers = [
+      'server',
+      'up',
+      'date',
+      'x',
+      'x-sluice-reason',
+      '1',
+      'set-cookie',
+      'a=1',
+      'set-cookie',
+      'b=2',
+    ];
     cleanResponseHeaders(
       headers,
       compileHeaderOperations({ remove: [], set: ['x-frame-options', 'DENY'], add: [] }),

@@ -140,6 +140,12 @@ describe('the response parser accepts', () => {
     });
   }
 
+  // A client tells a refusal of the gateway from an answer of the upstream by this header.
+  it('no reason of an upstream, which is the gateway’s to give', () => {
+    const head = 'HTTP/1.1 200 OK\r\nX-Sluice-Reason: 999\r\nx-a: 1\r\ncontent-length: 0\r\n\r\n';
+    assert.deepEqual(parse(head).events, ['head 200 0 x-a|1', 'end ']);
+  });
+
   it('values of any bytes, one character each', () => {
     const text = 'HTTP/1.1 200 OK\r\nA: \xc4\x8d\r\nB: \xe9\r\nContent-Length: 0\r\n\r\n';
     assert.equal(parse(text).events[0], 'head 200 0 a|\xc4\x8d|b|\xe9');

@@ -82,6 +82,10 @@ export class ResponseFields {
       case 14:
         if (name === 'content-length') return this.#takeContentLength(value);
         break;
+      case 15:
+        // Ours to say: a client tells by it that the gateway refused, and an upstream must not.
+        if (name === 'x-sluice-reason') return true;
+        break;
       case 16:
         if (name === 'proxy-connection') return true;
         break;
