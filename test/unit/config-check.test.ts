@@ -68,7 +68,8 @@ routes: [{ match: {}, to: a }]
     assert.equal(lines.length, 4);
     assert.ok(lines[0]!.startsWith(`${file}:1:18: listen[0].port: expected a whole number`));
     assert.ok(lines[1]!.startsWith(`${file}:2:1: logs: unknown key; did you mean "log"?`));
-    // Files are read only when the rest is right: without a word, a second round came as a surprise.
+    // Files are read only when the rest is right: without a word, a second round came as a
+    // surprise.
     const again = 'fix and check again, for some checks wait for others';
     assert.equal(lines[2], `${file}: 2 issues; ${again}`);
   });
