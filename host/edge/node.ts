@@ -153,6 +153,7 @@ class NodeListener implements Listener {
     secureContext(tls);
     const server = createTlsServer({
       ...SERVER_OPTIONS,
+      handshakeTimeout: HEAD_TIMEOUT_MS,
       cert: readPem(tls.cert),
       key: readPem(tls.key),
       ALPNProtocols: ['h2', 'http/1.1'],
