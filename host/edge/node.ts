@@ -162,6 +162,7 @@ class NodeListener implements Listener {
     this.#contexts = contextsOf(tls);
     const server = createTlsServer({
       ...SERVER_OPTIONS,
+      handshakeTimeout: HEAD_TIMEOUT_MS,
       ...certificatesOf(tls),
       ALPNProtocols: ['h2', 'http/1.1'],
       SNICallback: (name, done) => done(null, findContext(this.#contexts, name)),

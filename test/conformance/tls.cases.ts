@@ -12,8 +12,9 @@ import { after, before, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ListenerTls } from '../../host/config/index.ts';
+import { HEAD_TIMEOUT_MS } from '../../host/core/index.ts';
 import { askFrames, HPACK_STATUS_200, HTTP2_PROTOCOL_ERROR } from './http2-frames.ts';
-import { Driver, type Engine } from './listener-driver.ts';
+import { Driver, type Engine, until } from './listener-driver.ts';
 
 interface Answer {
   readonly status: number;
@@ -103,6 +104,23 @@ export function tlsCases(engine: Engine): void {
       assert.equal(download.body.length, 7_000_000);
     }
     assert.equal((await ask('main.test', 'GET', '/big-respond?size=3000000')).body.length, 3e6);
+  });
+
+  // Node's default is 120 s, in which a client that costs nothing holds a connection.
+  it('ends a handshake that does not come to its end, dripping or not', async () => {
+    const beginnings = ['', '\x16\x03\x01', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'];
+    const sockets = await Promise.all(
+      [...beginnings, beginnings[2]!].map(async (bytes, at) => {
+        const socket = await driver.connect();
+        socket.resume();
+        if (bytes !== '') socket.write(bytes, 'latin1');
+        const drip = at === 3 ? setInterval(() => socket.write('a'), 1_000) : undefined;
+        socket.once('close', () => clearInterval(drip));
+        return socket;
+      }),
+    );
+    const areClosed = () => sockets.every((socket) => socket.closed);
+    await until('all are closed', areClosed, 4 * HEAD_TIMEOUT_MS);
   });
 
   it('upgrades to a WebSocket', async () => {

@@ -115,6 +115,23 @@ export function webSocketCases(driver: () => Driver): void {
     assert.ok(isClosed);
   });
 
+  // RFC 6455 section 5.1: a server must close at a frame without a mask. uWS never looks at the bit
+  // and takes four bytes of the payload for the mask; its interface shows messages only. Where this
+  // fails on uws, strike the trap from docs/uws-limits.md.
+  it('refuses a frame without a mask on node; uws scrambles it', async () => {
+    const handshake = request('GET', '/ws', UPGRADE);
+    const frames = Buffer.from('\x82\x08AAAABBBB\x82\x04zzzz', 'latin1');
+    const { text, isClosed } = await driver().raw([handshake, 200, frames], 600);
+    const answer = bodyOf(text);
+    if (driver().engine === 'node') {
+      assert.ok(isClosed);
+      assert.equal(answer, '\x88\x02\x03\xea', '1002, protocol error');
+    } else {
+      assert.ok(answer.startsWith('\x82\x08\x03\x03\x03\x03'), JSON.stringify(answer));
+    }
+    await settled();
+  });
+
   it('answers an upgrade with an ordinary response', async () => {
     for (const [target, status] of [
       ['/ws?refuse', 429],
