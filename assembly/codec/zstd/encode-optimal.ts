@@ -58,9 +58,12 @@ const NOTE_SIZE_LOG: u32 = 5;
 const PRICE_NEVER: u32 = 0x3fffffff;
 /** A match this long is taken without looking at what begins inside it. */
 export const LENGTH_ENOUGH: u32 = 384;
-/** Where positions are many, only some inside a match this long are looked up; the others have what
- *  is left of its matches. */
-const LENGTH_SPARSE: u32 = 32;
+const LENGTHS_SHORT: u32 = 24;
+const LENGTHS_LAST: u32 = 16;
+/** Inside a match this long only every fourth position is looked up; the others have what is left
+ *  of its matches. Where positions are many, looking up costs more. */
+const LENGTH_SPARSE: u32 = 96;
+const LENGTH_SPARSE_MANY: u32 = 32;
 const SPARSE_STEP: u32 = 4;
 /** What is kept of older blocks' counts, in eighths. */
 const KEEP: u32 = 4;
@@ -118,7 +121,7 @@ export function parseOptimally(
 function collectMatches(encoder: Encoder, block: Block, matcher: Matcher, optimal: Optimal): void {
   const places = optimal.places;
   const end = block.start + block.size;
-  const sparse = encoder.end > POSITIONS_MANY ? LENGTH_SPARSE : LENGTH_ENOUGH;
+  const sparse = encoder.end > POSITIONS_MANY ? LENGTH_SPARSE_MANY : LENGTH_SPARSE;
   let to = optimal.matches;
   let place: u32 = 0;
   while (place < block.size) {
@@ -240,7 +243,8 @@ function goLiteral(encoder: Encoder, block: Block, optimal: Optimal, place: u32)
   }
 }
 
-/** Every length of a match, from `least` on; a long one as it is. */
+/** The lengths of a match, from `least` on: the short ones and those that leave little out, for what
+ *  is cut in between is rarely the better; a very long one as it is. */
 function goLengths(
   encoder: Encoder,
   optimal: Optimal,
@@ -254,6 +258,8 @@ function goLengths(
   reach(optimal, place + most);
   const prices = optimal.prices;
   for (let length = most >= LENGTH_ENOUGH ? most : least; length <= most; ++length) {
+    if (length == LENGTHS_SHORT && most > LENGTHS_SHORT + LENGTHS_LAST)
+      length = most - LENGTHS_LAST;
     const target = noteAt(optimal, place + length, 0);
     const total = price + matchPrice(encoder, prices, length);
     if (total >= target.price) continue;
