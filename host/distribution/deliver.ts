@@ -21,12 +21,14 @@ import { chooseForm, readWishes, type Wishes } from './negotiate.ts';
 import { isForEverybody } from './offered-releases.ts';
 import { hasCode, refuse, refuseFor } from './refusal.ts';
 import { ReportIntake } from './report-intake.ts';
+import { type RequestFields, readFields } from './request-fields.ts';
 import {
   bodyKey,
   currentResource,
   type FormChoice,
   fileResource,
   manifestResource,
+  type PreparedHeaders,
   type Resource,
 } from './resource.ts';
 import { type ChannelRequest, parseBase, parseResource } from './resource-request.ts';
@@ -240,7 +242,8 @@ export class Deliverer implements RoutePlane {
       refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex');
       return null;
     }
-    const wishes = readWishes(exchange.headers);
+    const fields = readFields(exchange.headers);
+    const wishes = readWishes(fields);
     const base = named ?? (wishes.dczWeight > 0 ? wishes.base : null);
     const delta = base === null ? undefined : forms.deltas.get(base);
     if (base !== null && delta === undefined) {
@@ -255,7 +258,7 @@ export class Deliverer implements RoutePlane {
     if (named !== null) {
       if (dcz !== null) {
         const choice = { coding: 'dcz', base, isNamed: true, isPending: false } as const;
-        return this.#send(exchange, resource, choice, dcz);
+        return this.#send(exchange, fields, resource.prepared(choice), dcz);
       }
       refuse(exchange, 'GW_DIST_NO_DELTA', base!);
       return null;
@@ -263,7 +266,7 @@ export class Deliverer implements RoutePlane {
     const isPending = this.#wantVariants(resource, forms) || canBeMade;
     const choice = this.#choose(resource, forms, wishes, { base, dcz, isPending });
     const size = choice.coding === 'dcz' ? dcz! : sizeOf(resource, forms, choice);
-    return this.#send(exchange, resource, choice, size);
+    return this.#send(exchange, fields, resource.prepared(choice), size);
   }
 
   #choose(
@@ -283,12 +286,20 @@ export class Deliverer implements RoutePlane {
     };
   }
 
-  #send(exchange: Exchange, resource: Resource, choice: FormChoice, sizeBytes: number): Missing {
-    const prepared = resource.prepared(choice);
-    const plan = planSending(exchange, prepared, sizeBytes);
-    if (plan === null) return null;
+  #send(
+    exchange: Exchange,
+    fields: Readonly<RequestFields>,
+    prepared: PreparedHeaders,
+    sizeBytes: number,
+  ): Missing {
     const { bodyKey: key, ref } = prepared;
     const bytes = sizeBytes === 0 ? EMPTY : this.#forms.body(key);
+    if (bytes !== undefined && !fields.isConditional && exchange.method === 'GET') {
+      exchange.respondPrepared(prepared.head, bytes);
+      return null;
+    }
+    const plan = planSending(exchange, prepared, sizeBytes);
+    if (plan === null) return null;
     if (bytes !== undefined) {
       sendBytes(exchange, plan, bytes);
       return null;

@@ -12,7 +12,7 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
-  type PreparedResponse,
+  type PreparedHead,
   problemResponse,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -138,7 +138,7 @@ export class NodeExchange implements Exchange {
     else this.#res.end(bytes);
   }
 
-  respondPrepared({ status, headers, body }: PreparedResponse): void {
+  respondPrepared({ status, headers }: PreparedHead, body: Uint8Array): void {
     this.respond(status, [...headers], body);
   }
 

@@ -23,6 +23,7 @@ import {
   readWishes,
   useAsDictionary,
 } from '../../host/distribution/negotiate.ts';
+import { readFields } from '../../host/distribution/request-fields.ts';
 import {
   parseByteSequence,
   parseItem,
@@ -36,7 +37,7 @@ const BASE_FIELD = serialiseBytes(BASE);
 const FORMS: Forms = { identity: 1_000, gzip: 400, br: 300, zstd: 320, dcz: 50 };
 
 function chosen(headers: Record<string, string>, forms: Partial<Forms> = {}): string {
-  return chooseForm(readWishes(Object.entries(headers).flat()), { ...FORMS, ...forms });
+  return chooseForm(readWishes(readFields(Object.entries(headers).flat())), { ...FORMS, ...forms });
 }
 
 describe('negotiation', () => {
@@ -44,7 +45,7 @@ describe('negotiation', () => {
 
   it('sends the delta to who names dcz and has the base', () => {
     assert.equal(chosen(delta), 'dcz');
-    assert.equal(readWishes(Object.entries(delta).flat()).base, BASE.toString('hex'));
+    assert.equal(readWishes(readFields(Object.entries(delta).flat())).base, BASE.toString('hex'));
   });
 
   it('sends no delta for a star, a weight of 0, another site or a missing base', () => {
