@@ -17,7 +17,7 @@ import { DevicePosts } from './device-posts.ts';
 import { FormBook, type FormsKnown } from './form-book.ts';
 import { IndexBook } from './index-book.ts';
 import type { ReleaseEntry } from './model.ts';
-import { chooseForm, readWishes, type Wishes } from './negotiate.ts';
+import { chooseForm, readWishes } from './negotiate.ts';
 import { isForEverybody } from './offered-releases.ts';
 import { hasCode, refuse, refuseFor } from './refusal.ts';
 import { ReportIntake } from './report-intake.ts';
@@ -25,7 +25,6 @@ import { type RequestFields, readFields } from './request-fields.ts';
 import {
   bodyKey,
   currentResource,
-  type FormChoice,
   fileResource,
   manifestResource,
   type PreparedHeaders,
@@ -236,7 +235,7 @@ export class Deliverer implements RoutePlane {
     const { sha256, sizeBytes } = resource.content;
     const nowMs = this.#deps.clock.nowMs();
     const forms = this.#forms.forms(sha256, nowMs);
-    if (forms === undefined) return this.#forms.loadForms(sha256);
+    if (forms === undefined) return this.#forms.loadForms(sha256, sizeBytes);
     const named = parseBase(exchange.query);
     if (named === 'malformed') {
       refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex');
@@ -264,26 +263,13 @@ export class Deliverer implements RoutePlane {
       return null;
     }
     const isPending = this.#wantVariants(resource, forms) || canBeMade;
-    const choice = this.#choose(resource, forms, wishes, { base, dcz, isPending });
-    const size = choice.coding === 'dcz' ? dcz! : sizeOf(resource, forms, choice);
+    const coding = chooseForm(wishes, forms.sizes, dcz);
+    const choice =
+      coding === 'dcz'
+        ? { coding, base, isNamed: false, isPending: false }
+        : { coding, base: null, isNamed: false, isPending };
+    const size = coding === 'dcz' ? dcz! : forms.sizes[coding]!;
     return this.#send(exchange, fields, resource.prepared(choice), size);
-  }
-
-  #choose(
-    resource: Resource,
-    forms: FormsKnown,
-    wishes: Wishes,
-    delta: { base: string | null; dcz: number | null; isPending: boolean },
-  ): FormChoice {
-    const identity = resource.content.sizeBytes;
-    const coding = chooseForm(wishes, { identity, ...forms.sizes, dcz: delta.dcz });
-    const isDelta = coding === 'dcz';
-    return {
-      coding,
-      base: isDelta ? delta.base : null,
-      isNamed: false,
-      isPending: delta.isPending && !isDelta,
-    };
   }
 
   #send(
@@ -351,9 +337,4 @@ export class Deliverer implements RoutePlane {
     }
     return forms.isHoped;
   }
-}
-
-function sizeOf(resource: Resource, forms: FormsKnown, { coding }: FormChoice): number {
-  if (coding === 'identity' || coding === 'dcz') return resource.content.sizeBytes;
-  return forms.sizes[coding]!;
 }

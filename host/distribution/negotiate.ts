@@ -11,8 +11,6 @@ export type Coding = 'identity' | 'gzip' | 'br' | 'zstd' | 'dcz';
 
 /** The codings that need no base. */
 type FullCoding = Exclude<Coding, 'dcz'>;
-/** What is sent instead of the file as it is; of equal ones the first. */
-const CODINGS_BUT_IDENTITY = ['br', 'zstd', 'gzip', 'dcz'] as const;
 
 const SHA256_SIZE_BYTES = 32;
 /** Source: RFC 9842 section 2.1.3. */
@@ -49,16 +47,23 @@ export function readWishes(fields: Readonly<RequestFields>): Wishes {
 /** Browsers send a handful of different values; whoever sends others costs a parse. */
 const SEEN_COUNT_MAX = 256;
 
-/** Remembers what a function made of the values it saw lately. */
+/** Remembers what a function made of the values it saw lately. The very last one is compared as
+ *  text, for that is cheaper than the hash that a Map needs of each new string. */
 function remembering<K extends string | null, V>(make: (key: K) => V): (key: K) => V {
   const seen = new Map<K, V>();
+  let lastKey: K | undefined;
+  let lastValue: V | undefined;
   return (key) => {
-    const known = seen.get(key);
-    if (known !== undefined) return known;
-    const made = make(key);
-    if (seen.size >= SEEN_COUNT_MAX) seen.clear();
-    seen.set(key, made);
-    return made;
+    if (key === lastKey) return lastValue!;
+    let value = seen.get(key);
+    if (value === undefined) {
+      value = make(key);
+      if (seen.size >= SEEN_COUNT_MAX) seen.clear();
+      seen.set(key, value);
+    }
+    lastKey = key;
+    lastValue = value;
+    return value;
   };
 }
 
@@ -80,34 +85,39 @@ const weightsIn = remembering((header: string | null) => {
   };
 });
 
-/** The forms of a file that exist, with their sizes. */
-export interface Forms {
+/** The forms of a file that need no base, with their sizes; null for one that does not exist. */
+export interface FullForms {
   readonly identity: number;
   readonly gzip: number | null;
   readonly br: number | null;
   readonly zstd: number | null;
-  /** The delta against the base that the client has. */
-  readonly dcz: number | null;
 }
 
-/** The form to send: the most wanted, and of equally wanted ones the smallest. Identity when the
- *  client refuses everything there is: an answer is better than none. Cost: no allocation. */
-export function chooseForm(wishes: Wishes, forms: Forms): Coding {
+/** The form to send: the most wanted, and of equally wanted ones the smallest; of equals the first
+ *  of br, zstd, gzip, dcz, and identity before them. Identity when the client refuses everything
+ *  there is: an answer is better than none. Cost: no allocation. */
+export function chooseForm(wishes: Wishes, forms: FullForms, dczSizeBytes: number | null): Coding {
   const { fullWeights, dczWeight } = wishes;
-  let chosen: Coding = 'identity';
-  let chosenWeight = fullWeights.identity;
-  let chosenSize = forms.identity;
-  for (let index = 0; index < CODINGS_BUT_IDENTITY.length; ++index) {
-    const coding = CODINGS_BUT_IDENTITY[index]!;
-    const weight = coding === 'dcz' ? dczWeight : fullWeights[coding];
-    const sizeBytes = forms[coding];
-    if (sizeBytes === null || weight === 0) continue;
-    if (weight < chosenWeight || (weight === chosenWeight && sizeBytes >= chosenSize)) continue;
-    chosen = coding;
-    chosenWeight = weight;
-    chosenSize = sizeBytes;
-  }
+  chosen = 'identity';
+  chosenWeight = fullWeights.identity;
+  chosenSizeBytes = forms.identity;
+  consider('br', fullWeights.br, forms.br);
+  consider('zstd', fullWeights.zstd, forms.zstd);
+  consider('gzip', fullWeights.gzip, forms.gzip);
+  consider('dcz', dczWeight, dczSizeBytes);
   return chosen;
+}
+
+let chosen: Coding = 'identity';
+let chosenWeight = 0;
+let chosenSizeBytes = 0;
+
+function consider(coding: Coding, weight: number, sizeBytes: number | null): void {
+  if (sizeBytes === null || weight === 0 || weight < chosenWeight) return;
+  if (weight === chosenWeight && sizeBytes >= chosenSizeBytes) return;
+  chosen = coding;
+  chosenWeight = weight;
+  chosenSizeBytes = sizeBytes;
 }
 
 /** The SHA-256 in Available-Dictionary, in hex; null when it is not a good one. */

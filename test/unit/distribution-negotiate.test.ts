@@ -19,7 +19,7 @@ import {
 import { contentTypeOf } from '../../host/distribution/content-types.ts';
 import {
   chooseForm,
-  type Forms,
+  type FullForms,
   readWishes,
   useAsDictionary,
 } from '../../host/distribution/negotiate.ts';
@@ -34,10 +34,17 @@ import { testSeed } from '../support/seed.ts';
 
 const BASE = Buffer.alloc(32, 7);
 const BASE_FIELD = serialiseBytes(BASE);
-const FORMS: Forms = { identity: 1_000, gzip: 400, br: 300, zstd: 320, dcz: 50 };
+const FORMS: FullForms & { readonly dcz: number | null } = {
+  identity: 1_000,
+  gzip: 400,
+  br: 300,
+  zstd: 320,
+  dcz: 50,
+};
 
-function chosen(headers: Record<string, string>, forms: Partial<Forms> = {}): string {
-  return chooseForm(readWishes(readFields(Object.entries(headers).flat())), { ...FORMS, ...forms });
+function chosen(headers: Record<string, string>, forms: Partial<typeof FORMS> = {}): string {
+  const { dcz, ...full } = { ...FORMS, ...forms };
+  return chooseForm(readWishes(readFields(Object.entries(headers).flat())), full, dcz);
 }
 
 describe('negotiation', () => {
