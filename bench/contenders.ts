@@ -3,11 +3,12 @@
 // scenario, it is left out of it and the table says so.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { DELIVERY_PATH, type Delivery } from './delivery.ts';
 import { programPath } from './programs.ts';
-import { ROUTES_COUNT, type ScenarioName } from './scenarios.ts';
+import { isDelivery, ROUTES_COUNT, type ScenarioName } from './scenarios.ts';
 
 export type ContenderName = 'nginx' | 'haproxy' | 'skeleton' | 'sluice';
 
@@ -18,6 +19,8 @@ export interface ContenderPlace {
   readonly listenPort: number;
   readonly adminPort: number;
   readonly upstreamPort: number;
+  /** What is to be delivered; null where the answers come from the upstream. */
+  readonly delivery: Delivery | null;
   /** How sluice is started, without its sub-command. */
   readonly sluiceCommand: readonly string[];
 }
@@ -25,8 +28,9 @@ export interface ContenderPlace {
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Which contenders can do a scenario: nginx and HAProxy do not pipeline to an upstream, so they
- *  do the plain job there; the skeleton has no routes. */
+ *  do the plain job there; HAProxy serves no files; the skeleton has no routes. */
 export function canTakePart(name: ContenderName, scenario: ScenarioName): boolean {
+  if (name === 'haproxy' && isDelivery(scenario)) return false;
   return name !== 'skeleton' || scenario !== 'routes-10k';
 }
 
@@ -75,6 +79,7 @@ export function bundleProgram(name: string): string {
 const bundled = new Set<string>();
 
 function prepareNginx(place: ContenderPlace): readonly string[] {
+  if (place.delivery !== null) return prepareNginxFiles(place, place.delivery);
   const { folder, listenPort, upstreamPort, scenario } = place;
   const zone =
     scenario === 'refusal'
@@ -91,6 +96,18 @@ function prepareNginx(place: ContenderPlace): readonly string[] {
   const path = join(folder, 'nginx.conf');
   writeFileSync(path, text);
   return [programPath('nginx'), '-e', join(folder, 'error.log'), '-c', path];
+}
+
+/** The bytes lie where the scenario's path says. */
+function prepareNginxFiles({ folder, listenPort }: ContenderPlace, delivery: Delivery) {
+  const file = join(folder, 'files', DELIVERY_PATH);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, delivery.body);
+  const path = join(folder, 'nginx.conf');
+  writeFileSync(path, fromTemplate('nginx-files.conf', { folder, listenPort }));
+  // A worker that gives up root could not read a folder that only root may enter.
+  const user = process.getuid?.() === 0 ? ['-g', 'user root;'] : [];
+  return [programPath('nginx'), '-e', join(folder, 'error.log'), ...user, '-c', path];
 }
 
 function nginxLocations(scenario: ScenarioName): string {
@@ -135,7 +152,11 @@ function prepareSkeleton(place: ContenderPlace): readonly string[] {
   };
   const depth = depths[place.scenario] ?? 1;
   const ports = [place.listenPort, place.upstreamPort, depth].map(String);
-  return [process.execPath, bundleProgram('skeleton'), ...ports];
+  const program = [process.execPath, bundleProgram('skeleton'), ...ports];
+  if (place.delivery === null) return program;
+  const file = join(place.folder, 'body');
+  writeFileSync(file, place.delivery.body);
+  return [...program, file];
 }
 
 function prepareSluice(place: ContenderPlace): readonly string[] {
@@ -151,7 +172,7 @@ function prepareSluice(place: ContenderPlace): readonly string[] {
 
 /** YAML holds JSON, so the configuration is written as data. */
 function sluiceConfig(place: ContenderPlace): object {
-  const { scenario } = place;
+  const { scenario, delivery } = place;
   const up = {
     endpoints: [`http://127.0.0.1:${place.upstreamPort}`],
     ...(scenario === 'proxy-pipelined' ? { pipeline: PIPELINE_DEPTH } : {}),
@@ -159,13 +180,21 @@ function sluiceConfig(place: ContenderPlace): object {
   const limit = { name: 'all', limit: 1, per: '1s', burst: 1, key: 'client.ip' };
   const rate = scenario === 'refusal' ? { rate: [limit] } : {};
   const paths = scenario === 'routes-10k' ? routePaths().map((path) => `${path}/*`) : ['/*'];
-  return {
+  const common = {
     listen: [{ port: place.listenPort, address: '127.0.0.1' }],
     admin: { port: place.adminPort, address: '127.0.0.1' },
     workers: { io: 1 },
+    log: { access: 'off' },
+  };
+  if (delivery !== null) {
+    const { storeDir: dir, headKey, signingKey } = delivery;
+    const routes = [{ match: { path: '/r/*' }, distribution: {} }];
+    return { ...common, distribution: { dir, headKey, signingKey }, routes };
+  }
+  return {
+    ...common,
     services: { up },
     routes: paths.map((path) => ({ match: { path }, to: 'up', ...rate })),
-    log: { access: 'off' },
   };
 }
 

@@ -1,13 +1,13 @@
 // The load generator of `sluice bench` as a child process, so that it can be pinned to a core.
-// Arguments: URL RATE DURATION CONNECTIONS. Prints one LoadOutcome as JSON.
+// Arguments: URL RATE DURATION CONNECTIONS [HEADER...]. Prints one LoadOutcome as JSON.
 
 import { runBench } from '../host/cli/bench/compare.ts';
 import { parseBenchOptions } from '../host/cli/bench/options.ts';
 import { latencyFigures } from '../host/cli/bench/recorder.ts';
 import type { LoadOutcome } from './load.ts';
 
-const [url, rate, duration, connections] = process.argv.slice(2);
-const options = parseBenchOptions(url, { rate, duration, connections });
+const [url, rate, duration, connections, ...header] = process.argv.slice(2);
+const options = parseBenchOptions(url, { rate, duration, connections, header });
 const { series } = await runBench(options, () => {});
 const { total } = series[0]!;
 const latency = latencyFigures(total.latency);

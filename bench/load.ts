@@ -64,6 +64,7 @@ async function saturateWithWrk(order: LoadOrder): Promise<LoadOutcome> {
         ...['-c', String(order.core), programPath('wrk'), '-t1', '-c', String(order.connections)],
         // wrk takes whole seconds.
         ...['-d', `${Math.max(1, Math.round(order.durationMs / 1000))}s`, ...script],
+        ...order.scenario.headers.flatMap((line) => ['-H', line]),
         `http://127.0.0.1:${order.port}${order.scenario.path}`,
       ],
       { timeout: order.durationMs + LOAD_GRACE_MS },
@@ -114,7 +115,7 @@ async function runOwn(order: LoadOrder, rate: string): Promise<LoadOutcome> {
     [
       ...['-c', String(order.core), process.execPath, bundleProgram('load-child')],
       ...[`http://127.0.0.1:${order.port}${order.scenario.path}`, rate],
-      ...[`${order.durationMs}ms`, String(order.connections)],
+      ...[`${order.durationMs}ms`, String(order.connections), ...order.scenario.headers],
     ],
     { timeout: order.durationMs + LOAD_GRACE_MS },
   );

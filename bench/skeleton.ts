@@ -3,13 +3,17 @@
 // answer but one with a content-length and forwards no request body. What sluice costs above it is
 // the price of its features; docs/BENCHMARKS.md prints both.
 //
-// Arguments: LISTEN_PORT UPSTREAM_PORT [PIPELINE_DEPTH]: 1, the default, is one request in flight
-// on each upstream connection; 0 refuses every request with 429 and asks no upstream.
+// Arguments: LISTEN_PORT UPSTREAM_PORT [PIPELINE_DEPTH [FILE]]: 1, the default, is one request in
+// flight on each upstream connection; 0 refuses every request with 429 and asks no upstream. With a
+// file, every request is answered with its bytes from memory.
 
 import * as uWS from 'uWebSockets.js';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 
-const [listenPort, upstreamPort, pipelineDepth = 1] = process.argv.slice(2).map(Number);
+const [listenPort, upstreamPort, pipelineDepth = 1] = process.argv.slice(2, 5).map(Number);
+const file = process.argv[5];
+const fileBytes = file === undefined ? null : readFileSync(file);
 if (!Number.isInteger(listenPort) || !Number.isInteger(upstreamPort)) {
   console.error('usage: skeleton LISTEN_PORT UPSTREAM_PORT [PIPELINE_DEPTH]');
   process.exit(1);
@@ -168,6 +172,16 @@ function refuse(response: uWS.HttpResponse): void {
   response.end('rate limit exceeded\n');
 }
 
+function deliver(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
+  let headersCount = 0;
+  request.forEach(() => {
+    headersCount += 1;
+  });
+  if (headersCount === 0) stop('a request without a host');
+  response.writeStatus('200 OK\r\ncontent-type: text/javascript');
+  response.end(fileBytes!);
+}
+
 const pipelined: Upstream[] = [];
 
 function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
@@ -191,9 +205,14 @@ function handle(response: uWS.HttpResponse, request: uWS.HttpRequest): void {
   else nextPipelined().enqueue(head, job);
 }
 
+function chosenHandler() {
+  if (fileBytes !== null) return deliver;
+  return pipelineDepth === 0 ? refuse : handle;
+}
+
 uWS
   .App()
-  .any('/*', pipelineDepth === 0 ? refuse : handle)
+  .any('/*', chosenHandler())
   .listen('127.0.0.1', listenPort!, (token) => {
     if (!token) stop(`cannot listen on ${listenPort}`);
     console.log('listening');

@@ -12,6 +12,7 @@ import {
   prepareContender,
   prepareUpstream,
 } from './contenders.ts';
+import { checkDelivery, publishDelivery } from './delivery.ts';
 import { type LoadOrder, type LoadOutcome, type LoadTool, loadAtRate, saturate } from './load.ts';
 import {
   freePort,
@@ -22,7 +23,7 @@ import {
   waitForPort,
 } from './process-tree.ts';
 import { requirePrograms } from './programs.ts';
-import type { Scenario } from './scenarios.ts';
+import { isDelivery, type Scenario } from './scenarios.ts';
 import { ratioOfPairs, type Spread, spreadOf } from './statistics.ts';
 
 export interface SystemPlan {
@@ -111,20 +112,28 @@ async function startAll(
   const upstreamProcess = startPinned('upstream', loadCore(), upstream);
   started.push(upstreamProcess);
   await waitForPort(upstreamProcess, upstreamPort);
+  const { scenario, sluiceCommand } = plan;
+  const delivery = isDelivery(scenario.name)
+    ? await publishDelivery(scenario, join(folder, 'release'), sluiceCommand)
+    : null;
   const running: Running[] = [];
   for (const name of plan.contenders) {
     if (!canTakePart(name, plan.scenario.name)) continue;
     const place: ContenderPlace = {
-      scenario: plan.scenario.name,
+      scenario: scenario.name,
       folder: join(folder, name),
       listenPort: await freePort(),
       adminPort: await freePort(),
       upstreamPort,
-      sluiceCommand: plan.sluiceCommand,
+      delivery,
+      sluiceCommand,
     };
     const process = startPinned(name, CONTENDER_CORE, prepareContender(name, place));
     started.push(process);
     await waitForPort(process, place.listenPort);
+    if (delivery !== null) {
+      await checkDelivery(scenario, delivery, { name, port: place.listenPort });
+    }
     running.push({ name, port: place.listenPort, process, cpuUs: [], outcomes: [] });
   }
   return running;

@@ -15,13 +15,11 @@ export interface BodyReader {
   onChunk(chunk: Uint8Array, isLast: boolean): void;
 }
 
-/** A response that is made once and sent many times: nothing of it may change. Shape: as the
+/** The head of a response that is sent many times: nothing of it may change. Shape: as the
  *  arguments of Exchange.respond(). */
-export interface PreparedResponse {
+export interface PreparedHead {
   readonly status: number;
   readonly headers: readonly string[];
-  /** Bytes, which the listener need not encode each time. */
-  readonly body: Uint8Array;
   /** What a listener has made of status and headers, kept for the next time; null before. */
   listenerHead: Uint8Array | null;
 }
@@ -69,7 +67,7 @@ export interface Exchange {
   respond(status: number, headers: HeaderList, body: Uint8Array | string): void;
 
   /** Sends a whole response as respond() does; its head is checked and written out but once. */
-  respondPrepared(response: PreparedResponse): void;
+  respondPrepared(head: PreparedHead, body: Uint8Array): void;
 
   /** Begins a response that streams. `bodySizeBytes`: the exact size, or BODY_SIZE_UNKNOWN. For
    *  HEAD and 304 it is the size announced and nothing may be written before end(). */

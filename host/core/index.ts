@@ -14,7 +14,7 @@ export type {
   BodyReader,
   Exchange,
   ExchangeHandler,
-  PreparedResponse,
+  PreparedHead,
   WebSocketChannel,
   WebSocketPeer,
 } from './exchange.ts';

@@ -3,7 +3,7 @@
 // in `detail`, which is JSON-escaped here and belongs in no header.
 
 import { ERRORS, type ErrorCode } from './errors.ts';
-import type { PreparedResponse } from './exchange.ts';
+import type { PreparedHead } from './exchange.ts';
 import type { HeaderList } from './headers.ts';
 
 export interface ProblemResponse {
@@ -14,7 +14,8 @@ export interface ProblemResponse {
 }
 
 /** A problem that is made once and sent many times. */
-export interface PreparedProblem extends PreparedResponse {
+export interface PreparedProblem extends PreparedHead {
+  readonly body: Uint8Array;
   readonly reason: number;
 }
 

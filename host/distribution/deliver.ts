@@ -17,16 +17,17 @@ import { DevicePosts } from './device-posts.ts';
 import { FormBook, type FormsKnown } from './form-book.ts';
 import { IndexBook } from './index-book.ts';
 import type { ReleaseEntry } from './model.ts';
-import { chooseForm, readWishes, type Wishes } from './negotiate.ts';
+import { chooseForm, readWishes } from './negotiate.ts';
 import { isForEverybody } from './offered-releases.ts';
 import { hasCode, refuse, refuseFor } from './refusal.ts';
 import { ReportIntake } from './report-intake.ts';
+import { type RequestFields, readFields } from './request-fields.ts';
 import {
   bodyKey,
   currentResource,
-  type FormChoice,
   fileResource,
   manifestResource,
+  type PreparedHeaders,
   type Resource,
 } from './resource.ts';
 import { type ChannelRequest, parseBase, parseResource } from './resource-request.ts';
@@ -234,13 +235,14 @@ export class Deliverer implements RoutePlane {
     const { sha256, sizeBytes } = resource.content;
     const nowMs = this.#deps.clock.nowMs();
     const forms = this.#forms.forms(sha256, nowMs);
-    if (forms === undefined) return this.#forms.loadForms(sha256);
+    if (forms === undefined) return this.#forms.loadForms(sha256, sizeBytes);
     const named = parseBase(exchange.query);
     if (named === 'malformed') {
       refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex');
       return null;
     }
-    const wishes = readWishes(exchange.headers);
+    const fields = readFields(exchange.headers);
+    const wishes = readWishes(fields);
     const base = named ?? (wishes.dczWeight > 0 ? wishes.base : null);
     const delta = base === null ? undefined : forms.deltas.get(base);
     if (base !== null && delta === undefined) {
@@ -255,40 +257,35 @@ export class Deliverer implements RoutePlane {
     if (named !== null) {
       if (dcz !== null) {
         const choice = { coding: 'dcz', base, isNamed: true, isPending: false } as const;
-        return this.#send(exchange, resource, choice, dcz);
+        return this.#send(exchange, fields, resource.prepared(choice), dcz);
       }
       refuse(exchange, 'GW_DIST_NO_DELTA', base!);
       return null;
     }
     const isPending = this.#wantVariants(resource, forms) || canBeMade;
-    const choice = this.#choose(resource, forms, wishes, { base, dcz, isPending });
-    const size = choice.coding === 'dcz' ? dcz! : sizeOf(resource, forms, choice);
-    return this.#send(exchange, resource, choice, size);
+    const coding = chooseForm(wishes, forms.sizes, dcz);
+    const choice =
+      coding === 'dcz'
+        ? { coding, base, isNamed: false, isPending: false }
+        : { coding, base: null, isNamed: false, isPending };
+    const size = coding === 'dcz' ? dcz! : forms.sizes[coding]!;
+    return this.#send(exchange, fields, resource.prepared(choice), size);
   }
 
-  #choose(
-    resource: Resource,
-    forms: FormsKnown,
-    wishes: Wishes,
-    delta: { base: string | null; dcz: number | null; isPending: boolean },
-  ): FormChoice {
-    const identity = resource.content.sizeBytes;
-    const coding = chooseForm(wishes, { identity, ...forms.sizes, dcz: delta.dcz });
-    const isDelta = coding === 'dcz';
-    return {
-      coding,
-      base: isDelta ? delta.base : null,
-      isNamed: false,
-      isPending: delta.isPending && !isDelta,
-    };
-  }
-
-  #send(exchange: Exchange, resource: Resource, choice: FormChoice, sizeBytes: number): Missing {
-    const prepared = resource.prepared(choice);
-    const plan = planSending(exchange, prepared, sizeBytes);
-    if (plan === null) return null;
+  #send(
+    exchange: Exchange,
+    fields: Readonly<RequestFields>,
+    prepared: PreparedHeaders,
+    sizeBytes: number,
+  ): Missing {
     const { bodyKey: key, ref } = prepared;
     const bytes = sizeBytes === 0 ? EMPTY : this.#forms.body(key);
+    if (bytes !== undefined && !fields.isConditional && exchange.method === 'GET') {
+      exchange.respondPrepared(prepared.head, bytes);
+      return null;
+    }
+    const plan = planSending(exchange, prepared, sizeBytes);
+    if (plan === null) return null;
     if (bytes !== undefined) {
       sendBytes(exchange, plan, bytes);
       return null;
@@ -341,9 +338,4 @@ export class Deliverer implements RoutePlane {
     }
     return forms.isHoped;
   }
-}
-
-function sizeOf(resource: Resource, forms: FormsKnown, { coding }: FormChoice): number {
-  if (coding === 'identity' || coding === 'dcz') return resource.content.sizeBytes;
-  return forms.sizes[coding]!;
 }

@@ -6,9 +6,10 @@ import { type Clock, GatewayError } from '../core/index.ts';
 import { payloadSizeOf } from './artefact-file.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { isDeltaAllowed } from './delta.ts';
+import type { FullForms } from './negotiate.ts';
 import { bodyKey } from './resource.ts';
 import type { Store } from './store.ts';
-import { type ArtefactRef, ENCODINGS, type Encoding, shownArtefact } from './store-paths.ts';
+import { type ArtefactRef, ENCODINGS, shownArtefact } from './store-paths.ts';
 
 /** A delta against one base. */
 export interface DeltaKnown {
@@ -20,7 +21,7 @@ export interface DeltaKnown {
 
 /** The forms of one content. Units: bytes; null where there is none. */
 export interface FormsKnown {
-  readonly sizes: Record<Encoding, number | null>;
+  readonly sizes: FullForms;
   readonly deltas: Map<string, DeltaKnown>;
   readonly expiresMs: number;
   /** Whether the missing variants have been asked for, and whether there is none yet but hope. */
@@ -69,13 +70,13 @@ export class FormBook {
     return known !== undefined && known.expiresMs > nowMs ? known : undefined;
   }
 
-  loadForms(sha256: string): Promise<void> {
+  loadForms(sha256: string, sizeBytes: number): Promise<void> {
     return this.#once(`forms ${sha256}`, async () => {
       const [gzip, br, zstd] = await Promise.all(
         ENCODINGS.map((encoding) => this.#sizeOf({ kind: 'variant', sha256, encoding })),
       );
       const expiresMs = this.#deps.clock.nowMs() + KNOWN_MS;
-      const sizes = { gzip: gzip!, br: br!, zstd: zstd! };
+      const sizes = { identity: sizeBytes, gzip: gzip!, br: br!, zstd: zstd! };
       const asked = { isAsked: false, isHoped: false };
       this.#forms.set(sha256, { sizes, deltas: new Map(), expiresMs, ...asked }, 1);
     });

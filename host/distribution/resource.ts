@@ -1,7 +1,7 @@
 // A file of a release, a pack or a manifest as it is answered: its content, and the headers of each
 // form, made once.
 
-import type { HeaderList } from '../core/index.ts';
+import type { HeaderList, PreparedHead } from '../core/index.ts';
 import { entityTag } from './conditions.ts';
 import { contentTypeOf, isCompressible } from './content-types.ts';
 import type { ContentRef } from './model.ts';
@@ -11,7 +11,8 @@ import type { ArtefactRef } from './store-paths.ts';
 /** One form's headers; not to be changed. */
 export interface PreparedHeaders {
   readonly tag: string;
-  readonly headers: HeaderList;
+  /** Of the whole form. */
+  readonly head: PreparedHead;
   /** Where its bytes are, and the key of those in memory. */
   readonly ref: ArtefactRef;
   readonly bodyKey: string;
@@ -97,11 +98,12 @@ export class Resource {
       'x-content-type-options',
       'nosniff',
     ];
-    if (isNamed) return { ...form, headers };
+    const head: PreparedHead = { status: 200, headers, listenerHead: null };
+    if (isNamed) return { ...form, head };
     headers.push('vary', VARY);
     if (coding !== 'identity') headers.push('content-encoding', coding);
     if (dictionary !== null) headers.push('use-as-dictionary', dictionary);
-    return { ...form, headers };
+    return { ...form, head };
   }
 }
 

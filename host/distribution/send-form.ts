@@ -28,7 +28,7 @@ const PIECE_SIZE_BYTES = 262_144;
  *  modified, a condition that failed, a range outside, or a HEAD. */
 export function planSending(
   exchange: Exchange,
-  { tag, headers }: PreparedHeaders,
+  { tag, head: { headers } }: PreparedHeaders,
   sizeBytes: number,
 ): SendPlan | null {
   const outcome = evaluateConditions(exchange.headers, tag);
@@ -114,7 +114,7 @@ function respondUnsatisfiable(exchange: Exchange, sizeBytes: number): void {
 const VALIDATOR_NAMES = new Set(['etag', 'cache-control', 'vary', 'use-as-dictionary']);
 
 /** What a 304 repeats. Source: RFC 9110 section 15.4.5. */
-function validators(headers: HeaderList): HeaderList {
+function validators(headers: readonly string[]): HeaderList {
   const kept: HeaderList = [];
   for (let index = 0; index < headers.length; index += 2) {
     if (VALIDATOR_NAMES.has(headers[index]!)) kept.push(headers[index]!, headers[index + 1]!);

@@ -13,7 +13,7 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
-  type PreparedResponse,
+  type PreparedHead,
   problemResponse,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -140,7 +140,7 @@ export class NodeExchange implements Exchange {
     this.#endNative(isBodiless(this.method, status) ? undefined : bytes);
   }
 
-  respondPrepared({ status, headers, body }: PreparedResponse): void {
+  respondPrepared({ status, headers }: PreparedHead, body: Uint8Array): void {
     this.respond(status, [...headers], body);
   }
 

@@ -12,7 +12,7 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
-  type PreparedResponse,
+  type PreparedHead,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
   type WebSocketChannel,
@@ -171,11 +171,11 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#settle();
   }
 
-  respondPrepared(response: PreparedResponse): void {
+  respondPrepared(prepared: PreparedHead, body: Uint8Array): void {
     const res = this.#res;
-    const { status, headers, body } = response;
-    response.listenerHead ??= preparedHead(status, headers);
-    const head = response.listenerHead;
+    const { status, headers } = prepared;
+    prepared.listenerHead ??= preparedHead(status, headers);
+    const head = prepared.listenerHead;
     const isPlain =
       this.isInHandler &&
       this.#body === null &&

@@ -251,15 +251,8 @@ export class Mesh {
     handle: ExchangeHandler,
     extra: readonly string[],
   ): void {
-    const exchange = new PlaneExchange({
-      visit,
-      path: this.#matcher.normalisedPath,
-      operations: route.responseOperations,
-      extra,
-      onEnd: (status, reason) => {
-        this.#recorder.record(visit, status, reason, this.#clock.nowMs());
-      },
-    });
+    const path = this.#matcher.normalisedPath;
+    const exchange = new PlaneExchange(visit, route, path, extra, this.#recorder, this.#clock);
     try {
       handle(exchange);
     } catch (error) {
@@ -292,7 +285,7 @@ export class Mesh {
   #answer(visit: Visit, problem: PreparedProblem): void {
     visit.answered(problem.body.length);
     this.#recorder.record(visit, problem.status, problem.reason, this.#clock.nowMs());
-    visit.exchange.respondPrepared(problem);
+    visit.exchange.respondPrepared(problem, problem.body);
   }
 }
 

@@ -3,46 +3,52 @@
 
 import {
   type BodyReader,
+  type Clock,
   ERRORS,
   type ErrorCode,
   type Exchange,
   type HeaderList,
   headerValue,
-  type PreparedResponse,
+  type PreparedHead,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
 import { applyHeaderOperations, type CompiledOperations } from './header-operations.ts';
-import type { Visit } from './visit.ts';
+import type { RouteRuntime } from './routes.ts';
+import type { Recorder, Visit } from './visit.ts';
 
 /** The plane cut the connection on purpose: part of an answer that cannot be finished. */
 const REASON_INTERNAL = 400;
-
-export interface PlaneExchangeOptions {
-  readonly visit: Visit;
-  readonly path: string;
-  readonly operations: CompiledOperations | null;
-  /** Headers behind the answer's own: what rate limits tell. */
-  readonly extra: readonly string[];
-  /** Called once. `reason`: 0 when nothing went wrong. */
-  readonly onEnd: (status: number, reason: number) => void;
-}
 
 export class PlaneExchange implements Exchange {
   readonly path: string;
   onDrain: (() => void) | null = null;
   onAbort: ((refusal?: ErrorCode) => void) | null = null;
   readonly #exchange: Exchange;
-  readonly #options: PlaneExchangeOptions;
   readonly #visit: Visit;
+  readonly #operations: CompiledOperations | null;
+  readonly #extra: readonly string[];
+  readonly #recorder: Recorder;
+  readonly #clock: Clock;
   #status = 0;
   #isRecorded = false;
 
-  constructor(options: PlaneExchangeOptions) {
-    this.#options = options;
-    this.#visit = options.visit;
-    this.#exchange = options.visit.exchange;
-    this.path = options.path;
+  /** `extra`: headers behind the answer's own, what rate limits tell. */
+  constructor(
+    visit: Visit,
+    route: RouteRuntime,
+    path: string,
+    extra: readonly string[],
+    recorder: Recorder,
+    clock: Clock,
+  ) {
+    this.path = path;
+    this.#exchange = visit.exchange;
+    this.#visit = visit;
+    this.#operations = route.responseOperations;
+    this.#extra = extra;
+    this.#recorder = recorder;
+    this.#clock = clock;
   }
 
   /** Watches the client; to be called when the plane has not answered in the call that asked. */
@@ -139,17 +145,16 @@ export class PlaneExchange implements Exchange {
     this.#exchange.respond(status, this.#decorated(headers), body);
   }
 
-  respondPrepared(response: PreparedResponse): void {
-    const { operations, extra } = this.#options;
-    const { status, headers, body } = response;
-    if (operations !== null || extra.length > 0) {
+  respondPrepared(head: PreparedHead, body: Uint8Array): void {
+    const { status, headers } = head;
+    if (this.#operations !== null || this.#extra.length > 0) {
       this.respond(status, [...headers], body);
       return;
     }
     if (this.isEnded) return;
     if (hasBody(this.method, status)) this.#visit.bytesOut = body.length;
     this.#record(status, reasonOf(status, headers));
-    this.#exchange.respondPrepared(response);
+    this.#exchange.respondPrepared(head, body);
   }
 
   begin(status: number, headers: HeaderList, bodySizeBytes: number): void {
@@ -177,8 +182,8 @@ export class PlaneExchange implements Exchange {
   }
 
   #decorated(headers: HeaderList): HeaderList {
-    const { operations, extra } = this.#options;
-    applyHeaderOperations(headers, operations);
+    const extra = this.#extra;
+    applyHeaderOperations(headers, this.#operations);
     for (let index = 0; index < extra.length; index++) headers.push(extra[index]!);
     return headers;
   }
@@ -186,7 +191,7 @@ export class PlaneExchange implements Exchange {
   #record(status: number, reason: number): void {
     if (this.#isRecorded) return;
     this.#isRecorded = true;
-    this.#options.onEnd(status, reason);
+    this.#recorder.record(this.#visit, status, reason, this.#clock.nowMs());
   }
 }
 

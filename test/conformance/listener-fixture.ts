@@ -6,7 +6,7 @@ import {
   BODY_SIZE_UNKNOWN,
   type Exchange,
   type HeaderList,
-  type PreparedResponse,
+  type PreparedHead,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
   UploadBudget,
@@ -50,7 +50,10 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     afterBody(exchange, () => exchange.respond(200, [], Buffer.alloc(sizeOf(query), 'r'))),
   '/inspect': inspect,
   '/headers': (exchange, query) => exchange.respond(200, responseHeaders(query), 'headers'),
-  '/prepared': (exchange, query) => exchange.respondPrepared(prepared(exchange.query, query)),
+  '/prepared': (exchange, query) => {
+    const { head, body } = prepared(exchange.query, query);
+    exchange.respondPrepared(head, body);
+  },
   '/begin-headers': (exchange, query) => {
     exchange.begin(200, responseHeaders(query), 4);
     exchange.write(Buffer.from('body'));
@@ -178,21 +181,26 @@ function inspect(exchange: Exchange): void {
   });
 }
 
-/** `h=name:value` repeated; values are percent-decoded to one char per byte. */
-const preparedByQuery = new Map<string, PreparedResponse>();
+interface Prepared {
+  readonly head: PreparedHead;
+  readonly body: Uint8Array;
+}
+
+const preparedByQuery = new Map<string, Prepared>();
 
 /** One answer for each query, so that a second request finds what the first has made of it. */
-function prepared(text: string, query: URLSearchParams): PreparedResponse {
+function prepared(text: string, query: URLSearchParams): Prepared {
   const known = preparedByQuery.get(text);
   if (known !== undefined) return known;
   const headers = responseHeaders(query);
   const status = Number(query.get('status') ?? 200);
   const body = Buffer.alloc(Number(query.get('size') ?? 8), 'p');
-  const made = { status, headers, body, listenerHead: null };
+  const made = { head: { status, headers, listenerHead: null }, body };
   preparedByQuery.set(text, made);
   return made;
 }
 
+/** `h=name:value` repeated; values are percent-decoded to one char per byte. */
 function responseHeaders(query: URLSearchParams): HeaderList {
   return query.getAll('h').flatMap((pair) => {
     const mark = pair.indexOf(':');

@@ -1,6 +1,6 @@
 // An Exchange that was never on a wire, for tests of what reads requests and writes responses.
 
-import type { Exchange, HeaderList, PreparedResponse } from '../../host/core/index.ts';
+import type { Exchange, HeaderList, PreparedHead } from '../../host/core/index.ts';
 
 export interface RecordedExchange extends Exchange {
   readonly sent: { status: number; headers: HeaderList; body: string } | null;
@@ -34,7 +34,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): RecordedExchange {
       const text = typeof body === 'string' ? body : new TextDecoder().decode(body);
       exchange.sent = { status, headers, body: text };
     },
-    respondPrepared({ status, headers, body }: PreparedResponse) {
+    respondPrepared({ status, headers }: PreparedHead, body: Uint8Array) {
       exchange.sent = { status, headers: [...headers], body: new TextDecoder().decode(body) };
     },
     begin() {},

@@ -105,10 +105,14 @@ routes:
   });
 
   it('uses no generation up for what it refuses', async () => {
+    // The watcher of the file may take the last one before it is asked for: what was taken counts.
+    const takenCount = () => gateway.log().split('"configuration in force"').length;
     const { generation } = await gateway.reload(config('blue'));
+    const before = takenCount();
     assert.equal((await gateway.reload(config('blue', { routes: 'none' }))).taken, false);
     assert.equal((await gateway.reload(config('blue', { workers: { io: 1 } }))).taken, false);
-    assert.equal((await gateway.reload(config('blue'))).generation, generation + 1);
+    const last = await gateway.reload(config('blue'));
+    assert.equal(last.generation - generation, takenCount() - before);
   });
 
   it('refuses what only a restart can change, and names the keys', async () => {
@@ -120,7 +124,7 @@ routes:
     assert.match(issues[0]!.message, /restart/);
     assert.equal(await version(), 'blue');
     const moved = await gateway.reload(
-      config('green', { listen: [{ port: gateway.port, address: '0.0.0.0' }], admin: {} }),
+      config('green', { listen: [{ port: 0, address: '0.0.0.0' }], admin: {} }),
     );
     assert.deepEqual(moved.issues.map(({ path }) => path).sort(), [
       'admin.port',

@@ -19,10 +19,11 @@ import {
 import { contentTypeOf } from '../../host/distribution/content-types.ts';
 import {
   chooseForm,
-  type Forms,
+  type FullForms,
   readWishes,
   useAsDictionary,
 } from '../../host/distribution/negotiate.ts';
+import { readFields } from '../../host/distribution/request-fields.ts';
 import {
   parseByteSequence,
   parseItem,
@@ -33,10 +34,17 @@ import { testSeed } from '../support/seed.ts';
 
 const BASE = Buffer.alloc(32, 7);
 const BASE_FIELD = serialiseBytes(BASE);
-const FORMS: Forms = { identity: 1_000, gzip: 400, br: 300, zstd: 320, dcz: 50 };
+const FORMS: FullForms & { readonly dcz: number | null } = {
+  identity: 1_000,
+  gzip: 400,
+  br: 300,
+  zstd: 320,
+  dcz: 50,
+};
 
-function chosen(headers: Record<string, string>, forms: Partial<Forms> = {}): string {
-  return chooseForm(readWishes(Object.entries(headers).flat()), { ...FORMS, ...forms });
+function chosen(headers: Record<string, string>, forms: Partial<typeof FORMS> = {}): string {
+  const { dcz, ...full } = { ...FORMS, ...forms };
+  return chooseForm(readWishes(readFields(Object.entries(headers).flat())), full, dcz);
 }
 
 describe('negotiation', () => {
@@ -44,7 +52,7 @@ describe('negotiation', () => {
 
   it('sends the delta to who names dcz and has the base', () => {
     assert.equal(chosen(delta), 'dcz');
-    assert.equal(readWishes(Object.entries(delta).flat()).base, BASE.toString('hex'));
+    assert.equal(readWishes(readFields(Object.entries(delta).flat())).base, BASE.toString('hex'));
   });
 
   it('sends no delta for a star, a weight of 0, another site or a missing base', () => {

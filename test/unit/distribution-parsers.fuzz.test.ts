@@ -121,11 +121,14 @@ interface Outcomes {
   refusedCount: number;
 }
 
+const RUNS_COUNT_MIN = 400;
+
 /** Runs a parser over mutations for its share of the time. */
 function fuzz(name: string, run: () => void): Outcomes {
   const outcomes: Outcomes = { takenCount: 0, refusedCount: 0 };
   const endMs = Date.now() + FUZZ_TIME_MS / 4;
-  while (Date.now() < endMs) {
+  // A busy machine takes longer for the least there is.
+  while (Date.now() < endMs || outcomes.takenCount + outcomes.refusedCount < RUNS_COUNT_MIN) {
     try {
       run();
       outcomes.takenCount += 1;

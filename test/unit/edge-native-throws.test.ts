@@ -37,7 +37,7 @@ const WAYS: Readonly<Record<string, (exchange: Exchange) => void>> = {
   'respond without a body': (exchange) => exchange.respond(204, [], ''),
   'respond prepared': (exchange) => {
     const { status, headers, body } = problemResponse('GW_ROUTE_NONE', '');
-    exchange.respondPrepared({ status, headers, body: Buffer.from(body), listenerHead: null });
+    exchange.respondPrepared({ status, headers, listenerHead: null }, Buffer.from(body));
   },
   'stream a known size': (exchange) => stream(exchange, 6),
   'stream in chunks': (exchange) => stream(exchange, -1),
