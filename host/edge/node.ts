@@ -261,6 +261,11 @@ class NodeListener implements Listener {
       socket.destroy();
       return;
     }
+    if (current !== undefined && error.code === 'HPE_CLOSED_CONNECTION') {
+      // Behind a request that was the connection's last: it has its answer, and gets no second.
+      socket.end(() => socket.destroy());
+      return;
+    }
     const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
     this.#refuseRaw(
       socket,

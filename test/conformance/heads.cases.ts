@@ -137,6 +137,25 @@ export function headCases(driver: () => Driver): void {
     assert.ok(events.some(({ kind, text }) => kind === 'refused' && text.includes('host')));
   });
 
+  // Node's parser reports what follows a closing request as an error, which got a 400 of its own.
+  // uWS goes on with what was pipelined, like any other request.
+  it('gives one answer behind Connection: close on node; uws serves what came with it', async () => {
+    const closing = request('GET', '/now', ['Connection: close']);
+    await driver().events();
+    if (driver().engine === 'uws') {
+      const { text } = await driver().raw([closing + request('GET', '/now')], 1_000);
+      assert.deepEqual(statuses(text), [200, 200]);
+      return;
+    }
+    for (const first of [closing, closing.replace('1.1', '2.0'), closing.replace('1.1', '1.0')]) {
+      const { text, isClosed } = await driver().raw([first + request('GET', '/second')], 1_000);
+      assert.equal(statuses(text).length, 1, text);
+      assert.ok(isClosed);
+    }
+    const second = (await driver().texts('dispatch')).filter((what) => what.includes('second'));
+    assert.deepEqual(second, []);
+  });
+
   it('refuses a header without a name on node; uWS ends the head there', async () => {
     // uWS marks the end of its header table by an empty name, for itself and for us alike.
     const { text } = await driver().raw([request('GET', '/inspect', [': 1', 'X: hidden'])]);
