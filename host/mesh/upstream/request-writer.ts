@@ -1,6 +1,6 @@
 // Writes the heads of requests: one string each, to be sent as latin1. It refuses a head that is no
-// byte string, for latin1 would make a carriage return of U+010D. All else was checked where it came
-// in (the listener) or was changed (configuration).
+// byte string, for latin1 would make a carriage return of U+010D. All else was checked where it
+// came in (the listener) or was changed (configuration).
 
 import { BODY_SIZE_UNKNOWN, isByteString } from '../../core/index.ts';
 import type { UpstreamRequest } from './contract.ts';
