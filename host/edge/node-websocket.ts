@@ -16,6 +16,9 @@ import {
 import type { NodeHost } from './node-host.ts';
 import { closeManner, fittingReason, isProtocolOffered } from './websocket-close.ts';
 
+/** What a batch holds before it is written: less than what says that a client reads slowly. */
+const BATCH_SIZE_BYTES_MAX = WEBSOCKET_SEND_PAUSE_SIZE_BYTES / 4;
+
 export interface UpgradeSocket {
   readonly req: IncomingMessage;
   readonly socket: Duplex;
@@ -57,7 +60,9 @@ export class NodeWebSockets {
     this.#protocol = protocol;
     let channel: NodeChannel | null = null;
     this.#server.handleUpgrade(from.req, from.socket, from.head, (socket) => {
-      const made = new NodeChannel(this.#host, socket, peer, () => this.#channels.delete(made));
+      const made = new NodeChannel({ host: this.#host, stream: from.socket }, socket, peer, () =>
+        this.#channels.delete(made),
+      );
       this.#channels.add(made);
       channel = made;
     });
@@ -79,11 +84,21 @@ class NodeChannel implements WebSocketChannel {
   readonly #host: NodeHost;
   readonly #socket: WebSocket;
   readonly #peer: WebSocketPeer;
+  /** What `#socket` writes to. */
+  readonly #stream: Duplex;
+  readonly #sent = (): void => this.#onSent();
   #isFull = false;
+  #isBatch = false;
   #isAlive = true;
 
-  constructor(host: NodeHost, socket: WebSocket, peer: WebSocketPeer, onGone: () => void) {
+  constructor(
+    { host, stream }: { readonly host: NodeHost; readonly stream: Duplex },
+    socket: WebSocket,
+    peer: WebSocketPeer,
+    onGone: () => void,
+  ) {
     this.#host = host;
+    this.#stream = stream;
     this.#socket = socket;
     this.#peer = peer;
     host.active++;
@@ -110,10 +125,26 @@ class NodeChannel implements WebSocketChannel {
   send(data: Uint8Array, kind: 'text' | 'binary'): boolean {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return true;
-    socket.send(Buffer.from(data), { binary: kind === 'binary' }, () => this.#onSent());
+    socket.send(Buffer.from(data), { binary: kind === 'binary' }, this.#sent);
+    if (this.#isBatch && socket.bufferedAmount > BATCH_SIZE_BYTES_MAX) {
+      this.#stream.uncork();
+      this.#stream.cork();
+    }
     if (socket.bufferedAmount > WEBSOCKET_SEND_SIZE_BYTES_MAX) this.cut();
     this.#isFull = socket.bufferedAmount > WEBSOCKET_SEND_PAUSE_SIZE_BYTES;
     return !this.#isFull;
+  }
+
+  batch(sends: () => void): void {
+    if (this.#isBatch) {
+      sends();
+      return;
+    }
+    this.#isBatch = true;
+    this.#stream.cork();
+    this.#guard(sends);
+    this.#isBatch = false;
+    this.#stream.uncork();
   }
 
   close(code: number, reason: string): void {

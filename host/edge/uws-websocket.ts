@@ -17,6 +17,7 @@ export interface UwsSocket {
   end(code?: number, reason?: string): void;
   close(): void;
   getBufferedAmount(): number;
+  cork(callback: () => void): unknown;
 }
 
 export interface UpgradeRequest {
@@ -75,6 +76,13 @@ export class UwsChannel implements WebSocketChannel {
     return !this.#isFull;
   }
 
+  batch(sends: () => void): void {
+    const socket = this.#socket;
+    if (socket === null) sends();
+    // No error may reach uWS.
+    else socket.cork(() => this.#guard(sends));
+  }
+
   close(code: number, reason: string): void {
     const socket = this.#socket;
     if (socket === null) return;
@@ -96,7 +104,12 @@ export class UwsChannel implements WebSocketChannel {
 
   onMessage(data: ArrayBuffer, isBinary: boolean): void {
     const kind = isBinary ? 'binary' : 'text';
-    this.#guard(() => this.#peer.onMessage(new Uint8Array(data), kind));
+    // Without a closure, for a flood of empty messages.
+    try {
+      this.#peer.onMessage(new Uint8Array(data), kind);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   onDrain(): void {
@@ -122,8 +135,12 @@ export class UwsChannel implements WebSocketChannel {
     try {
       callback();
     } catch (error) {
-      this.#host.onError(error);
-      this.close(1011, '');
+      this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#host.onError(error);
+    this.close(1011, '');
   }
 }

@@ -3,6 +3,7 @@
 // in the same house costs more than it saves.
 
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { EndpointConfig } from '../config/index.ts';
 import {
@@ -34,8 +35,8 @@ export interface WebSocketDialOptions {
 }
 
 export interface WebSocketDialHandler {
-  /** `protocol`: what the upstream chose, or `''`. */
-  onOpen(upstream: WebSocket, protocol: string): void;
+  /** `socket`: what `upstream` writes to. `protocol`: what the upstream chose, or `''`. */
+  onOpen(upstream: WebSocket, socket: Socket, protocol: string): void;
   /** The upstream answered something else than 101. Headers are ready for `Exchange.respond`. */
   onRefused(status: number, headers: HeaderList, body: Uint8Array): void;
   onFailed(code: ErrorCode, detail: string): void;
@@ -47,6 +48,7 @@ export class WebSocketDial {
   readonly #upstream: WebSocket;
   #phase: 'connecting' | 'asking' | 'done' = 'connecting';
   #protocol = '';
+  #socket: Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   /** Starts the handshake. Errors: GW_INTERNAL for a target or a value that is no byte string; a
@@ -102,6 +104,7 @@ export class WebSocketDial {
   /** An upstream may choose no subprotocol although some were offered; `ws` takes that for an
    *  error. The choice is noted first and then made to look like the first offer. */
   #choose(response: IncomingMessage, protocols: readonly string[]): void {
+    this.#socket = response.socket;
     const chosen = response.headers['sec-websocket-protocol'];
     this.#protocol = chosen ?? '';
     if (chosen === undefined && protocols.length > 0) {
@@ -113,7 +116,7 @@ export class WebSocketDial {
     if (!this.#settle()) return;
     // The socket's later life is the handler's.
     this.#upstream.removeAllListeners();
-    this.#handler.onOpen(this.#upstream, this.#protocol);
+    this.#handler.onOpen(this.#upstream, this.#socket!, this.#protocol);
   }
 
   #refused(response: IncomingMessage): void {

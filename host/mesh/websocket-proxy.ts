@@ -2,10 +2,12 @@
 // accepted with the subprotocol that the upstream chose, or gets the upstream's refusal. Messages
 // pass whole and in order; pings are answered by each side for itself.
 //
-//   upstream -> client  a client that reads slowly pauses the upstream's socket: true back-pressure
+//   upstream -> client  a client that reads slowly pauses the upstream's socket: true back-pressure;
+//                       what one read brought leaves in one write
 //   client -> upstream  the client's side cannot be paused (uWS), so bytes that the upstream has
 //                       not taken are bounded: beyond the bound the client is closed with 1013
 
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import {
   type ErrorCode,
@@ -15,12 +17,11 @@ import {
   isToken,
   joinedHeaderValue,
   WEBSOCKET_PROTOCOLS_COUNT_MAX,
-  WEBSOCKET_QUEUE_COUNT_MAX,
-  WEBSOCKET_QUEUE_SIZE_BYTES_MAX,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
 import { WebSocketDial, type WebSocketDialOptions } from './websocket-dial.ts';
+import { WebSocketOutlet } from './websocket-outlet.ts';
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_GOING_AWAY = 1001;
@@ -68,10 +69,8 @@ export function proxyWebSocket(
   return new WebSocketRelay(exchange, options, onDone);
 }
 
-interface Message {
-  readonly data: Buffer;
-  readonly kind: 'text' | 'binary';
-}
+/** Bytes for the client that wait for the end of a read before they are sent. */
+const GATHER_SIZE_BYTES_MAX = 65_536;
 
 class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   readonly #exchange: Exchange;
@@ -79,18 +78,24 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   readonly #onDone: (result: WebSocketProxyResult) => void;
   #dial: WebSocketDial | null = null;
   #upstream: WebSocket | null = null;
+  #outlet: WebSocketOutlet | null = null;
   #channel: WebSocketChannel | null = null;
   /** Whether channel.close() has been called. */
   #isClosing = false;
   /** Whether send() returned false and onDrain has not come yet. */
   #isBlocked = false;
-  /** Messages given to the upstream's socket that it has not taken. */
-  #queuedCount = 0;
-  readonly #onTaken = (): void => {
-    this.#queuedCount -= 1;
+  /** Messages for the client: those of the read that is being taken, and when it fell behind, of
+   *  that read; then the upstream's socket is paused behind them. Two lists, for a message may be
+   *  two bytes of a flood. */
+  #waiting: Buffer[] = [];
+  #waitingKinds: ('text' | 'binary')[] = [];
+  #waitingSizeBytes = 0;
+  #isSendDue = false;
+  readonly #onReadEnd = (): void => {
+    this.#isSendDue = false;
+    this.#sendWaiting();
   };
-  /** Messages of the read in which the client fell behind; the socket is paused behind them. */
-  #waiting: Message[] = [];
+  readonly #sends = (): void => this.#sendBatch();
   /** How the client is to be closed once `#waiting` is empty. */
   #closeWhenSent: { readonly code: number; readonly reason: string } | null = null;
   #idleTimer: NodeJS.Timeout | null = null;
@@ -119,7 +124,7 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
     };
     try {
       this.#dial = new WebSocketDial(options, protocols, {
-        onOpen: (upstream, protocol) => this.#open(upstream, protocol),
+        onOpen: (upstream, socket, protocol) => this.#open(upstream, socket, protocol),
         onRefused: (status, headers, body) => {
           exchange.onAbort = null;
           options.refuse(exchange, status, headers, body);
@@ -152,27 +157,18 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
     this.#bytesIn += data.length;
     const upstream = this.#upstream;
     if (upstream === null || upstream.readyState !== WebSocket.OPEN) return;
-    // A message alone may be larger than the bound; it has a bound of its own.
-    const queued = upstream.bufferedAmount;
-    const isTooMuch = queued > 0 && queued + data.length > WEBSOCKET_QUEUE_SIZE_BYTES_MAX;
-    if (isTooMuch || this.#queuedCount >= WEBSOCKET_QUEUE_COUNT_MAX) {
-      this.#error ??= 'GW_OVERLOADED';
-      this.#code ||= CLOSE_TRY_AGAIN_LATER;
-      this.#waiting = [];
-      this.#closeClient(CLOSE_TRY_AGAIN_LATER, 'the upstream reads too slowly');
-      upstream.terminate();
-      return;
-    }
-    // Copied: `data` is the listener's, and `ws` may hold on to it until the socket has room.
-    this.#queuedCount += 1;
-    const options = { binary: kind === 'binary', compress: false };
-    upstream.send(Buffer.from(data), options, this.#onTaken);
+    if (this.#outlet!.send(data, kind)) return;
+    this.#error ??= 'GW_OVERLOADED';
+    this.#code ||= CLOSE_TRY_AGAIN_LATER;
+    this.#forgetWaiting();
+    this.#closeClient(CLOSE_TRY_AGAIN_LATER, 'the upstream reads too slowly');
+    upstream.terminate();
   }
 
   onClose(code: number, reason: string): void {
     this.#code ||= code;
     this.#channel = null;
-    this.#waiting = [];
+    this.#forgetWaiting();
     this.#closeUpstream(code, reason);
     this.#finishWhenClosed();
   }
@@ -180,22 +176,16 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   onDrain(): void {
     this.#idleTimer?.refresh();
     this.#isBlocked = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    // What blocks again goes back to `#waiting` in order.
-    for (const { data, kind } of waiting) this.#sendToClient(data, kind);
-    if (this.#isBlocked) return;
-    if (this.#closeWhenSent !== null) {
-      this.#closeClient(this.#closeWhenSent.code, this.#closeWhenSent.reason);
-    }
-    if (this.#upstream?.readyState === WebSocket.OPEN) this.#upstream.resume();
+    this.#sendWaiting();
+    if (!this.#isBlocked && this.#upstream?.readyState === WebSocket.OPEN) this.#upstream.resume();
   }
 
   // From the upstream.
 
-  #open(upstream: WebSocket, protocol: string): void {
+  #open(upstream: WebSocket, socket: Socket, protocol: string): void {
     this.#dial = null;
     this.#upstream = upstream;
+    this.#outlet = new WebSocketOutlet(upstream, socket);
     upstream.on('message', (data, isBinary) => {
       this.#idleTimer?.refresh();
       this.#sendToClient(data as Buffer, isBinary ? 'binary' : 'text');
@@ -215,16 +205,56 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   }
 
   #sendToClient(data: Buffer, kind: 'text' | 'binary'): void {
-    const channel = this.#channel;
-    if (channel === null || this.#isClosing) return;
-    if (this.#isBlocked) {
-      this.#waiting.push({ data, kind });
-      return;
+    if (this.#channel === null || this.#isClosing) return;
+    this.#waiting.push(data);
+    this.#waitingKinds.push(kind);
+    this.#waitingSizeBytes += data.length;
+    if (this.#isBlocked) return;
+    if (this.#waitingSizeBytes >= GATHER_SIZE_BYTES_MAX) this.#sendWaiting();
+    else if (!this.#isSendDue) {
+      this.#isSendDue = true;
+      // `ws` tells all messages of one read before a microtask runs.
+      queueMicrotask(this.#onReadEnd);
     }
-    this.#bytesOut += data.length;
-    if (channel.send(data, kind)) return;
-    this.#isBlocked = true;
+  }
+
+  /** Sends what waits, until the client falls behind. */
+  #sendWaiting(): void {
+    if (this.#isBlocked) return;
+    if (this.#waiting.length > 0) this.#channel?.batch(this.#sends);
+    if (this.#isBlocked || this.#closeWhenSent === null) return;
+    const { code, reason } = this.#closeWhenSent;
+    this.#closeWhenSent = null;
+    this.#closeClient(code, reason);
+  }
+
+  #sendBatch(): void {
+    const waiting = this.#waiting;
+    const kinds = this.#waitingKinds;
+    this.#forgetWaiting();
+    let index = 0;
+    while (index < waiting.length && !this.#isBlocked) {
+      // A client that is cut by a send is told to onClose() at once.
+      const channel = this.#channel;
+      if (channel === null) return;
+      const data = waiting[index]!;
+      this.#bytesOut += data.length;
+      this.#isBlocked = !channel.send(data, kinds[index]!);
+      index += 1;
+    }
+    if (!this.#isBlocked) return;
     this.#upstream?.pause();
+    for (; index < waiting.length; index++) {
+      this.#waiting.push(waiting[index]!);
+      this.#waitingKinds.push(kinds[index]!);
+      this.#waitingSizeBytes += waiting[index]!.length;
+    }
+  }
+
+  #forgetWaiting(): void {
+    this.#waiting = [];
+    this.#waitingKinds = [];
+    this.#waitingSizeBytes = 0;
   }
 
   #upstreamFailed(upstream: WebSocket, error: NodeJS.ErrnoException): void {
@@ -240,8 +270,8 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
     if (code === CLOSE_ABNORMAL && this.#code === 0) this.#error ??= 'GW_UPSTREAM_CLOSED';
     this.#code ||= code;
     const shown = isTooBig ? CLOSE_TOO_BIG : clientCloseCode(code);
-    if (this.#waiting.length === 0) this.#closeClient(shown, reason);
-    else this.#closeWhenSent = { code: shown, reason };
+    this.#closeWhenSent = { code: shown, reason };
+    this.#sendWaiting();
     this.#finishWhenClosed();
   }
 
@@ -252,6 +282,9 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
 
   #closeClient(code: number, reason: string): void {
     if (this.#channel === null || this.#isClosing) return;
+    this.#sendWaiting();
+    // A client that is cut by what was sent has told so.
+    if (this.#channel === null || this.#isClosing) return;
     this.#isClosing = true;
     this.#channel.close(code, clippedReason(reason));
   }
@@ -259,6 +292,7 @@ class WebSocketRelay implements WebSocketProxy, WebSocketPeer {
   #closeUpstream(code: number, reason: string): void {
     const upstream = this.#upstream;
     if (upstream === null || upstream.readyState === WebSocket.CLOSED) return;
+    this.#outlet?.flush();
     // A paused socket would never read the answer to the close frame.
     if (upstream.isPaused) upstream.resume();
     if (code === CLOSE_ABNORMAL) upstream.terminate();

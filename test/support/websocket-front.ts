@@ -15,6 +15,8 @@ import { endAtLast } from './leftovers.ts';
 
 export interface WebSocketFront {
   readonly port: number;
+  /** Calls of batch() on any channel so far. */
+  batches(): number;
   close(): Promise<void>;
 }
 
@@ -27,14 +29,22 @@ export async function startWebSocketFront(
 ): Promise<WebSocketFront> {
   const server = createServer((_, response) => response.writeHead(426).end());
   const sockets = new Set<Socket>();
+  let batches = 0;
+  const onBatch = () => {
+    batches += 1;
+  };
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('upgrade', (request, socket, head) => {
-    handler(upgradeExchange(request, socket as Socket, head));
+    handler(upgradeExchange(request, socket as Socket, head, onBatch));
   });
-  return { port: await listenLocal(server), close: () => closeAll(server, sockets) };
+  return {
+    port: await listenLocal(server),
+    batches: () => batches,
+    close: () => closeAll(server, sockets),
+  };
 }
 
 /** Listens on a free port of 127.0.0.1. */
@@ -51,7 +61,12 @@ export async function closeAll(server: Server, sockets: Iterable<Socket>): Promi
   await new Promise((resolve) => server.close(resolve));
 }
 
-function upgradeExchange(request: IncomingMessage, socket: Socket, head: Buffer): Exchange {
+function upgradeExchange(
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+  onBatch: () => void,
+): Exchange {
   const [path, query] = (request.url ?? '/').split('?', 2);
   const headers: HeaderList = request.rawHeaders.map((text, index) => {
     return index % 2 === 0 ? text.toLowerCase() : text;
@@ -81,7 +96,7 @@ function upgradeExchange(request: IncomingMessage, socket: Socket, head: Buffer)
       if (isEnded) return null;
       isEnded = true;
       socket.removeAllListeners('end');
-      return acceptUpgrade(request, socket, head, protocol, peer);
+      return acceptUpgrade({ request, socket, head }, protocol, peer, onBatch);
     },
   });
   socket.on('error', () => {});
@@ -98,11 +113,10 @@ function upgradeExchange(request: IncomingMessage, socket: Socket, head: Buffer)
 }
 
 function acceptUpgrade(
-  request: IncomingMessage,
-  socket: Socket,
-  head: Buffer,
+  { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
   protocol: string,
   peer: WebSocketPeer,
+  onBatch: () => void,
 ): WebSocketChannel | null {
   const server = new WebSocketServer({
     noServer: true,
@@ -134,6 +148,10 @@ function acceptUpgrade(
       client.send(Buffer.from(data), { binary: kind === 'binary' }, sent);
       isFull = client.bufferedAmount > HIGH_WATER_SIZE_BYTES;
       return !isFull;
+    },
+    batch(sends) {
+      onBatch();
+      sends();
     },
     close: (code, reason) => client.close(code, reason),
   };
