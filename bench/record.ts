@@ -131,7 +131,7 @@ function systemBar(system: SystemResult, bar: number): string[] {
 /** docs/BENCHMARKS.md as a whole. */
 export function benchmarksDocument(records: readonly BenchRecord[]): string {
   const sections = records.map((record) => {
-    const { system, kernel, deltas, date, command, machine, versions, loadBefore } = record;
+    const { system, kernel, date, command, machine, versions, loadBefore } = record;
     const title =
       system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`);
     const facts = [
@@ -141,12 +141,16 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
         .join(' · '),
     ];
     if (loadBefore > LOAD_QUIET_MAX) facts.push('', busyText(loadBefore));
-    const other = deltas == null ? kernelTable(kernel!) : deltaSection(deltas);
-    const body = system === null ? other : systemSection(system);
+    const body = sectionBody(record);
     return [`## ${title}`, '', ...facts, '', body].join('\n');
   });
   const parts = [INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')];
   return `${parts.join('\n')}\n`;
+}
+
+function sectionBody({ system, kernel, deltas }: BenchRecord): string {
+  if (system !== null) return systemSection(system);
+  return kernel === null ? deltaSection(deltas!) : kernelTable(kernel);
 }
 
 /** Others' work above this makes latencies and rates worthless and ratios wide. */
