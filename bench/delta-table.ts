@@ -1,72 +1,120 @@
-// `npx tsx bench/delta-table.ts [part of a pair's name]`: sizes and processor time of our deltas at
-// every effort against `zstd -19 --long=27 --patch-from`, pair by pair, one right after the other.
-// Every frame of ours is decoded by zstd. Processor time, not wall time: other work on the machine
-// counts little. Ours includes compiling the kernel, zstd's starting the process.
+// Deltas between real releases: sizes and processor time of every tool, pair by pair, one tool
+// right after the other. Every delta is decoded by its own tool, and ours by zstd too; a wrong one
+// ends the run. Processor time, not wall time: other work on the machine counts little.
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileCodec, ZstdEncoder } from '../host/kernels/index.ts';
-import { PAIRS, type Pair, pairPaths, readPair } from './pairs.ts';
+import {
+  DELTA_TOOLS,
+  type DeltaFiles,
+  type DeltaTool,
+  PUBLISHED,
+  REFERENCE,
+} from './delta-tools.ts';
+import { requirePrograms } from './programs.ts';
+import { ratioOfPairs, type Spread } from './statistics.ts';
 
-const EFFORTS = [1, 2, 3] as const;
-const OUTPUT_SIZE_BYTES_MAX = 134_217_728;
-const folder = mkdtempSync(join(tmpdir(), 'sluice-delta-'));
-
-interface Row {
-  readonly sizeBytes: number;
-  readonly cpuMs: number;
+/** Two files of which the newer is made from the older. */
+export interface DeltaPair {
+  readonly name: string;
+  readonly older: string;
+  readonly newer: string;
 }
 
-function zstdRow(pair: Pair): Row {
-  const { older, newer } = pairPaths(pair);
-  const output = join(folder, 'zstd');
-  const words = ['-q', '-f', '-19', '--long=27', '--single-thread', `--patch-from=${older}`];
-  // The shell's own `times` is the processor time of its children, to a hundredth of a second.
-  const script = 'zstd "$@" 2>/dev/null && times';
-  const shell = spawnSync('bash', ['-c', script, 'zstd', ...words, newer, '-o', output]);
-  const [, minutes, seconds] = /\n(\d+)m([\d.]+)s/.exec(shell.stdout.toString()) ?? [];
-  if (minutes === undefined) throw new Error(`zstd: ${shell.stderr}`);
+export interface DeltaCell {
+  readonly tool: string;
+  readonly sizeBytes: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+}
+
+export interface DeltaRow {
+  readonly pair: string;
+  readonly newerSizeBytes: number;
+  readonly cells: readonly DeltaCell[];
+}
+
+/** A tool against the reference over all pairs. */
+export interface DeltaRatios {
+  readonly tool: string;
+  readonly size: Spread;
+  readonly encode: Spread;
+  readonly decode: Spread;
+}
+
+export interface DeltaResult {
+  readonly rows: readonly DeltaRow[];
+  readonly ratios: readonly DeltaRatios[];
+}
+
+/** DESIGN section 6: size and processor time of a published delta over the reference's. */
+export const DELTA_BARS = { size: 1.1, encode: 1 } as const;
+
+/** Makes every pair's deltas with every tool, which must have the reference among them. Errors: a
+ *  missing program, a delta that decodes to something else. */
+export function runDeltaTable(
+  pairs: readonly DeltaPair[],
+  log: (line: string) => void,
+  tools: readonly DeltaTool[] = DELTA_TOOLS,
+): DeltaResult {
+  requirePrograms(tools.flatMap(({ programs }) => programs));
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-delta-'));
+  try {
+    const rows = pairs.map((pair) => {
+      log(`  deltas: ${pair.name}`);
+      const cells = tools.map((tool) => measure(tool, pair, folder));
+      return { pair: pair.name, newerSizeBytes: statSync(pair.newer).size, cells };
+    });
+    return { rows, ratios: tools.map(({ name }) => ratiosOf(rows, name)) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What a result comes to against the bars. */
+export function deltaVerdicts({ ratios }: DeltaResult) {
+  const { size, encode } = ratios.find(({ tool }) => tool === PUBLISHED)!;
+  const of = (what: string, measured: number, bar: number) => {
+    return { what: `${what}: ${PUBLISHED} over ${REFERENCE}`, bar, measured };
+  };
+  return [
+    of('delta size', size.median, DELTA_BARS.size),
+    of('delta encoding, CPU', encode.median, DELTA_BARS.encode),
+  ];
+}
+
+function measure(tool: DeltaTool, pair: DeltaPair, folder: string): DeltaCell {
+  const files = { ...pair, delta: join(folder, 'delta'), decoded: join(folder, 'decoded') };
+  const encodeMs = tool.encode(files);
+  const { size: sizeBytes } = statSync(files.delta);
+  const decodeMs = tool.decode(files);
+  requireSame(tool.name, pair, files);
+  if (tool.programs.length === 0) {
+    const zstd = DELTA_TOOLS.find(({ name }) => name === REFERENCE)!;
+    zstd.decode(files);
+    requireSame(`zstd, of ${tool.name}`, pair, files);
+  }
+  rmSync(files.delta);
+  return { tool: tool.name, sizeBytes, encodeMs, decodeMs };
+}
+
+function requireSame(who: string, pair: DeltaPair, { newer, decoded }: DeltaFiles): void {
+  const isSame = readFileSync(newer).equals(readFileSync(decoded));
+  rmSync(decoded);
+  if (!isSame) throw new Error(`${who}: ${pair.name} decodes to something else`);
+}
+
+function ratiosOf(rows: readonly DeltaRow[], tool: string): DeltaRatios {
+  const over = (read: (cell: DeltaCell) => number): Spread => {
+    const values = (name: string) =>
+      rows.map(({ cells }) => read(cells.find((cell) => cell.tool === name)!));
+    return ratioOfPairs(values(tool), values(REFERENCE));
+  };
   return {
-    sizeBytes: statSync(output).size,
-    cpuMs: Number(minutes) * 60_000 + Number(seconds) * 1000,
+    tool,
+    size: over(({ sizeBytes }) => sizeBytes),
+    encode: over(({ encodeMs }) => encodeMs),
+    decode: over(({ decodeMs }) => decodeMs),
   };
 }
-
-function ourRow(pair: Pair, effort: 1 | 2 | 3): Row {
-  const { older, newer } = readPair(pair);
-  const before = process.cpuUsage();
-  const encoder = new ZstdEncoder(compileCodec(new Uint8Array(readFileSync('build/codec.wasm'))));
-  const frame = encoder.encode(newer, { dictionary: older, effort });
-  const cpuMs = process.cpuUsage(before).user / 1000;
-  const path = join(folder, 'ours');
-  writeFileSync(path, frame);
-  const words = ['-q', '-d', '-c', '--long=27', `--patch-from=${pairPaths(pair).older}`, path];
-  const decoded = execFileSync('zstd', words, { maxBuffer: OUTPUT_SIZE_BYTES_MAX });
-  if (!decoded.equals(newer))
-    throw new Error(`${pair.name} at ${effort} decodes to something else`);
-  return { sizeBytes: frame.length, cpuMs };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[values.length >> 1]!;
-}
-
-const ratios = new Map(EFFORTS.map((effort) => [effort, [] as number[]]));
-console.log('| pair | zstd -19 | effort 1 | effort 2 | effort 3 |\n|---|---|---|---|---|');
-for (const pair of PAIRS.filter(({ name }) => name.includes(process.argv[2] ?? ''))) {
-  const reference = zstdRow(pair);
-  const cells = EFFORTS.map((effort) => {
-    const { sizeBytes, cpuMs } = ourRow(pair, effort);
-    const ratio = sizeBytes / reference.sizeBytes;
-    ratios.get(effort)!.push(ratio);
-    return `${sizeBytes} (${ratio.toFixed(3)}x), ${cpuMs.toFixed(0)} ms`;
-  });
-  console.log(
-    `| ${pair.name} | ${reference.sizeBytes}, ${reference.cpuMs} ms | ${cells.join(' | ')} |`,
-  );
-}
-for (const [effort, all] of ratios)
-  console.log(`effort ${effort}: median ${median(all).toFixed(3)}x`);
-rmSync(folder, { recursive: true });

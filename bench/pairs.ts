@@ -2,7 +2,7 @@
 // `npm pack` and kept in build/pairs.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,12 +40,6 @@ export const PAIRS: readonly Pair[] = [
 /** Paths of a pair's two files. Errors: what npm or tar say. Cost: a download at the first call. */
 export function pairPaths(given: Pair): { readonly older: string; readonly newer: string } {
   return { older: cached(given, given.older), newer: cached(given, given.newer) };
-}
-
-/** A pair's two files. */
-export function readPair(given: Pair): { readonly older: Uint8Array; readonly newer: Uint8Array } {
-  const { older, newer } = pairPaths(given);
-  return { older: readFileSync(older), newer: readFileSync(newer) };
 }
 
 function cached({ package: name, file }: Pair, version: string): string {

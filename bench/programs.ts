@@ -9,6 +9,11 @@ const PROGRAMS = {
   haproxy: { path: '/usr/sbin/haproxy', package: 'haproxy' },
   taskset: { path: '/usr/bin/taskset', package: 'util-linux' },
   wrk: { path: '/usr/bin/wrk', package: 'wrk' },
+  zstd: { path: '/usr/bin/zstd', package: 'zstd' },
+  xdelta3: { path: '/usr/bin/xdelta3', package: 'xdelta3' },
+  bsdiff: { path: '/usr/bin/bsdiff', package: 'bsdiff' },
+  bspatch: { path: '/usr/bin/bspatch', package: 'bsdiff' },
+  brotli: { path: '/usr/bin/brotli', package: 'brotli' },
 } as const;
 
 export type ProgramName = keyof typeof PROGRAMS;
@@ -30,11 +35,22 @@ export function hasProgram(name: ProgramName): boolean {
 export function requirePrograms(names: readonly ProgramName[]): void {
   const missing = names.filter((name) => !hasProgram(name));
   if (missing.length === 0) return;
-  const packages = missing.map((name) => PROGRAMS[name].package).join(' ');
+  const packages = [...new Set(missing.map((name) => PROGRAMS[name].package))].join(' ');
   throw new Error(
     `missing: ${missing.join(', ')}; as root: ` +
       `apt-get install -y --no-install-recommends ${packages}`,
   );
+}
+
+/** Versions of the Debian packages that make deltas. */
+export function deltaVersions(): Record<string, string> {
+  const names = ['zstd', 'xdelta3', 'bsdiff', 'brotli'] as const;
+  const versions = names.map((name) => {
+    // Shape: `zstd\t1.5.4+dfsg2-5`.
+    const shown = execFileSync('dpkg-query', ['-W', PROGRAMS[name].package], { encoding: 'utf8' });
+    return [name, shown.split('\t')[1]?.trim() ?? 'unknown'];
+  });
+  return { node: process.version, ...Object.fromEntries(versions) };
 }
 
 /** Versions of what took part, for the record; `-` for what is not there. */

@@ -4,8 +4,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
+import { type DeltaResult, deltaVerdicts } from './delta-table.ts';
 import { formatOps, type KernelResult } from './kernel-suite.ts';
-import { programVersions } from './programs.ts';
+import { deltaVersions, programVersions } from './programs.ts';
 import { SCENARIOS } from './scenarios.ts';
 import type { Spread } from './statistics.ts';
 import type { ContenderResult, SystemResult } from './system-suite.ts';
@@ -20,6 +21,8 @@ export interface BenchRecord {
   readonly loadBefore: number;
   readonly system: SystemResult | null;
   readonly kernel: KernelResult | null;
+  /** Absent from records of before deltas were measured. */
+  readonly deltas?: DeltaResult | null;
 }
 
 /** The average load of the last minute; read it before the run adds its own. */
@@ -30,7 +33,7 @@ export function currentLoad(): number {
 /** Wraps a result with where, when and how it was measured. */
 export function makeRecord(
   run: { command: string; loadBefore: number },
-  result: { system: SystemResult | null; kernel: KernelResult | null },
+  result: { system: SystemResult | null; kernel: KernelResult | null; deltas?: DeltaResult },
 ): BenchRecord {
   const processors = cpus();
   const gibibytes = (totalmem() / 1024 ** 3).toFixed(0);
@@ -41,7 +44,7 @@ export function makeRecord(
     machine:
       `${processors.length} x ${processors[0]?.model.trim() ?? 'unknown'}, ${gibibytes} GiB, ` +
       `${type()} ${release()} ${arch()}`,
-    versions: programVersions(),
+    versions: result.deltas === undefined ? programVersions() : deltaVersions(),
     ...result,
   };
 }
@@ -101,11 +104,14 @@ function markdownTable(head: readonly string[], rows: readonly (readonly string[
 /** The bars of every record, with what was measured. */
 export function barsTable(records: readonly BenchRecord[]): string {
   const rows: string[][] = [];
-  for (const { system, kernel } of records) {
+  for (const { system, kernel, deltas } of records) {
     if (system?.barOverNginx != null) rows.push(systemBar(system, system.barOverNginx));
     for (const bar of kernel?.bars ?? []) {
       const what = `${bar.over} over ${bar.under}`;
       rows.push([what, `>= ${bar.atLeast}`, bar.ratio.toFixed(2), bar.isMet ? 'pass' : 'miss']);
+    }
+    for (const { what, bar, measured } of deltas == null ? [] : deltaVerdicts(deltas)) {
+      rows.push([what, `<= ${bar}`, measured.toFixed(2), measured <= bar ? 'pass' : 'miss']);
     }
   }
   return markdownTable(['what', 'bar', 'measured', ''], rows);
@@ -126,7 +132,8 @@ function systemBar(system: SystemResult, bar: number): string[] {
 export function benchmarksDocument(records: readonly BenchRecord[]): string {
   const sections = records.map((record) => {
     const { system, kernel, date, command, machine, versions, loadBefore } = record;
-    const title = system?.title ?? `kernel: ${kernel?.file ?? ''}`;
+    const title =
+      system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`);
     const facts = [
       `${date.slice(0, 10)} · \`${shownCommand(command)}\` · ${machine}`,
       Object.entries(versions)
@@ -134,7 +141,7 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
         .join(' · '),
     ];
     if (loadBefore > LOAD_QUIET_MAX) facts.push('', busyText(loadBefore));
-    const body = system === null ? kernelTable(kernel!) : systemSection(system);
+    const body = sectionBody(record);
     return [`## ${title}`, '', ...facts, '', body].join('\n');
   });
   const parts = [INTRODUCTION, barsTable(records), '', LIMITS, '', sections.join('\n\n')];
@@ -144,6 +151,11 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
 /** A folder of the machine's own says nothing to a reader and cannot be run again. */
 function shownCommand(command: string): string {
   return command.replace(/(?<=\s)\/\S*\/(?=\S+)/g, '.../');
+}
+
+function sectionBody({ system, kernel, deltas }: BenchRecord): string {
+  if (system !== null) return systemSection(system);
+  return kernel === null ? deltaSection(deltas!) : kernelTable(kernel);
 }
 
 /** Others' work above this makes latencies and rates worthless and ratios wide. */
@@ -171,6 +183,33 @@ function systemSection(system: SystemResult): string {
   ];
   if (system.leftOut.length > 0) parts.push('', `Left out: ${system.leftOut.join(', ')}.`);
   return parts.join('\n');
+}
+
+/** Sizes and times of every pair, and the ratios. */
+export function deltaSection({ rows, ratios }: DeltaResult): string {
+  const tools = ratios.map(({ tool }) => tool);
+  const cells = rows.map(({ pair, newerSizeBytes, cells }) => [
+    pair,
+    String(newerSizeBytes),
+    ...cells.map(({ sizeBytes, encodeMs, decodeMs }) => {
+      return `${sizeBytes}; ${encodeMs.toFixed(0)}/${decodeMs.toFixed(0)} ms`;
+    }),
+  ]);
+  const medians = ratios.map(({ tool, size, encode, decode }) => [
+    tool,
+    spreadText(size, 3),
+    spreadText(encode, 2),
+    spreadText(decode, 2),
+  ]);
+  return [
+    'Bytes of the delta; processor time of encoding/decoding, compiling or starting included.',
+    '',
+    markdownTable(['pair', 'newer file', ...tools], cells),
+    '',
+    `Over ${tools[0]}, median of the pairs, span in brackets:`,
+    '',
+    markdownTable(['tool', 'size', 'encoding, CPU', 'decoding, CPU'], medians),
+  ].join('\n');
 }
 
 function kernelTable(kernel: KernelResult): string {

@@ -6,13 +6,16 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
+import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
 import { saturationTool } from './load.ts';
+import { PAIRS, pairPaths } from './pairs.ts';
 import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
   benchmarksDocument,
   currentLoad,
+  deltaSection,
   makeRecord,
   readRecords,
   systemTable,
@@ -26,6 +29,9 @@ const kernelsFolder = join(root, 'bench', 'kernels');
 
 const CONTENDERS: readonly ContenderName[] = ['nginx', 'haproxy', 'skeleton', 'sluice'];
 const CONNECTIONS_COUNT = 32;
+/** The pairs of large files take minutes. */
+const QUICK_PAIRS_COUNT = 4;
+const DELTA_TABLE = 'delta-table';
 const FULL = { rounds: 7, roundMs: 3000, sizeFactor: 1 };
 const QUICK = { rounds: 3, roundMs: 1000, sizeFactor: 0.1 };
 
@@ -79,8 +85,13 @@ async function main(): Promise<void> {
   const run = { command, loadBefore: currentLoad() };
   const scenarios = SCENARIOS.filter(({ name }) => name.includes(given.only));
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
-  if (scenarios.length + kernels.length === 0) {
-    const known = [...SCENARIOS.map(({ name }) => name), ...kernelFiles(kernelsFolder)];
+  const hasDeltas = DELTA_TABLE.includes(given.only);
+  if (scenarios.length + kernels.length === 0 && !hasDeltas) {
+    const known = [
+      DELTA_TABLE,
+      ...SCENARIOS.map(({ name }) => name),
+      ...kernelFiles(kernelsFolder),
+    ];
     throw new Error(`--only ${given.only}: one of ${known.join(', ')}`);
   }
   const { rounds, roundMs, sizeFactor } = given.isQuick ? QUICK : FULL;
@@ -101,6 +112,16 @@ async function main(): Promise<void> {
     console.log(`\n${scenario.title}\n${systemTable(system)}`);
     const record = makeRecord(run, { kernel: null, system });
     writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
+  }
+  if (hasDeltas) {
+    const pairs = given.isQuick ? PAIRS.slice(0, QUICK_PAIRS_COUNT) : PAIRS;
+    const deltas = runDeltaTable(
+      pairs.map((pair) => ({ name: pair.name, ...pairPaths(pair) })),
+      log,
+    );
+    console.log(`\n${deltaSection(deltas)}`);
+    const record = makeRecord(run, { kernel: null, system: null, deltas });
+    writeRecord(given.outFolder, `${prefix}${DELTA_TABLE}`, record);
   }
   finish(given);
 }

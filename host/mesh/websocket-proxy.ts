@@ -2,8 +2,8 @@
 // accepted with the subprotocol that the upstream chose, or gets the upstream's refusal. Messages
 // pass whole and in order; pings are answered by each side for itself.
 //
-//   upstream -> client  a client that reads slowly pauses the upstream's socket: true back-pressure;
-//                       what one read brought leaves in one write
+//   upstream -> client  a client that reads slowly pauses the upstream's socket: true
+//                       back-pressure; what one read brought leaves in one write
 //   client -> upstream  the client's side cannot be paused (uWS), so bytes that the upstream has
 //                       not taken are bounded: beyond the bound the client is closed with 1013
 

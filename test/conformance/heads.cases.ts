@@ -139,7 +139,7 @@ export function headCases(driver: () => Driver): void {
 
   // Node's parser reports what follows a closing request as an error, which got a 400 of its own.
   // uWS goes on with what was pipelined, like any other request.
-  it('gives one answer behind Connection: close on node; uws serves what came with it', async () => {
+  it('gives one answer behind Connection: close on node; uws answers what came too', async () => {
     const closing = request('GET', '/now', ['Connection: close']);
     await driver().events();
     if (driver().engine === 'uws') {

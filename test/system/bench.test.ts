@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { checkDelivery } from '../../bench/delivery.ts';
+import { runDeltaTable } from '../../bench/delta-table.ts';
+import { DELTA_TOOLS } from '../../bench/delta-tools.ts';
 import { kernelFiles, kernelText, runKernel } from '../../bench/kernel-suite.ts';
 import { parseWrk, saturationTool } from '../../bench/load.ts';
 import { processTree, startPinned, stopProcess, treeCpuSeconds } from '../../bench/process-tree.ts';
@@ -19,6 +24,7 @@ import { parseArguments } from '../../bench/run.ts';
 import { SCENARIOS, type ScenarioName } from '../../bench/scenarios.ts';
 import { ratioOfPairs, spreadOf } from '../../bench/statistics.ts';
 import { runSystem, type SystemPlan, type SystemResult } from '../../bench/system-suite.ts';
+import { script } from '../support/distribution.ts';
 
 function planFor(name: ScenarioName, part: Partial<SystemPlan> = {}): SystemPlan {
   return {
@@ -91,6 +97,30 @@ describe('the system benchmarks', () => {
     assert.match(systemTable({ ...result, contenders: before }), / - +\|\n/);
   });
 
+  for (const name of ['deliver-file', 'deliver-delta'] as const) {
+    it(`measure ${name}, which HAProxy cannot do, from a release of their own`, async () => {
+      const contenders = ['nginx', 'haproxy', 'skeleton', 'sluice'] as const;
+      const sluiceCommand = [process.execPath, 'dist/sluice.js'];
+      const tool = name === 'deliver-file' ? saturationTool() : 'sluice bench';
+      const result = await runSystem(planFor(name, { contenders, sluiceCommand, tool }));
+      assertPlausible(result, ['nginx', 'skeleton', 'sluice'], { cpuUsMin: 0 });
+      assert.deepEqual(result.leftOut, ['haproxy']);
+    });
+  }
+
+  it('refuse a delivery that is not what was published', async () => {
+    const scenario = SCENARIOS.find(({ name }) => name === 'deliver-file')!;
+    const server = createServer((_request, response) => response.end('another file'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const delivery = { storeDir: '', headKey: '', signingKey: '', body: Buffer.from('the file') };
+    await assert.rejects(
+      checkDelivery(scenario, delivery, { name: 'other', port }),
+      /other in deliver-file: status 200 and 12 bytes, not the 8 expected/,
+    );
+    server.close();
+  });
+
   it('say what is missing when sluice is not built, and leave no process behind', async () => {
     const plan = planFor('proxy', { contenders: ['nginx', 'sluice'] });
     const before = processTree(process.pid).length;
@@ -153,6 +183,45 @@ describe('the kernel benchmarks', () => {
       const kernel = await runKernel(join(process.cwd(), 'bench/kernels'), file, 0.01);
       assert.ok(kernel.figures.every(({ opsPerSecond }) => opsPerSecond > 0));
     });
+  }
+});
+
+describe('the table of deltas', () => {
+  it('measures each tool on each pair, and finds a wrong delta', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-table-'));
+    try {
+      const pair = { name: 'x 1>2', older: join(folder, 'old'), newer: join(folder, 'new') };
+      writeFileSync(pair.older, script(1, 200));
+      writeFileSync(pair.newer, script(2, 200));
+      const tools = DELTA_TOOLS.filter(({ name }) => /^(zstd|sluice)/.test(name));
+      const deltas = runDeltaTable([pair], () => {}, tools);
+      assert.deepEqual(
+        deltas.rows[0]!.cells.map(({ tool, sizeBytes }) => [tool, sizeBytes > 0]),
+        tools.map(({ name }) => [name, true]),
+      );
+      assert.ok(deltas.rows[0]!.cells.every(({ sizeBytes }) => sizeBytes < 500));
+      assert.equal(deltas.ratios[0]!.size.median, 1);
+      const record = makeRecord(
+        { command: 'npm run bench', loadBefore: 0 },
+        { system: null, kernel: null, deltas },
+      );
+      const page = benchmarksDocument([record]);
+      assert.match(page, /## deltas between real releases/);
+      assert.match(page, /delta size: sluice effort 3 over zstd -19 --patch-from +\| <= 1\.1 /);
+      assert.match(page, /\| x 1>2 +\| \d+ +\| \d+; \d+\/\d+ ms/);
+      const liar = { ...tools[1]!, decode: decodeToOther };
+      assert.throws(
+        () => runDeltaTable([pair], () => {}, [tools[0]!, liar]),
+        /sluice effort 1: x 1>2 decodes to something else/,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  function decodeToOther({ decoded }: { readonly decoded: string }): number {
+    writeFileSync(decoded, 'other');
+    return 1;
   }
 });
 

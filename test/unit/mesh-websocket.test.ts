@@ -565,7 +565,8 @@ describe('back-pressure', () => {
     assert.equal(gateway.results[0]!.error, 'GW_OVERLOADED');
   });
 
-  // Each message of an upstream was a write to the client, one for two bytes of what a read brought.
+  // Each message of an upstream was a write to the client, one for two bytes of what a read
+  // brought.
   it('gives the client what one read brings in one batch', async () => {
     const frames = Buffer.concat(Array(5_000).fill(Buffer.from([0x82, 0])));
     let raw: Socket | null = null;
