@@ -31,6 +31,8 @@ if (!isMainThread && workerData?.workerIndex === 1 && process.env.SABOTAGE) {
   setInterval(() => {
     if (!existsSync(path)) return;
     const harm = readFileSync(path, 'utf8');
+    // The file stands there a moment before its word does.
+    if (harm === '') return;
     unlinkSync(path);
     HARM[harm]();
   }, 25).unref();
