@@ -85,9 +85,14 @@ function programTool(
   };
 }
 
-/** The shell's own `times` is the processor time of its children, user and system. */
+/** The shell's own `times` is the processor time of its children, user and system. Bash takes a
+ *  socket as its input for a remote login and runs the user's start-up file, whose children would be
+ *  counted: it is told not to, and has no input. */
 function runProgram(path: string, words: readonly string[]): number {
-  const shell = spawnSync('bash', ['-c', '"$@" >/dev/null && times', 'bash', path, ...words]);
+  const script = '"$@" >/dev/null && times';
+  const shell = spawnSync('bash', ['--norc', '-c', script, 'bash', path, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const found = /\n(\d+)m([\d.]+)s (\d+)m([\d.]+)s/.exec(shell.stdout.toString());
   if (found === null) throw new Error(`${path}: ${shell.stderr.toString().slice(0, 400)}`);
   const [userMinutes, user, systemMinutes, system] = found.slice(1).map(Number);

@@ -55,6 +55,24 @@ describe('negotiation', () => {
     assert.equal(readWishes(readFields(Object.entries(delta).flat())).base, BASE.toString('hex'));
   });
 
+  it('finds every header that counts in one pass, joined where it stands twice', () => {
+    const twice = ['accept-encoding', 'gzip', 'x', 'y', 'accept-encoding', 'dcz, br'];
+    const fields = { ...readFields([...twice, 'available-dictionary', BASE_FIELD]) };
+    assert.equal(fields.acceptEncoding, 'gzip, dcz, br');
+    assert.equal(fields.availableDictionary, BASE_FIELD);
+    assert.equal(chooseForm(readWishes(fields), FORMS, FORMS.dcz), 'dcz');
+    const sites = ['sec-fetch-site', 'cross-site', 'sec-fetch-site', 'none'];
+    assert.equal(readFields(sites).fetchSite, 'cross-site');
+    for (const name of ['if-match', 'if-none-match', 'if-range', 'range']) {
+      assert.equal(readFields([name, '']).isConditional, true, name);
+    }
+    const none = { acceptEncoding: null, availableDictionary: null, fetchSite: null };
+    assert.deepEqual(readFields(['ranges', 'x', 'if-non-match', 'y']), {
+      ...none,
+      isConditional: false,
+    });
+  });
+
   it('sends no delta for a star, a weight of 0, another site or a missing base', () => {
     const base = { 'available-dictionary': BASE_FIELD };
     assert.equal(chosen({ ...base, 'accept-encoding': '*' }), 'br');
