@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { systemClock, systemRandom, UploadBudget } from '../host/core/index.ts';
+import { Progress, systemClock, systemRandom, UploadBudget } from '../host/core/index.ts';
 import {
   Deadlines,
   type UpstreamHandler,
@@ -128,6 +128,7 @@ async function main(): Promise<void> {
       random: systemRandom(),
       deadlines: new Deadlines(systemClock),
       uploadBudget: new UploadBudget(),
+      progress: new Progress(() => {}),
     },
   );
   for (let round = 0; round < 3; round++) await run(pool, count, inFlight);

@@ -32,6 +32,7 @@ export {
 export * from './limits.ts';
 export type { PreparedProblem, ProblemResponse } from './problem.ts';
 export { prepareProblem, problemResponse, problemWith } from './problem.ts';
+export { Progress } from './progress.ts';
 export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
 export type { PlaneRoute, RoutePlane } from './route-plane.ts';

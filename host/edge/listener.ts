@@ -9,6 +9,7 @@ import {
   type ExchangeHandler,
   GatewayError,
   HEADERS_SIZE_BYTES_MAX,
+  type Progress,
   type UploadBudget,
 } from '../core/index.ts';
 
@@ -25,6 +26,8 @@ export interface ListenerOptions {
   readonly clock: Clock;
   /** One for all listeners and upstreams of a worker. */
   readonly uploadBudget: UploadBudget;
+  /** Noted for each request, each piece of a body and each WebSocket message. */
+  readonly progress: Progress;
 }
 
 export interface Listener {

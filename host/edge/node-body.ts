@@ -44,6 +44,7 @@ export class NodeBody implements Upload {
     this.#owner.onContinue?.();
     this.#req.on('data', (chunk: Buffer) => {
       this.#hasProgressed = true;
+      this.#host.progress.noteArrival();
       this.receivedSizeBytes += chunk.length;
       this.#deliver(chunk, false);
     });

@@ -1,6 +1,6 @@
 // What all exchanges of one node listener share.
 
-import type { Exchange } from '../core/index.ts';
+import type { Exchange, Progress } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
 
 export interface NodeHost {
@@ -8,6 +8,7 @@ export interface NodeHost {
   readonly closing: WeakSet<object>;
   readonly scheme: Exchange['scheme'];
   readonly uploads: UploadWatch;
+  readonly progress: Progress;
   port: number;
   active: number;
   isDraining: boolean;

@@ -105,6 +105,7 @@ class NodeChannel implements WebSocketChannel {
     socket.binaryType = 'nodebuffer';
     socket.on('message', (data, isBinary) => {
       this.#isAlive = true;
+      host.progress.noteArrival();
       this.#guard(() => peer.onMessage(data as Buffer, isBinary ? 'binary' : 'text'));
     });
     socket.on('pong', () => {

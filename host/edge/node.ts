@@ -68,6 +68,7 @@ class NodeListener implements Listener {
     this.#host = {
       scheme: options.tls === null ? 'http' : 'https',
       uploads: new UploadWatch(),
+      progress: options.progress,
       closing: new WeakSet(),
       port: options.port,
       active: 0,
@@ -198,6 +199,7 @@ class NodeListener implements Listener {
     isContinueExpected: boolean,
     upgrade: NodeUpgrade | null = null,
   ): void {
+    this.#host.progress.noteArrival();
     if (this.#host.closing.has(req.socket)) {
       req.resume();
       return;

@@ -416,6 +416,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     this.#body = body;
     this.#host.uploads.add(body);
     res.onData((chunk, isLast) => {
+      this.#host.progress.noteArrival();
       if (this.#isTainted) this.#hold();
       if (isLast) this.#host.uploads.delete(body);
       body.accept(new Uint8Array(chunk), isLast);

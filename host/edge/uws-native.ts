@@ -1,7 +1,7 @@
 // The part of uWS's response that an exchange uses, and what its listener shares with it. Kept
 // apart from `uws.ts` so that only that file names the package.
 
-import type { Clock, Exchange, UploadBudget } from '../core/index.ts';
+import type { Clock, Exchange, Progress, UploadBudget } from '../core/index.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import type { ForeignCork } from './uws-cork.ts';
 
@@ -37,6 +37,7 @@ export interface UwsHost {
   readonly clock: Clock;
   readonly uploads: UploadWatch;
   readonly uploadBudget: UploadBudget;
+  readonly progress: Progress;
   port: number;
   active: number;
   connections: number;

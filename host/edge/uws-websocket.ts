@@ -103,6 +103,7 @@ export class UwsChannel implements WebSocketChannel {
   }
 
   onMessage(data: ArrayBuffer, isBinary: boolean): void {
+    this.#host.progress.noteArrival();
     const kind = isBinary ? 'binary' : 'text';
     // Without a closure, for a flood of empty messages.
     try {

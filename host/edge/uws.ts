@@ -61,6 +61,7 @@ class UwsListener implements Listener {
       clock: options.clock,
       uploads: new UploadWatch(),
       uploadBudget: options.uploadBudget,
+      progress: options.progress,
       port: options.port,
       active: 0,
       connections: 0,
@@ -265,6 +266,7 @@ function serve(
   options: ListenerOptions,
   method: string,
 ): void {
+  host.progress.noteArrival();
   const headers: HeaderList = [];
   collected = headers;
   req.forEach(collect);

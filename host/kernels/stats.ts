@@ -122,7 +122,7 @@ export class StatsWriter {
     this.#cells[WORKER_CELLS[cell]]! += delta;
   }
 
-  /** Says that this worker's event loop turns; call it about once a second. */
+  /** Says that this worker gets on with its work; call it once a second, or more often. */
   heartbeat(): void {
     Atomics.add(this.#heartbeats, this.#worker, 1);
   }
@@ -152,7 +152,7 @@ export interface PeerStats {
 
 export type WorkerStats = Readonly<Record<WorkerCell, number>> & {
   readonly workerIndex: number;
-  /** Rises about once a second while the worker lives. */
+  /** Rises at least about once a second while the worker lives. */
   readonly heartbeat: number;
 };
 

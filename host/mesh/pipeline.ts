@@ -12,6 +12,7 @@ import {
   LOOP_HOPS_COUNT_MAX,
   PATH_SEGMENTS_COUNT_MAX,
   type PreparedProblem,
+  type Progress,
   prepareProblem,
   problemWith,
   type Random,
@@ -56,6 +57,8 @@ export interface MeshDeps {
   readonly uploadBudget: UploadBudget;
   /** What answers distribution routes; null where none is configured. */
   readonly distribution: RoutePlane | null;
+  /** Noted for each read from an upstream. */
+  readonly progress: Progress;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -89,6 +92,7 @@ export class Mesh {
       random: deps.random,
       uploadBudget: deps.uploadBudget,
       distribution: deps.distribution,
+      progress: deps.progress,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };

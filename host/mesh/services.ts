@@ -4,7 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
-import type { Clock, Random, UploadBudget } from '../core/index.ts';
+import type { Clock, Progress, Random, UploadBudget } from '../core/index.ts';
 import { type Balancer, createEndpoints, type EndpointState } from './balance/balancer.ts';
 import { createBalancer } from './balance/create-balancer.ts';
 import type { Deadlines } from './upstream/deadlines.ts';
@@ -33,6 +33,7 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly deadlines: Deadlines;
   readonly uploadBudget: UploadBudget;
+  readonly progress: Progress;
 }
 
 export interface SeriesSlots {

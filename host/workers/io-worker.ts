@@ -11,6 +11,7 @@ import {
   type Exchange,
   GatewayError,
   isGatewayError,
+  Progress,
   systemClock,
   systemRandom,
   UploadBudget,
@@ -49,6 +50,8 @@ class IoWorker {
   readonly #deliverer: Deliverer | null;
   /** By their place in the configuration; one that this worker does not serve is left out. */
   readonly #listeners = new Map<number, Listener>();
+  /** The watchdog sees the same beats as those of the timer. */
+  readonly #progress = new Progress(() => this.#stats.heartbeat());
   #handledCount = 0;
   #acceptedBefore = 0;
   #isEnding = false;
@@ -75,6 +78,7 @@ class IoWorker {
       random: systemRandom(),
       uploadBudget: this.#uploadBudget,
       distribution: this.#deliverer,
+      progress: this.#progress,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -103,6 +107,7 @@ class IoWorker {
         tls,
         clock: systemClock,
         uploadBudget: this.#uploadBudget,
+        progress: this.#progress,
         handler: (exchange: Exchange) => {
           this.#handledCount += 1;
           this.#mesh.handle(exchange);

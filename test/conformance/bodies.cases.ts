@@ -47,6 +47,16 @@ export function bodyCases(driver: () => Driver): void {
   const encoding = ['Transfer-Encoding: chunked'];
   const expected = `${BIG_SIZE_BYTES} ${createHash('sha256').update(big).digest('hex')}`;
 
+  // A flood of tiny chunks made one turn of the event loop longer than the watchdog waits for a
+  // heartbeat, and the process was ended though nothing was stuck.
+  it('tells that it gets on while pieces of a body arrive', async () => {
+    const before = (await driver().counts()).progressReports;
+    const head = request('POST', '/after-body', ['Transfer-Encoding: chunked']);
+    const { text } = await driver().raw([`${head}${'1\r\nx\r\n'.repeat(2_000)}0\r\n\r\n`]);
+    assert.deepEqual(statuses(text), [200]);
+    assert.ok((await driver().counts()).progressReports >= before + 5);
+  });
+
   it('receives large bodies whole, read at once, late or with pauses', async () => {
     for (const target of ['/sum', '/sum-late', '/sum?pauses=8']) {
       const sized = await driver().raw([request('POST', target, length), big], 2_000);

@@ -19,6 +19,13 @@ export interface RawAnswer {
   readonly isClosed: boolean;
 }
 
+export interface Counts {
+  readonly active: number;
+  readonly connections: number;
+  /** How often the listener told that it gets on. */
+  readonly progressReports: number;
+}
+
 export class Driver {
   readonly engine: Engine;
   port = 0;
@@ -65,8 +72,8 @@ export class Driver {
     return (await this.events()).filter((event) => event.kind === kind).map(({ text }) => text);
   }
 
-  async counts(): Promise<{ readonly active: number; readonly connections: number }> {
-    return (await this.#ask('counts')) as { active: number; connections: number };
+  async counts(): Promise<Counts> {
+    return (await this.#ask('counts')) as Counts;
   }
 
   async stopAccepting(): Promise<void> {

@@ -7,6 +7,7 @@ import {
   type Exchange,
   type HeaderList,
   type PreparedHead,
+  Progress,
   RESPOND_COPY_SIZE_BYTES_MAX,
   systemClock,
   UploadBudget,
@@ -312,6 +313,7 @@ interface Command {
 }
 
 let listener: Listener | null = null;
+let progressReports = 0;
 
 async function run(command: Command): Promise<unknown> {
   switch (command.kind) {
@@ -326,13 +328,20 @@ async function run(command: Command): Promise<unknown> {
         onError: (error) => note('error', error instanceof Error ? error.message : String(error)),
         clock: systemClock,
         uploadBudget: new UploadBudget(),
+        progress: new Progress(() => {
+          progressReports += 1;
+        }),
       });
       return listener.port;
     }
     case 'events':
       return events.splice(0);
     case 'counts':
-      return { active: listener?.activeCount(), connections: listener?.connectionCount() };
+      return {
+        active: listener?.activeCount(),
+        connections: listener?.connectionCount(),
+        progressReports,
+      };
     case 'stop':
       listener?.stopAccepting();
       return null;

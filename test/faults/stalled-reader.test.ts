@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { BODY_IDLE_TIMEOUT_MS, BODY_SIZE_UNKNOWN } from '../../host/core/index.ts';
+import { BODY_IDLE_TIMEOUT_MS, BODY_SIZE_UNKNOWN, Progress } from '../../host/core/index.ts';
 import { NodeExchange } from '../../host/edge/node-exchange.ts';
 import type { NodeHost } from '../../host/edge/node-host.ts';
 import { readRequest } from '../../host/edge/node-request.ts';
@@ -52,6 +52,7 @@ async function startScene(serve: (exchange: NodeExchange) => void = flood) {
   const host: NodeHost = {
     scheme: 'http',
     uploads: new UploadWatch(),
+    progress: new Progress(() => {}),
     closing: new WeakSet(),
     port: 0,
     active: 0,

@@ -1,7 +1,7 @@
 // The distribution plane in one thread: a listener, a deliverer and the desk behind it, wired as
 // the workers and the main thread are.
 
-import { systemClock, UploadBudget } from '../../host/core/index.ts';
+import { Progress, systemClock, UploadBudget } from '../../host/core/index.ts';
 import type { Wanted } from '../../host/distribution/channel-view.ts';
 import { Deliverer } from '../../host/distribution/deliver.ts';
 import { makeDelta, makeVariant } from '../../host/distribution/delta.ts';
@@ -75,6 +75,7 @@ export class DeliveryPlane {
       clock: systemClock,
       handler: plane.deliverer.handler({ prefix: '/r', channels: options.channels ?? [] }),
       uploadBudget: new UploadBudget(),
+      progress: new Progress(() => {}),
       onRefused: () => {},
       onError: (error) => plane.lines.push(`listener: ${error}`),
     });

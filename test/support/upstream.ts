@@ -5,7 +5,13 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Clock, ErrorCode, HeaderList } from '../../host/core/index.ts';
-import { ManualClock, SeededRandom, systemClock, UploadBudget } from '../../host/core/index.ts';
+import {
+  ManualClock,
+  Progress,
+  SeededRandom,
+  systemClock,
+  UploadBudget,
+} from '../../host/core/index.ts';
 import {
   Deadlines,
   type FailureFacts,
@@ -163,6 +169,7 @@ export function makePool(setup: PoolSetup): UpstreamPool {
       random: new SeededRandom(1),
       deadlines: setup.deadlines ?? new Deadlines(clock),
       uploadBudget: setup.uploadBudget ?? new UploadBudget(),
+      progress: new Progress(() => {}),
       ...(setup.lookup === undefined ? {} : { lookup: setup.lookup }),
     },
   );

@@ -10,6 +10,7 @@ import {
   type ErrorCode,
   type Exchange,
   problemResponse,
+  Progress,
   systemClock,
   UploadBudget,
 } from '../../host/core/index.ts';
@@ -75,6 +76,7 @@ function nodeScene(broken: readonly string[]): Scene {
   const host: NodeHost = {
     scheme: 'http',
     uploads: new UploadWatch(),
+    progress: new Progress(() => {}),
     closing: new WeakSet(),
     port: 0,
     active: 0,
@@ -122,6 +124,7 @@ function uwsScene(broken: readonly string[]): Scene {
     scheme: 'http',
     clock: systemClock,
     uploads: new UploadWatch(),
+    progress: new Progress(() => {}),
     uploadBudget: new UploadBudget(),
     port: 0,
     active: 0,

@@ -11,6 +11,7 @@ import {
   DRAIN_SIZE_BYTES_MAX,
   type ErrorCode,
   type HeaderList,
+  type Progress,
   STREAM_BUFFER_SIZE_BYTES_MAX,
   type UploadBudget,
 } from '../../core/index.ts';
@@ -33,6 +34,7 @@ export interface ConnectionOwner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly uploadBudget: UploadBudget;
+  readonly progress: Progress;
   /** Requests in flight on one connection; 1 = no pipelining. */
   readonly pipeline: number;
   /** A connection has room again for requests. */
@@ -368,6 +370,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   onRead(bytes: Buffer, sizeBytes: number): void {
     if (this.#isClosed) return;
+    this.#owner.progress.noteArrival();
     this.#lastActivityMs = this.#owner.clock.nowMs();
     if (this.#parser.execute(bytes, sizeBytes)) return;
     const { detail } = this.#parser;

@@ -13,7 +13,7 @@
 
 import type { Socket } from 'node:net';
 import type { EndpointConfig, PoolConfig, UpstreamTls } from '../../config/index.ts';
-import type { Clock, ErrorCode, Random, UploadBudget } from '../../core/index.ts';
+import type { Clock, ErrorCode, Progress, Random, UploadBudget } from '../../core/index.ts';
 import { AddressBook, type Lookup, systemLookup } from './address-book.ts';
 import { Call, type CallOwner } from './call.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
@@ -37,6 +37,8 @@ export interface UpstreamPoolDeps {
   readonly deadlines: Deadlines;
   /** One for all listeners and upstreams of a worker. */
   readonly uploadBudget: UploadBudget;
+  /** Noted for each read. */
+  readonly progress: Progress;
   /** Instead of the system's resolver. */
   readonly lookup?: Lookup;
 }
@@ -49,6 +51,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly uploadBudget: UploadBudget;
+  readonly progress: Progress;
   readonly pipeline: number;
   readonly #random: Random;
   readonly #config: PoolConfig;
@@ -71,6 +74,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
     this.clock = deps.clock;
     this.deadlines = deps.deadlines;
     this.uploadBudget = deps.uploadBudget;
+    this.progress = deps.progress;
     this.pipeline = options.pipeline;
     this.#random = deps.random;
     this.#config = options.pool;
