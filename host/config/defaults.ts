@@ -5,6 +5,8 @@
 export const LISTEN_ADDRESS = '0.0.0.0';
 /** uWebSockets: the fast engine. `node` is the strict one, and speaks HTTP/2. */
 export const LISTEN_ENGINE = 'uws';
+/** Chunked requests are part of HTTP/1.1, and many clients send them. */
+export const LISTEN_CHUNKED = 'accept';
 
 /** The port beside Envoy's 9901 habit, which dashboards expect. */
 export const ADMIN_PORT = 9901;

@@ -40,6 +40,8 @@ export interface ListenerConfig {
   readonly port: number;
   readonly address: string;
   readonly engine: 'uws' | 'node';
+  /** Whether requests with a chunked body are served, or answered with 411. */
+  readonly chunked: 'accept' | 'refuse';
   readonly tls: ListenerTls | null;
 }
 

@@ -86,8 +86,8 @@ function normaliseListener(
   listener: FileValue['listen'][number],
   surroundings: Surroundings,
 ): ListenerConfig {
-  const { port, address, engine, tls } = listener;
-  if (tls === undefined) return Object.freeze({ port, address, engine, tls: null });
+  const { port, address, engine, chunked, tls } = listener;
+  if (tls === undefined) return Object.freeze({ port, address, engine, chunked, tls: null });
   const sni = tls.sni.map(({ host, cert, key }) =>
     Object.freeze({
       host,
@@ -101,7 +101,7 @@ function normaliseListener(
     clientCa: resolveFile(tls.clientCa, surroundings),
     sni: frozen(sni),
   });
-  return Object.freeze({ port, address, engine, tls: files });
+  return Object.freeze({ port, address, engine, chunked, tls: files });
 }
 
 function normaliseService(

@@ -70,6 +70,11 @@ const LISTENER = object('a map with a port', {
     defaults.LISTEN_ENGINE,
     '`uws` is fast; `node` is strict and speaks HTTP/2',
   ),
+  chunked: withDefault(
+    choice(['accept', 'refuse']),
+    defaults.LISTEN_CHUNKED,
+    '`refuse` answers a chunked request with 411 and closes; for `uws` behind a proxy, see below',
+  ),
   tls: optional(LISTENER_TLS, 'certificates; without this key the port speaks plain HTTP'),
 });
 

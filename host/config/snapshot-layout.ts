@@ -16,6 +16,7 @@ export const SNAPSHOT_HEADER_SIZE_BYTES = 32;
 const SNAPSHOT_SIZE_BYTES_MAX = 2 ** 31 - 1;
 
 export const ENGINE_WORDS = ['uws', 'node'] as const;
+export const CHUNKED_WORDS = ['accept', 'refuse'] as const;
 export const BALANCE_WORDS = [
   'round-robin',
   'random',

@@ -29,6 +29,7 @@ import type {
 import {
   ACCESS_WORDS,
   BALANCE_WORDS,
+  CHUNKED_WORDS,
   codeOf,
   ENGINE_WORDS,
   KEY_WORDS,
@@ -127,7 +128,7 @@ class SnapshotWriter {
     });
   }
 
-  #listener({ port, address, engine, tls }: ListenerConfig): number {
+  #listener({ port, address, engine, chunked, tls }: ListenerConfig): number {
     const builder = this.#builder;
     const addressOffset = this.#text(address);
     const cert = this.#text(tls?.cert ?? '');
@@ -141,6 +142,7 @@ class SnapshotWriter {
     Listener.addPort(builder, port);
     Listener.addAddress(builder, addressOffset);
     Listener.addEngine(builder, codeOf(ENGINE_WORDS, engine));
+    Listener.addChunked(builder, codeOf(CHUNKED_WORDS, chunked));
     Listener.addHasTls(builder, tls !== null);
     Listener.addCert(builder, cert);
     Listener.addKey(builder, key);

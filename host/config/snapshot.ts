@@ -32,6 +32,7 @@ import { NO_HEADER_OPERATIONS, NO_REWRITE } from './normalise.ts';
 import {
   ACCESS_WORDS,
   BALANCE_WORDS,
+  CHUNKED_WORDS,
   damaged,
   ENGINE_WORDS,
   KEY_WORDS,
@@ -261,6 +262,7 @@ export class Snapshot {
       port: listener.port(),
       address: listener.address() ?? '',
       engine: wordOf(ENGINE_WORDS, listener.engine()),
+      chunked: wordOf(CHUNKED_WORDS, listener.chunked()),
       tls: listener.hasTls() ? tls : null,
     });
   }

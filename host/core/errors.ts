@@ -52,6 +52,7 @@ export const ERRORS = {
   GW_PROTOCOL_HEADERS_TOO_LARGE: entry(302, 431, 'downstream', 'no', 'headers too large'),
   GW_PROTOCOL_BODY_TOO_LARGE: entry(303, 413, 'downstream', 'no', 'body too large'),
   GW_PROTOCOL_UPGRADE: entry(304, 400, 'downstream', 'no', 'the upgrade cannot be made'),
+  GW_PROTOCOL_CHUNKED: entry(305, 411, 'downstream', 'no', 'chunked requests are not taken here'),
 
   GW_INTERNAL: entry(400, 500, 'internal', 'no', 'internal error'),
   GW_CONFIG_SYNTAX: entry(401, 0, 'internal', 'no', 'the configuration is not YAML'),

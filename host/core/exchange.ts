@@ -105,8 +105,7 @@ export interface WebSocketPeer {
 export interface WebSocketChannel {
   /** Sends a message. False means that the client reads slowly: send no more until onDrain. */
   send(data: Uint8Array, kind: 'text' | 'binary'): boolean;
-  /** Calls back once, before it returns: what is sent meanwhile leaves in as few writes as can be.
-   *   */
+  /** Calls back once, before it returns: what is sent meanwhile leaves in few writes. */
   batch(sends: () => void): void;
   close(code: number, reason: string): void;
 }

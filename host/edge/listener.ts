@@ -18,6 +18,8 @@ export interface ListenerOptions {
   readonly port: number;
   readonly address: string;
   readonly tls: ListenerTls | null;
+  /** Whether requests with a chunked body are served, or answered with 411 and closed. */
+  readonly chunked: 'accept' | 'refuse';
   readonly handler: ExchangeHandler;
   /** A request that the listener answered itself. */
   onRefused(code: ErrorCode, detail: string): void;

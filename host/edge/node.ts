@@ -23,6 +23,7 @@ import type { NodeHost } from './node-host.ts';
 import { hasIgnoredUpgrade, isHttp2, UpgradeFilter } from './node-native.ts';
 import { readRequest } from './node-request.ts';
 import { NodeWebSockets } from './node-websocket.ts';
+import { refuseChunked } from './request-checks.ts';
 import { statusLine } from './response-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
 
@@ -205,6 +206,7 @@ class NodeListener implements Listener {
       return;
     }
     const { headers, facts } = readRequest(req);
+    if (this.#options.chunked === 'refuse') refuseChunked();
     const { refusal, detail } = facts;
     const request = { headers, upgrade, isContinueExpected };
     const exchange = new NodeExchange({ req, res }, this.#host, request, facts);

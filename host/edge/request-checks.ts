@@ -106,6 +106,13 @@ export function inspectRequest(
   return facts;
 }
 
+/** Refuses the request of the last inspectRequest() if its body is chunked: for a listener whose
+ *  engine does not read chunks as everybody else does, or whose client must say a size. */
+export function refuseChunked(): void {
+  if (!facts.hasTransferEncoding) return;
+  refuse('GW_PROTOCOL_CHUNKED', 'this listener takes bodies with a content-length only');
+}
+
 /** Whether a comma-separated list holds a token, in any case. `token` is in lower case. */
 export function listHolds(list: string, token: string): boolean {
   if (list === '') return false;

@@ -11,7 +11,7 @@ import {
 } from '../core/index.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { type Listener, type ListenerOptions, listenError } from './listener.ts';
-import { inspectRequest } from './request-checks.ts';
+import { inspectRequest, refuseChunked } from './request-checks.ts';
 import { UploadWatch } from './upload-watch.ts';
 import { createApp, loadUws, type uWS } from './uws-app.ts';
 import { openForeignCork } from './uws-cork.ts';
@@ -272,6 +272,7 @@ function serve(
   req.forEach(collect);
   const query: string | undefined = req.getQuery();
   const facts = inspectRequest(method, req.getUrl(), query ?? '', headers, 'utf8');
+  if (options.chunked === 'refuse') refuseChunked();
   const { refusal, detail } = facts;
   const exchange = new UwsExchange(res, host, { method, headers, context }, facts);
   try {

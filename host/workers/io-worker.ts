@@ -98,13 +98,14 @@ class IoWorker {
   /** Returns the port of each listener. */
   async listen(snapshot: Snapshot): Promise<number[]> {
     const ports = [...data.ports];
-    for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
+    for (const [index, { engine, address, chunked, tls }] of snapshot.listeners.entries()) {
       if (engine === 'node' && !data.servesNodeListeners) continue;
       const port = ports[index]!;
       const options: ListenerOptions = {
         port,
         address,
         tls,
+        chunked,
         clock: systemClock,
         uploadBudget: this.#uploadBudget,
         progress: this.#progress,

@@ -37,7 +37,10 @@ export class Driver {
     this.engine = engine;
   }
 
-  async start(tls: ListenerTls | null = null): Promise<void> {
+  async start(
+    tls: ListenerTls | null = null,
+    chunked: 'accept' | 'refuse' = 'accept',
+  ): Promise<void> {
     const child = fork('test/conformance/listener-fixture.ts', {
       execArgv: ['--import', 'tsx'],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -55,7 +58,7 @@ export class Driver {
       this.#child = null;
     });
     try {
-      this.port = (await this.#ask('listen', { engine: this.engine, tls })) as number;
+      this.port = (await this.#ask('listen', { engine: this.engine, tls, chunked })) as number;
     } catch (error) {
       await this.stop();
       throw error;

@@ -310,6 +310,7 @@ interface Command {
   readonly kind: 'listen' | 'events' | 'stop' | 'close' | 'counts';
   readonly engine?: 'uws' | 'node';
   readonly tls?: ListenerOptions['tls'];
+  readonly chunked?: ListenerOptions['chunked'];
 }
 
 let listener: Listener | null = null;
@@ -323,6 +324,7 @@ async function run(command: Command): Promise<unknown> {
         port: 0,
         address: '127.0.0.1',
         tls: command.tls ?? null,
+        chunked: command.chunked ?? 'accept',
         handler,
         onRefused: (code, detail) => note('refused', `${code} ${detail}`),
         onError: (error) => note('error', error instanceof Error ? error.message : String(error)),

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { abortCases } from './aborts.cases.ts';
 import { bodyCases } from './bodies.cases.ts';
+import { chunkedCases, chunkedRefusalCases } from './chunked.cases.ts';
 import { drainCases } from './drain.cases.ts';
 import { fuzzCases } from './fuzz.cases.ts';
 import { headCases } from './heads.cases.ts';
@@ -21,6 +22,7 @@ export function listenerSuite(engine: Engine): void {
     before(() => driver.start());
     after(async () => assert.equal(await driver.stop(), 0));
     describe('smuggling', () => smugglingCases(get));
+    describe('chunked requests', () => chunkedCases(get));
     describe('heads', () => headCases(get));
     describe('responses', () => responseCases(get));
     describe('bodies', () => bodyCases(get));
@@ -31,5 +33,6 @@ export function listenerSuite(engine: Engine): void {
   describe(`the ${engine} listener, started and stopped`, () => {
     tlsCases(engine);
     drainCases(engine);
+    chunkedRefusalCases(engine);
   });
 }

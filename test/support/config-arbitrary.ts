@@ -27,6 +27,7 @@ const listener = fc.record({
   port: uint16,
   address: text,
   engine: fc.constantFrom('uws', 'node'),
+  chunked: fc.constantFrom('accept', 'refuse'),
   tls: fc.option(
     fc.record({
       cert: text,

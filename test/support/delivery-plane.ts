@@ -76,6 +76,7 @@ export class DeliveryPlane {
       handler: plane.deliverer.handler({ prefix: '/r', channels: options.channels ?? [] }),
       uploadBudget: new UploadBudget(),
       progress: new Progress(() => {}),
+      chunked: 'accept',
       onRefused: () => {},
       onError: (error) => plane.lines.push(`listener: ${error}`),
     });

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ErrorCode,
   type Exchange,
-  problemResponse,
   Progress,
+  problemResponse,
   systemClock,
   UploadBudget,
 } from '../../host/core/index.ts';

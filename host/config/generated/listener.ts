@@ -78,8 +78,13 @@ sniLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+chunked():number {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.readUint8(this.bb_pos + offset) : 0;
+}
+
 static startListener(builder:flatbuffers.Builder) {
-  builder.startObject(8);
+  builder.startObject(9);
 }
 
 static addPort(builder:flatbuffers.Builder, port:number) {
@@ -126,12 +131,16 @@ static startSniVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
 }
 
+static addChunked(builder:flatbuffers.Builder, chunked:number) {
+  builder.addFieldInt8(8, chunked, 0);
+}
+
 static endListener(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createListener(builder:flatbuffers.Builder, port:number, addressOffset:flatbuffers.Offset, engine:number, hasTls:boolean, certOffset:flatbuffers.Offset, keyOffset:flatbuffers.Offset, clientCaOffset:flatbuffers.Offset, sniOffset:flatbuffers.Offset):flatbuffers.Offset {
+static createListener(builder:flatbuffers.Builder, port:number, addressOffset:flatbuffers.Offset, engine:number, hasTls:boolean, certOffset:flatbuffers.Offset, keyOffset:flatbuffers.Offset, clientCaOffset:flatbuffers.Offset, sniOffset:flatbuffers.Offset, chunked:number):flatbuffers.Offset {
   Listener.startListener(builder);
   Listener.addPort(builder, port);
   Listener.addAddress(builder, addressOffset);
@@ -141,6 +150,7 @@ static createListener(builder:flatbuffers.Builder, port:number, addressOffset:fl
   Listener.addKey(builder, keyOffset);
   Listener.addClientCa(builder, clientCaOffset);
   Listener.addSni(builder, sniOffset);
+  Listener.addChunked(builder, chunked);
   return Listener.endListener(builder);
 }
 }
