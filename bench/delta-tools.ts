@@ -86,8 +86,8 @@ function programTool(
 }
 
 /** The shell's own `times` is the processor time of its children, user and system. Bash takes a
- *  socket as its input for a remote login and runs the user's start-up file, whose children would be
- *  counted: it is told not to, and has no input. */
+ *  socket as its input for a remote login and runs the user's start-up file, whose children would
+ *  be counted: it is told not to, and has no input. */
 function runProgram(path: string, words: readonly string[]): number {
   const script = '"$@" >/dev/null && times';
   const shell = spawnSync('bash', ['--norc', '-c', script, 'bash', path, ...words], {
