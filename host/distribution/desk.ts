@@ -76,6 +76,8 @@ const SAVE_MS = 5_000;
 /** A fault that goes on is logged again after this; of so many different ones it is remembered. */
 const TOLD_AGAIN_MS = 60_000;
 const TOLD_COUNT_MAX = 1_024;
+/** A change waits so long for who holds the lock, for whoever asked waits as well. */
+const CHANGE_PATIENCE_MS = 5_000;
 /** A halt that found the store locked is tried again after this. */
 const HALT_AGAIN_MS = 1_000;
 
@@ -175,9 +177,8 @@ export class DistributionDesk {
 
   /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED. */
   async change(channel: string, version: string, change: RuleChange): Promise<void> {
-    await changeChannelState(this.#deps.dir, channel, (state) =>
-      changeRule(state, version, change),
-    );
+    const changed = (state: ChannelState | null) => changeRule(state, version, change);
+    await changeChannelState(this.#deps.dir, channel, changed, CHANGE_PATIENCE_MS);
     await this.look();
   }
 

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { keysCommand } from '../../host/cli/release/keys.ts';
-import { barText } from '../../host/cli/release/progress.ts';
+import { barText, ProgressBar } from '../../host/cli/release/progress.ts';
 import { publishCommand } from '../../host/cli/release/publish.ts';
 import { releaseCommand } from '../../host/cli/release/release.ts';
 import { costTable, grouped } from '../../host/cli/release/table.ts';
@@ -238,6 +238,20 @@ describe('what is typed wrong', () => {
 });
 
 describe('what is shown', () => {
+  // A build's log stood still for minutes; a bar would have filled it with thousands of lines.
+  it('is a line every ten seconds where there is no terminal', () => {
+    let nowMs = 0;
+    let log = '';
+    const terminal = { isTTY: false, write: (text: string) => (log += text) };
+    const bar = new ProgressBar(terminal, () => nowMs);
+    for (let doneCount = 0; doneCount <= 25; ++doneCount) {
+      bar.show({ label: 'deltas', doneCount, totalCount: 25 });
+      nowMs += 1_000;
+    }
+    bar.clear();
+    assert.equal(log, 'deltas: 10 of 25\ndeltas: 20 of 25\n');
+  });
+
   it('is a bar for each phase', () => {
     assert.equal(
       barText({ label: 'deltas', doneCount: 3, totalCount: 9 }),

@@ -4,9 +4,11 @@
 import { GatewayError, systemClock } from '../../core/index.ts';
 import {
   type ChannelState,
+  changeChannelState,
   changeRule,
   collectGarbage,
   entryOf,
+  LOCK_PATIENCE_MS,
   listChannels,
   openStoredManifest,
   type ReleaseEntry,
@@ -32,7 +34,7 @@ import {
 } from './flags.ts';
 import { ProgressBar } from './progress.ts';
 import { release, releaseWishes, SIGNING_FLAGS } from './publish.ts';
-import { type Output, openStore, withReasons, withWriter } from './session.ts';
+import { type Output, openContentWriter, openStore, withReasons, withWriter } from './session.ts';
 import { grouped } from './table.ts';
 
 export const RELEASE_FLAGS: Readonly<Record<string, FlagSpec>> = {
@@ -148,16 +150,16 @@ async function change(
   const { flags, output } = context;
   const channel = flags.channel();
   const asked = changeOf(context);
-  return withWriter(flags, async (writer) => {
-    let version = context.version ?? '';
-    const state = await writer.update(channel, (before) => {
-      if (context.version === null) version = before?.releases[0]?.version ?? '';
-      return changeRule(before, version, asked);
-    });
-    const entry = entryOf(state, version);
-    output.stdout.write(stateText({ ...state, releases: [entry] }, systemClock.wallMs()));
-    return 0;
-  });
+  const { dir } = flags.store();
+  let version = context.version ?? '';
+  const changed = (before: ChannelState | null) => {
+    if (context.version === null) version = before?.releases[0]?.version ?? '';
+    return changeRule(before, version, asked);
+  };
+  const state = await changeChannelState(dir, channel, changed, LOCK_PATIENCE_MS);
+  const entry = entryOf(state, version);
+  output.stdout.write(stateText({ ...state, releases: [entry] }, systemClock.wallMs()));
+  return 0;
 }
 
 function givenOrCleared<T>(flags: Flags, given: T | null, what: string): T | null {
@@ -174,32 +176,35 @@ async function rollback(context: Context): Promise<number> {
   const named = flags.text('name');
   if (named !== null) checkVersion('name', named);
   const wishes = releaseWishes(flags);
-  return withWriter(flags, async (writer) => {
-    const { store } = writer;
-    const state = await readChannelState(store.dir, channel);
-    const old = entryOf(state, version);
-    const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
-    const again = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
-    const draft = {
-      channel,
-      version: named ?? checkVersion('name', again),
-      source: storedSource(store, manifest),
-      isPacked: null,
-      rollbackOf: old.version,
-    };
-    return release(draft, { wishes, output, writer });
-  });
+  const writer = await openContentWriter(flags);
+  const { store } = writer;
+  const state = await readChannelState(store.dir, channel);
+  const old = entryOf(state, version);
+  const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
+  const again = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
+  const draft = {
+    channel,
+    version: named ?? checkVersion('name', again),
+    source: storedSource(store, manifest),
+    isPacked: null,
+    rollbackOf: old.version,
+  };
+  return release(draft, { wishes, output, writer });
 }
 
 async function retire(context: Context): Promise<number> {
   const { flags, output } = context;
   const channel = flags.channel();
   const version = versionOf(context);
-  return withWriter(flags, async (writer) => {
-    await writer.update(channel, (state) => retireRelease(state, version));
-    output.stdout.write(`retired ${version}; sluice release gc frees its content\n`);
-    return 0;
-  });
+  const { dir } = flags.store();
+  await changeChannelState(
+    dir,
+    channel,
+    (state) => retireRelease(state, version),
+    LOCK_PATIENCE_MS,
+  );
+  output.stdout.write(`retired ${version}; sluice release gc frees its content\n`);
+  return 0;
 }
 
 function versionOf({ version }: Context): string {
@@ -209,7 +214,10 @@ function versionOf({ version }: Context): string {
 
 async function gc({ flags, output }: Context): Promise<number> {
   return withWriter(flags, async (writer) => {
-    const { removedCount, removedBytes, keptCount } = await collectGarbage(writer);
+    const { removedCount, removedBytes, keptCount } = await collectGarbage(
+      writer,
+      systemClock.wallMs(),
+    );
     output.stdout.write(
       `removed ${grouped(removedCount)} files of ${grouped(removedBytes)} B, ` +
         `kept ${grouped(keptCount)}\n`,
