@@ -43,7 +43,7 @@ export type { OutcomeCounts } from './outcome-book.ts';
 export type { PublishJobs, PublishOptions, PublishProgress, PublishReport } from './publish.ts';
 export { prepareManifest, publish } from './publish.ts';
 export type { RuleChange } from './release-changes.ts';
-export { changeRule, retireRelease } from './release-changes.ts';
+export { changeRule, checkSchedule, retireRelease } from './release-changes.ts';
 export { encodeReleaseIndex } from './release-index.ts';
 export { ROLLOUT_WHOLE, rolloutAt } from './release-rules.ts';
 export { storedSource, treeSource } from './release-source.ts';

@@ -320,5 +320,6 @@ function entryFor(
     createdAtMs,
     manifest: parts.manifestRef,
     isBuiltIn: options.isBuiltIn,
+    resumeCount: 0,
   };
 }

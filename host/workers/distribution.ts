@@ -120,8 +120,10 @@ export class DistributionPlane {
       action === 'rollout'
         ? { rollout: change.rollout }
         : { state: action === 'pause' ? 'paused' : 'active' };
-    await this.desk.change(channel, version, rule);
-    log.info('a release rule was changed', { channel, version, action });
+    const before = await this.desk.change(channel, version, rule);
+    const hasEnded = action === 'rollout' && before.schedule.length > 0;
+    const ended = hasEnded ? { endedSteps: before.schedule.length } : {};
+    log.info('a release rule was changed', { channel, version, action, ...ended });
   }
 
   async #newest(channel: string): Promise<string> {

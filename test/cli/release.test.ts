@@ -117,9 +117,17 @@ describe('the life of a channel', () => {
       { atMs: Date.UTC(2030, 0, 2), rollout: 10_000 },
     ]);
     assert.deepEqual(release!.targeting?.platforms, ['ios', 'web']);
+    const listed = fine('release', 'list');
+    assert.match(listed, /25\.00 %.*; for app >=1\.2\.0 <2\.0\.0, platform ios\|web, tier gold/);
+    assert.match(listed, /50\.00 % at 2030-01-01T00:00:00, 100\.00 % at 2030/);
+    assert.equal(JSON.parse(fine('release', 'list', '--json'))[0].releases[0].rolloutInForce, 2500);
     fine('release', 'resume', ...app);
     fine('release', 'target', ...app, '--clear');
-    fine('release', 'schedule', ...app, '--clear');
+    const cleared = fine('release', 'schedule', ...app, '--clear');
+    assert.match(
+      cleared,
+      /the schedule has ended; the share stays at 25\.00 %; dropped: 50\.00 % at/,
+    );
     fine('release', 'halt', ...app, '--clear');
     [release] = states()[0]!.releases;
     assert.deepEqual(
@@ -225,6 +233,12 @@ describe('what is typed wrong', () => {
     );
     const range = ['--app-version', 'new'];
     await refusedHere('GW_DIST_RULE', 'release', 'target', ...app, ...range);
+    const version = [...app, '--version', '9'];
+    for (const steps of [['2020-01-01=50%'], ['+1h=10%'], ['+2h=50%', '+1h=60%']]) {
+      const schedule = steps.flatMap((step) => ['--schedule', step]);
+      const publish = ['publish', 'one', ...version, '--rollout', '10%', ...schedule];
+      await refusedHere('GW_DIST_RULE', ...publish);
+    }
   });
 
   it('has its help', () => {

@@ -68,7 +68,7 @@ describe('beside a publisher', () => {
       const rollout = changeCount;
       const state = changeCount % 2 === 0 ? 'active' : 'paused';
       await changeChannelState(scene.store.dir, 'app', (before) =>
-        changeRule(before, '1', { rollout, state }),
+        changeRule(before, '1', { rollout, state }, 0),
       );
     };
     // Forms are made several at once; an operator does one thing after the other.

@@ -384,18 +384,18 @@ describe('what becomes of a release', () => {
     await scene.publish('1', { 'a.js': text });
     const writer = await scene.writer();
     const state = await writer.update('app', (before) =>
-      changeRule(before, '1', { state: 'paused', rollout: 500 }),
+      changeRule(before, '1', { state: 'paused', rollout: 500 }, 0),
     );
     assert.deepEqual(await readChannelState(scene.store.dir, 'app'), state);
     assert.equal(state.generation, 2);
     assert.equal(state.releases[0]!.rollout, 500);
     for (const rollout of [-1, 10_001, 0.5, Number.NaN]) {
-      const run = () => writer.update('app', (before) => changeRule(before, '1', { rollout }));
+      const run = () => writer.update('app', (before) => changeRule(before, '1', { rollout }, 0));
       assert.equal(await codeOfAsync(run), 'GW_DIST_RULE', `${rollout}`);
     }
-    const unknown = () => writer.update('app', (before) => changeRule(before, '2', {}));
+    const unknown = () => writer.update('app', (before) => changeRule(before, '2', {}, 0));
     assert.equal(await codeOfAsync(unknown), 'GW_DIST_NOT_FOUND');
-    const nowhere = () => writer.update('maps', (before) => changeRule(before, '2', {}));
+    const nowhere = () => writer.update('maps', (before) => changeRule(before, '2', {}, 0));
     assert.equal(await codeOfAsync(nowhere), 'GW_DIST_NOT_FOUND');
     await writer.close();
     scene.remove();
@@ -453,6 +453,7 @@ describe('what becomes of a release', () => {
       createdAtMs: 0,
       manifest: { sha256: 'a'.repeat(64), sizeBytes: 1 },
       isBuiltIn: sequence === 1,
+      resumeCount: 0,
     });
     const releases = Array.from({ length: 1024 }, (_, index) => entryAt(1024 - index));
     const full = { channel: 'app', generation: 1, isPacked: false, releases };

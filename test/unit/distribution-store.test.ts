@@ -252,6 +252,7 @@ describe('the state of a channel', () => {
     createdAtMs: 1,
     manifest: { sha256: hash('a'), sizeBytes: 1 },
     isBuiltIn: true,
+    resumeCount: 3,
   };
 
   it('comes back as it was put', async () => {
@@ -447,6 +448,7 @@ describe('a scan', () => {
       createdAtMs: 0,
       manifest: { sha256: hash('c'), sizeBytes: 1 },
       isBuiltIn: false,
+      resumeCount: 0,
     };
     await writer.commit(stateOf('app', [entry]));
     assert.equal(await codeOfAsync(() => collectGarbage(writer, Date.now())), 'GW_DIST_CORRUPT');

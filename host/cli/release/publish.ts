@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { GatewayError, systemClock } from '../../core/index.ts';
 import {
   type ContentWriter,
+  checkSchedule,
   installRoots,
   LOCK_PATIENCE_MS,
   type PublishOptions,
@@ -180,10 +181,14 @@ function packedOf(flags: Flags): boolean | null {
 }
 
 function ruleOf(flags: Flags): PublishOptions['rule'] {
+  const wallMs = systemClock.wallMs();
+  const rollout = parseShare('rollout', flags.text('rollout') ?? '100%');
+  const schedule = parseSchedule(flags, wallMs);
+  checkSchedule({ rollout, schedule }, wallMs);
   return {
     state: flags.isSet('paused') ? 'paused' : 'active',
-    rollout: parseShare('rollout', flags.text('rollout') ?? '100%'),
-    schedule: parseSchedule(flags, systemClock.wallMs()),
+    rollout,
+    schedule,
     targeting: parseTargeting(flags),
     halt: parseHalt(flags),
   };

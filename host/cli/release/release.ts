@@ -12,7 +12,6 @@ import {
   listChannels,
   openStoredManifest,
   type ReleaseEntry,
-  ROLLOUT_WHOLE,
   type RuleChange,
   readChannelState,
   readRootChain,
@@ -35,6 +34,7 @@ import {
 import { ProgressBar } from './progress.ts';
 import { release, releaseWishes, SIGNING_FLAGS } from './publish.ts';
 import { type Output, openContentWriter, openStore, withReasons, withWriter } from './session.ts';
+import { shareChangeText, stateText } from './state-text.ts';
 import { grouped } from './table.ts';
 
 export const RELEASE_FLAGS: Readonly<Record<string, FlagSpec>> = {
@@ -109,37 +109,15 @@ async function list({ flags, output }: Context): Promise<number> {
     if (state !== null) states.push(state);
     else if (flags.has('channel')) throw new GatewayError('GW_DIST_NOT_FOUND', channel);
   }
-  if (flags.isSet('json')) output.stdout.write(`${JSON.stringify(states, null, 2)}\n`);
-  else for (const state of states) output.stdout.write(stateText(state, systemClock.wallMs()));
+  const wallMs = systemClock.wallMs();
+  if (flags.isSet('json')) {
+    const shown = states.map((state) => ({
+      ...state,
+      releases: state.releases.map((one) => ({ ...one, rolloutInForce: rolloutAt(one, wallMs) })),
+    }));
+    output.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+  } else for (const state of states) output.stdout.write(stateText(state, wallMs));
   return 0;
-}
-
-/** A channel as people read it. */
-function stateText({ channel, isPacked, releases }: ChannelState, wallMs: number): string {
-  const lines = releases.map((entry) => {
-    const share = `${((rolloutAt(entry, wallMs) / ROLLOUT_WHOLE) * 100).toFixed(2)} %`;
-    const { sequence, version, state, createdAtMs } = entry;
-    const parts = [
-      `  ${String(sequence).padStart(5)}`,
-      version.padEnd(20),
-      state.padEnd(7),
-      share.padStart(9),
-      new Date(createdAtMs).toISOString().slice(0, 19),
-      noteOf(entry),
-    ];
-    return parts.join('  ').trimEnd();
-  });
-  return `${channel}${isPacked ? ' (packed)' : ''}\n${lines.join('\n')}\n`;
-}
-
-function noteOf({ schedule, targeting, halt, isBuiltIn }: ReleaseEntry): string {
-  const notes = [
-    isBuiltIn ? 'built in' : '',
-    schedule.length > 0 ? `${schedule.length} steps` : '',
-    targeting === null ? '' : 'targeted',
-    halt === null ? '' : `halts at ${(halt.failureShare * 100).toFixed(2)} %`,
-  ];
-  return notes.filter((note) => note !== '').join(', ');
 }
 
 /** Changes the rule of a release: the named one, or the newest. */
@@ -151,14 +129,18 @@ async function change(
   const channel = flags.channel();
   const asked = changeOf(context);
   const { dir } = flags.store();
+  const wallMs = systemClock.wallMs();
   let version = context.version ?? '';
+  let old: ReleaseEntry | null = null;
   const changed = (before: ChannelState | null) => {
     if (context.version === null) version = before?.releases[0]?.version ?? '';
-    return changeRule(before, version, asked);
+    old = entryOf(before, version);
+    return changeRule(before, version, asked, wallMs);
   };
   const state = await changeChannelState(dir, channel, changed, LOCK_PATIENCE_MS);
   const entry = entryOf(state, version);
-  output.stdout.write(stateText({ ...state, releases: [entry] }, systemClock.wallMs()));
+  output.stdout.write(stateText({ ...state, releases: [entry] }, wallMs));
+  output.stdout.write(shareChangeText(old!, entry, wallMs));
   return 0;
 }
 
