@@ -23,6 +23,7 @@ export { DistributionDesk } from './desk.ts';
 export type { Signer } from './envelope.ts';
 export { CHANNEL_PATTERN, VERSION_PATTERN } from './fields.ts';
 export { readKeyFile, signersIn } from './key-files.ts';
+export { KeyWatch, keyFaults } from './key-watch.ts';
 export type { RootOutcome } from './keys.ts';
 export { addKey, initKeys, renewRoot, rotateKey, signFile } from './keys.ts';
 export type { Collected, StoreScan } from './maintenance.ts';
