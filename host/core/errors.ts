@@ -113,7 +113,7 @@ export const ERRORS = {
     'a signed document is older than the trusted one',
   ),
   GW_DIST_EXISTS: entry(1010, 0, 'internal', 'no', 'the version has been published before'),
-  GW_DIST_LOCKED: entry(1011, 0, 'internal', 'no', 'another publisher is at work'),
+  GW_DIST_LOCKED: entry(1011, 0, 'internal', 'no', 'somebody else is changing the store'),
   GW_DIST_DISK: entry(1012, 0, 'internal', 'no', 'the store has no room'),
   GW_DIST_CORRUPT: entry(1013, 503, 'internal', 'no', 'a stored artefact is not what was stored'),
   GW_DIST_DELTA: entry(1014, 0, 'internal', 'no', 'a delta does not make its target'),

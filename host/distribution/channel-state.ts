@@ -46,6 +46,7 @@ const ENTRY_KEYS = [
   'createdAtMs',
   'manifest',
   'isBuiltIn',
+  'resumeCount',
 ];
 
 /** How often each content was named as a delta's base, by its SHA-256; decayed by who writes. */
@@ -134,6 +135,11 @@ function readEntry(value: unknown, place: string): ReleaseEntry {
     createdAtMs: fields.integer('createdAtMs', 0, Number.MAX_SAFE_INTEGER),
     manifest: readRef(fields.get('manifest'), `${place}.manifest`, Number.MAX_SAFE_INTEGER),
     isBuiltIn: fields.boolean('isBuiltIn'),
+    // Absent in states that were written before there was one.
+    resumeCount:
+      fields.get('resumeCount') === undefined
+        ? 0
+        : fields.integer('resumeCount', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 

@@ -18,9 +18,9 @@ import {
 } from 'node:zlib';
 import { GatewayError, isGatewayError, RESOURCE_SIZE_BYTES_MAX } from '../core/index.ts';
 import { artefactFileSize, sha256Of } from './artefact-file.ts';
+import { putArtefact } from './content-writer.ts';
 import type { Store } from './store.ts';
 import { type ArtefactRef, ENCODINGS, type Encoding, shownArtefact } from './store-paths.ts';
-import { putArtefact } from './store-writer.ts';
 
 /** How hard the encoder tries: 1 while a client waits, 3 for what is published. */
 export type Effort = 1 | 2 | 3;

@@ -12,12 +12,13 @@ import type { Signer } from './envelope.ts';
 import { HeadSigner, type SignedHeads } from './heads.ts';
 import { type IndexLoader, IndexShelf } from './index-shelf.ts';
 import { type MakeCounts, MakeDesk, type MakeLimits } from './make-desk.ts';
-import type { ChannelState, ReleaseEntry } from './model.ts';
+import type { ChannelState, ReleaseEntry, RolloutStep } from './model.ts';
 import { OutcomeBook, type OutcomeCounts } from './outcome-book.ts';
 import { changeRule, type RuleChange } from './release-changes.ts';
-import { mustHalt } from './release-rules.ts';
+import { mustHalt, rolloutAt } from './release-rules.ts';
 import { changeChannelState } from './state-change.ts';
 import { shownArtefact } from './store-paths.ts';
+import { entryOf } from './stored-manifest.ts';
 
 export interface DeskDeps {
   readonly dir: string;
@@ -42,7 +43,11 @@ export interface ReleaseReport {
   readonly version: string;
   readonly sequence: number;
   readonly state: ReleaseEntry['state'];
+  /** As it was set. */
   readonly rollout: number;
+  /** With the steps of the schedule that have come. */
+  readonly rolloutInForce: number;
+  readonly schedule: readonly RolloutStep[];
   readonly counts: OutcomeCounts;
 }
 
@@ -76,6 +81,8 @@ const SAVE_MS = 5_000;
 /** A fault that goes on is logged again after this; of so many different ones it is remembered. */
 const TOLD_AGAIN_MS = 60_000;
 const TOLD_COUNT_MAX = 1_024;
+/** A change waits so long for who holds the lock, for whoever asked waits as well. */
+const CHANGE_PATIENCE_MS = 5_000;
 /** A halt that found the store locked is tried again after this. */
 const HALT_AGAIN_MS = 1_000;
 
@@ -173,12 +180,17 @@ export class DistributionDesk {
     }
   }
 
-  /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED. */
-  async change(channel: string, version: string, change: RuleChange): Promise<void> {
-    await changeChannelState(this.#deps.dir, channel, (state) =>
-      changeRule(state, version, change),
-    );
+  /** Changes who gets a release. Returns what it was before. Errors: GW_DIST_NOT_FOUND,
+   *  GW_DIST_RULE, GW_DIST_LOCKED. */
+  async change(channel: string, version: string, change: RuleChange): Promise<ReleaseEntry> {
+    let before: ReleaseEntry | null = null;
+    const changed = (state: ChannelState | null) => {
+      before = entryOf(state, version);
+      return changeRule(state, version, change, this.#deps.clock.wallMs());
+    };
+    await changeChannelState(this.#deps.dir, channel, changed, CHANGE_PATIENCE_MS);
     await this.look();
+    return before!;
   }
 
   report(): DeskReport {
@@ -187,13 +199,7 @@ export class DistributionDesk {
       generation: state.generation,
       headCounter: signed?.counter ?? 0,
       headsExpireAtMs: signed === null ? 0 : signed.issuedMs + this.#deps.headExpiryMs,
-      releases: state.releases.map(({ version, sequence, state: one, rollout }) => ({
-        version,
-        sequence,
-        state: one,
-        rollout,
-        counts: this.#outcomes.counts(state.channel, sequence),
-      })),
+      releases: state.releases.map((entry) => this.#releaseReport(state.channel, entry)),
       bases: this.#bases.top(state.channel),
     }));
     return {
@@ -202,6 +208,19 @@ export class DistributionDesk {
       outcomesCount: this.#outcomes.reportsCount,
       repeatedOutcomesCount: this.#outcomes.repeatedCount,
       droppedOutcomesCount: this.#droppedCount,
+    };
+  }
+
+  #releaseReport(channel: string, entry: ReleaseEntry): ReleaseReport {
+    const { version, sequence, state, rollout, schedule } = entry;
+    return {
+      version,
+      sequence,
+      state,
+      rollout,
+      rolloutInForce: rolloutAt(entry, this.#deps.clock.wallMs()),
+      schedule,
+      counts: this.#outcomes.counts(channel, sequence),
     };
   }
 
@@ -241,13 +260,16 @@ export class DistributionDesk {
   async #takeState(state: ChannelState): Promise<void> {
     const { channel } = state;
     const known = this.#channels.get(channel);
+    if (known === undefined) await this.#load(channel);
+    for (const { sequence, resumeCount } of state.releases) {
+      this.#outcomes.resumed(channel, sequence, resumeCount);
+    }
     if (known !== undefined) {
       known.state = state;
       // Other releases are offered, so other heads are needed; the old ones stay until then.
       known.signed = (await this.#signed(state)) ?? known.signed;
       return;
     }
-    await this.#load(channel);
     this.#channels.set(channel, { state, signed: null });
   }
 
@@ -293,11 +315,8 @@ export class DistributionDesk {
 
   #haltWhatFails(channel: string): void {
     for (const release of this.#channels.get(channel)?.state.releases ?? []) {
-      const { sequence } = release;
-      const failedCount = this.#outcomes.failedCount(channel, sequence);
-      const { applied: appliedCount } = this.#outcomes.counts(channel, sequence);
-      if (!mustHalt(release, { failedCount, appliedCount })) continue;
-      void this.#halt(channel, release, { failedCount, appliedCount });
+      const counts = this.#outcomes.sinceResume(channel, release.sequence);
+      if (mustHalt(release, counts)) void this.#halt(channel, release, counts);
     }
   }
 
@@ -313,7 +332,8 @@ export class DistributionDesk {
       // What somebody paused meanwhile stays paused.
       await changeChannelState(this.#deps.dir, channel, (state) => {
         const entry = state?.releases.find((release) => release.version === version);
-        return entry?.state === 'active' ? changeRule(state, version, { state: 'halted' }) : null;
+        if (entry?.state !== 'active') return null;
+        return changeRule(state, version, { state: 'halted' }, this.#deps.clock.wallMs());
       });
       this.#deps.log.warn('a release was halted: too many devices failed', {
         channel,

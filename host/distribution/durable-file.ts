@@ -1,14 +1,18 @@
 // Files that are there whole or not at all, whatever ends the process or the machine: written under
 // another name, synced, renamed, and the folder synced. Whoever reads sees the old file or the new.
 
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GatewayError, secretBytes } from '../core/index.ts';
 
 /** The name of the folder for files that are being written; on the same file system as their
  *  places, so that a rename moves them. */
 export const TEMPORARY_FOLDER = 'temporary';
+/** A folder goes once in a collection of garbage, and these are far apart. */
+const MOVES_MAX = 4;
 /** What a file system says when it has no room for more. */
 const NO_ROOM_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
@@ -29,8 +33,7 @@ export async function writeDurably(file: DurableFile): Promise<void> {
   const temporary = join(temporaryDir, temporaryName());
   try {
     await writeSynced(temporary, parts);
-    await makeFolder(dirname(path), unsynced);
-    await rename(temporary, path);
+    await moveInto(temporary, path, unsynced);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw diskError(error, path);
@@ -38,9 +41,32 @@ export async function writeDurably(file: DurableFile): Promise<void> {
   await syncNowOrLater(dirname(path), unsynced);
 }
 
-/** `{process}-{random}.tmp`: the process tells whether anybody is still writing. */
+/** The folder may be taken away, being empty, by who tidies up; then it is made again. */
+async function moveInto(from: string, path: string, unsynced?: Set<string>): Promise<void> {
+  for (let attempt = 1; ; ++attempt) {
+    try {
+      await makeFolder(dirname(path), unsynced);
+      await rename(from, path);
+      return;
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT' || attempt === MOVES_MAX) throw error;
+    }
+  }
+}
+
+/** Of this machine, for names: others cannot tell whether its processes live. */
+const MACHINE = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+const OWNED_NAME = /^([1-9]\d{0,9})-([0-9a-f]{8})-/;
+
+/** `{process}-{machine}-{random}.tmp`: the process tells whether anybody is still writing. */
 export function temporaryName(): string {
-  return `${process.pid}-${Buffer.from(secretBytes(8)).toString('hex')}.tmp`;
+  return `${process.pid}-${MACHINE}-${Buffer.from(secretBytes(8)).toString('hex')}.tmp`;
+}
+
+/** The process that a temporary name is of; null where it is of another machine, or of nobody. */
+export function processOf(name: string): number | null {
+  const [, pid, machine] = OWNED_NAME.exec(name) ?? [];
+  return machine === MACHINE ? Number(pid) : null;
 }
 
 async function writeSynced(path: string, parts: readonly Uint8Array[]): Promise<void> {

@@ -3,10 +3,12 @@
 import { join } from 'node:path';
 import { isGatewayError } from '../core/index.ts';
 import { listChannels, readChannelState } from './channel-state.ts';
+import { removeEmptyFolders } from './content-writer.ts';
 import { readDcz } from './delta.ts';
+import { leasedContents } from './publish-lease.ts';
 import type { Store } from './store.ts';
 import { ARTEFACT_FOLDERS, type ArtefactRef, shownArtefact } from './store-paths.ts';
-import { removeEmptyFolders, type StoreWriter } from './store-writer.ts';
+import type { StoreWriter } from './store-writer.ts';
 import { readStoredManifest } from './stored-manifest.ts';
 
 export interface Collected {
@@ -15,12 +17,13 @@ export interface Collected {
   readonly keptCount: number;
 }
 
-/** Removes every artefact that no release of any channel needs. The writer's lock keeps publishers
- *  out, whose content no release names yet. A state or manifest that cannot be read stops it before
- *  anything is removed: what it names is not known. Errors: GW_DIST_CORRUPT. */
-export async function collectGarbage(writer: StoreWriter): Promise<Collected> {
+/** Removes every artefact that no release of any channel needs, nor a running publisher. A state or
+ *  manifest that cannot be read stops it before anything is removed: what it names is not known.
+ *  Errors: GW_DIST_CORRUPT. */
+export async function collectGarbage(writer: StoreWriter, wallMs: number): Promise<Collected> {
   const { store } = writer;
   const needed = await neededContent(store);
+  for (const sha256 of await leasedContents(store.dir, wallMs)) needed.add(sha256);
   const usedBytes = writer.usedBytes;
   let removedCount = 0;
   let keptCount = 0;

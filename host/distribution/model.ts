@@ -136,6 +136,8 @@ export interface ReleaseEntry extends ReleaseRule {
   readonly manifest: ContentRef;
   /** Ships inside the app: deltas from it are always made. */
   readonly isBuiltIn: boolean;
+  /** How often it was resumed: failures before the last time halt nothing. */
+  readonly resumeCount: number;
 }
 
 /** `channels/{channel}/state.json`, replaced as a whole. */

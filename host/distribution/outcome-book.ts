@@ -21,6 +21,14 @@ export interface OutcomeCounts {
   readonly failed: Record<FailureCause, number>;
 }
 
+/** What counts for a halt: devices since a release was last resumed. */
+interface SinceResume {
+  /** Of the release's rule: which resumption it is. */
+  readonly resumeCount: number;
+  failedCount: number;
+  appliedCount: number;
+}
+
 const OUTCOMES_FILE = 'outcomes.json';
 const CODE = 'GW_DIST_CORRUPT';
 /** Reports remembered to tell a repetition; twice as many at most, of about 100 bytes each. */
@@ -31,6 +39,8 @@ const DIGEST_SIZE_CHARS = 20;
 
 export class OutcomeBook {
   readonly #counts = new Map<string, Map<number, OutcomeCounts>>();
+  /** Of releases that were resumed; of others everything counts. */
+  readonly #resumed = new Map<string, Map<number, SinceResume>>();
   readonly #dirty = new Set<string>();
   #recent = new Set<string>();
   #older = new Set<string>();
@@ -49,7 +59,8 @@ export class OutcomeBook {
   /** Counts a report. Whether it was new. */
   add(report: OutcomeReport): boolean {
     this.#reportsCount += 1;
-    if (this.#isRepeated(report)) {
+    this.#addSinceResume(report);
+    if (this.#isRepeated(report, '')) {
       this.#repeatedCount += 1;
       return false;
     }
@@ -65,9 +76,23 @@ export class OutcomeBook {
     return this.#counts.get(channel)?.get(sequence) ?? noCounts();
   }
 
-  /** Devices that failed, whatever the cause. */
-  failedCount(channel: string, sequence: number): number {
-    return Object.values(this.counts(channel, sequence).failed).reduce((sum, one) => sum + one, 0);
+  /** Takes note that a release has been resumed so often: what came before halts nothing more. */
+  resumed(channel: string, sequence: number, resumeCount: number): void {
+    const releases = this.#resumed.get(channel) ?? new Map<number, SinceResume>();
+    const known = releases.get(sequence)?.resumeCount ?? 0;
+    if (known === resumeCount) return;
+    releases.set(sequence, { resumeCount, failedCount: 0, appliedCount: 0 });
+    this.#resumed.set(channel, releases);
+    this.#dirty.add(channel);
+  }
+
+  /** Devices that failed, whatever the cause, and that applied a release, since it was last
+   *  resumed. */
+  sinceResume(channel: string, sequence: number): Omit<SinceResume, 'resumeCount'> {
+    const since = this.#resumed.get(channel)?.get(sequence);
+    if (since !== undefined) return since;
+    const { failed, applied: appliedCount } = this.counts(channel, sequence);
+    return { failedCount: Object.values(failed).reduce((sum, one) => sum + one, 0), appliedCount };
   }
 
   /** Reads what was counted before. Errors: GW_DIST_CORRUPT. */
@@ -75,14 +100,12 @@ export class OutcomeBook {
     const path = join(channelFolder(channel), OUTCOMES_FILE);
     const content = await readCheckedJson(dir, path);
     if (content === undefined) return;
-    const fields = new Fields(content, path, ['counts'], CODE);
-    const read = fields.map('counts', RELEASES_COUNT_MAX, (value, place) =>
-      readCounts(value, place),
-    );
-    const entries = Object.entries(read).map(([sequence, counts]) => {
-      return [Number(sequence), counts] as const;
-    });
-    this.#counts.set(channel, new Map(entries));
+    const fields = new Fields(content, path, ['counts', 'resumed'], CODE);
+    const counts = bySequence(fields.map('counts', RELEASES_COUNT_MAX, readCounts));
+    const isResumed = fields.get('resumed') !== undefined;
+    const resumed = isResumed ? fields.map('resumed', RELEASES_COUNT_MAX, readSince) : {};
+    this.#counts.set(channel, counts);
+    this.#resumed.set(channel, bySequence(resumed));
   }
 
   /** Writes what has changed, of the releases that a channel still knows. Errors: GW_DIST_DISK. */
@@ -90,11 +113,17 @@ export class OutcomeBook {
     for (const channel of [...this.#dirty]) {
       const known = sequencesOf(channel);
       const releases = this.#counts.get(channel) ?? new Map();
-      for (const sequence of releases.keys()) if (!known.has(sequence)) releases.delete(sequence);
+      const resumed = this.#resumed.get(channel) ?? new Map();
+      for (const map of [releases, resumed]) {
+        for (const sequence of map.keys()) if (!known.has(sequence)) map.delete(sequence);
+      }
       this.#dirty.delete(channel);
       try {
         const path = join(channelFolder(channel), OUTCOMES_FILE);
-        await replaceCheckedJson(dir, path, { counts: Object.fromEntries(releases) });
+        await replaceCheckedJson(dir, path, {
+          counts: Object.fromEntries(releases),
+          ...(resumed.size === 0 ? {} : { resumed: Object.fromEntries(resumed) }),
+        });
       } catch (error) {
         this.#dirty.add(channel);
         throw error;
@@ -116,8 +145,22 @@ export class OutcomeBook {
     return counts;
   }
 
-  #isRepeated({ channel, sequence, outcome, deviceId }: OutcomeReport): boolean {
-    const text = `${channel} ${sequence} ${outcome} ${deviceId}`;
+  /** A device that failed before counts again: whether it still fails is the question. */
+  #addSinceResume(report: OutcomeReport): void {
+    const { channel, sequence, outcome } = report;
+    const since = this.#resumed.get(channel)?.get(sequence);
+    if (since === undefined || (outcome !== 'failed' && outcome !== 'applied')) return;
+    if (this.#isRepeated(report, ` ${since.resumeCount}`)) return;
+    if (outcome === 'failed') since.failedCount += 1;
+    else since.appliedCount += 1;
+    this.#dirty.add(channel);
+  }
+
+  #isRepeated(
+    { channel, sequence, outcome, deviceId }: OutcomeReport,
+    resumption: string,
+  ): boolean {
+    const text = `${channel} ${sequence}${resumption} ${outcome} ${deviceId}`;
     const digest = hash('sha256', text, 'base64').slice(0, DIGEST_SIZE_CHARS);
     if (this.#recent.has(digest) || this.#older.has(digest)) return true;
     this.#recent.add(digest);
@@ -132,6 +175,19 @@ export class OutcomeBook {
 function noCounts(): OutcomeCounts {
   const failed = Object.fromEntries(FAILURE_CAUSES.map((cause) => [cause, 0]));
   return { delivered: 0, applied: 0, opened: 0, failed: failed as Record<FailureCause, number> };
+}
+
+function bySequence<T>(read: Readonly<Record<string, T>>): Map<number, T> {
+  return new Map(Object.entries(read).map(([sequence, value]) => [Number(sequence), value]));
+}
+
+function readSince(value: unknown, place: string): SinceResume {
+  const keys = ['resumeCount', 'failedCount', 'appliedCount'] as const;
+  const fields = new Fields(value, place, keys, CODE);
+  const [resumeCount, failedCount, appliedCount] = keys.map((key) =>
+    fields.integer(key, 0, Number.MAX_SAFE_INTEGER),
+  );
+  return { resumeCount: resumeCount!, failedCount: failedCount!, appliedCount: appliedCount! };
 }
 
 function readCounts(value: unknown, place: string): OutcomeCounts {

@@ -2,11 +2,11 @@
 
 import { isGatewayError } from '../core/index.ts';
 import { eachAtOnce } from './bounded-work.ts';
+import type { ContentWriter } from './content-writer.ts';
 import type { Effort, FormResult } from './delta.ts';
 import type { PlannedDelta } from './delta-plan.ts';
 import type { PublishJobs } from './publish.ts';
 import { ENCODINGS, type Encoding } from './store-paths.ts';
-import type { StoreWriter } from './store-writer.ts';
 
 /** Tasks under way at once: enough to keep every thread of a pool busy. */
 const TASKS_UNDER_WAY_MAX = 8;
@@ -26,7 +26,7 @@ export interface FormTally {
 }
 
 export interface FormJobsOptions {
-  readonly writer: StoreWriter;
+  readonly writer: ContentWriter;
   readonly jobs: PublishJobs;
   readonly effort: Effort;
 }

@@ -1,12 +1,13 @@
 // Publishing a release: all or nothing. Content, manifest and deltas are put first, where nobody
 // looks; the channel's state is replaced last, and that is the moment in which the release exists.
 // Whatever ends the work before leaves the old state, and the same command finishes it later: what
-// has been put is found by its hash.
+// has been put is found by its hash. All but that last moment is done without the store's lock.
 
 import { type Clock, GatewayError, RESOURCE_SIZE_BYTES_MAX, secretBytes } from '../core/index.ts';
 import { sha256Of } from './artefact-file.ts';
 import { eachAtOnce } from './bounded-work.ts';
-import { readBaseCounts, readChannelState } from './channel-state.ts';
+import { readBaseCounts, readChannelState, replaceChannelState } from './channel-state.ts';
+import type { ContentWriter } from './content-writer.ts';
 import type { DeltaTask, Effort, FormResult, VariantTask } from './delta.ts';
 import { type DeltaPlanOptions, type OldRelease, planDeltas } from './delta-plan.ts';
 import { openManifest, readManifest } from './documents.ts';
@@ -23,9 +24,11 @@ import type {
 } from './model.ts';
 import { packSize, writePack } from './pack.ts';
 import { FormJobs, type FormProgress, type FormTally } from './publish-forms.ts';
+import { PublishLease } from './publish-lease.ts';
 import { addRelease, checkVersionIsNew, nextSequence } from './release-changes.ts';
-import type { StoreWriter } from './store-writer.ts';
+import { LOCK_PATIENCE_MS, StoreLock } from './store-lock.ts';
 import { readStoredManifest } from './stored-manifest.ts';
+import { readRootChain } from './trust-root-chain.ts';
 
 /** Makes smaller forms of content, in another thread. */
 export interface PublishJobs {
@@ -42,7 +45,8 @@ export interface ReleaseSource {
 }
 
 export interface PublishOptions {
-  readonly writer: StoreWriter;
+  /** Not the one that holds the lock. */
+  readonly writer: ContentWriter;
   readonly jobs: PublishJobs;
   readonly clock: Clock;
   readonly channel: string;
@@ -80,27 +84,82 @@ export interface PublishReport {
 
 /** Files that are put at once: each waits for the disk twice, and is held in memory meanwhile. */
 const PUTS_UNDER_WAY_MAX = 4;
+/** Releases of others that may come in between; each costs a look at what has been made. */
+const ATTEMPTS_MAX = 16;
 /** Manifests of older releases that are looked through for bases. */
 const OLD_RELEASES_COUNT_MAX = 64;
 
-/** Publishes. Errors: those of reading the source; GW_DIST_EXISTS, GW_DIST_KEY, GW_DIST_SIGNATURE,
- *  GW_DIST_LIMIT, GW_DIST_REFERENCE, GW_DIST_DISK, GW_DIST_LOCKED. Nothing is visible then. */
+/** Publishes. The lock is held for a moment when all is made: whatever other publishers, operators
+ *  and collections of garbage do meanwhile is kept. When another release of the channel was faster
+ *  the work begins anew from that, with the next sequence, and finds what it has made.
+ *  Errors: those of reading the source; GW_DIST_EXISTS, GW_DIST_KEY, GW_DIST_SIGNATURE,
+ *  GW_DIST_LIMIT, GW_DIST_REFERENCE, GW_DIST_RULE, GW_DIST_DISK, GW_DIST_LOCKED. Nothing is visible
+ *  then. */
 export async function publish(options: PublishOptions): Promise<PublishReport> {
-  const { writer, channel, root } = options;
-  const draft = await draftRelease(options);
-  const { state, isPacked, pack } = draft;
-  // Signed before anything is written: what cannot be signed costs nothing.
-  const envelope = signDraft(options, draft.manifest);
-  const manifest = openManifest(envelope, root);
-  const newContentCount = await putContent(options, pack);
-  const olds = await oldReleases(options, state);
-  const forms = await makeForms(options, { manifest, olds });
-  const manifestRef = { sha256: sha256Of(envelope), sizeBytes: envelope.length };
-  await writer.putObject(manifestRef.sha256, envelope);
-  const entry = entryFor(options, { manifest, manifestRef });
-  const next = addRelease(state, channel, { entry, isPacked });
-  await writer.commit(next);
-  return { manifest, generation: next.generation, newContentCount, forms, olds };
+  let newContentCount = 0;
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; ++attempt) {
+    const draft = await draftRelease(options);
+    // Signed before anything is written: what cannot be signed costs nothing.
+    const envelope = signDraft(options, draft.manifest);
+    const manifest = openManifest(envelope, options.root);
+    const manifestRef = { sha256: sha256Of(envelope), sizeBytes: envelope.length };
+    const contents = [manifestRef.sha256, ...contentsOf(manifest)];
+    const { writer, clock } = options;
+    const lease = await PublishLease.take(writer.store.dir, contents, clock.wallMs());
+    try {
+      newContentCount += await putContent(options, draft.pack);
+      const olds = await oldReleases(options, draft.state);
+      const forms = await makeForms(options, { manifest, olds });
+      await writer.putObject(manifestRef.sha256, envelope);
+      const entry = entryFor(options, { manifest, manifestRef });
+      const next = await makeVisible(options, { draft, entry, envelope, lease });
+      if (next === null) continue;
+      return { manifest, generation: next.generation, newContentCount, forms, olds };
+    } finally {
+      await lease.release();
+    }
+  }
+  const detail = `channel ${options.channel} got ${ATTEMPTS_MAX} releases meanwhile; try again`;
+  throw new GatewayError('GW_DIST_LOCKED', detail);
+}
+
+/** Puts the release in front of what the channel has now. Null when that is another release than
+ *  the draft was made for. */
+async function makeVisible(
+  { writer, channel, version, isPacked, root }: PublishOptions,
+  made: {
+    readonly draft: Draft;
+    readonly entry: ReleaseEntry;
+    readonly envelope: Uint8Array;
+    readonly lease: PublishLease;
+  },
+): Promise<ChannelState | null> {
+  const { draft, entry, envelope, lease } = made;
+  const { dir } = writer.store;
+  await writer.sync();
+  const lock = await StoreLock.take(dir, LOCK_PATIENCE_MS);
+  try {
+    await lease.assertHeld();
+    const state = await readChannelState(dir, channel);
+    checkVersionIsNew(state, version);
+    const isOtherForm = isPacked === null && (state?.isPacked ?? false) !== draft.isPacked;
+    if (nextSequence(state) !== entry.sequence || isOtherForm) return null;
+    const newest = (await readRootChain(dir)).at(-1)?.root ?? root;
+    // Keys may have been changed since it was signed.
+    if (newest.version !== root.version) openManifest(envelope, newest);
+    const next = addRelease(state, channel, { entry, isPacked: draft.isPacked });
+    await lock.assertHeld();
+    await replaceChannelState(dir, next);
+    return next;
+  } finally {
+    await lock.release();
+  }
+}
+
+function contentsOf({ files, pack }: ReleaseManifest): Set<string> {
+  const contents = new Set(files.map(({ sha256 }) => sha256));
+  if (pack !== null) contents.add(pack.sha256);
+  return contents;
 }
 
 /** The manifest that `publish` would sign, for keys that are kept in several places: each adds its
@@ -261,5 +320,6 @@ function entryFor(
     createdAtMs,
     manifest: parts.manifestRef,
     isBuiltIn: options.isBuiltIn,
+    resumeCount: 0,
   };
 }

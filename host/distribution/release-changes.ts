@@ -2,8 +2,8 @@
 // release is; that is signed and never changes.
 
 import { CHANNEL_RELEASES_COUNT_MAX, GatewayError } from '../core/index.ts';
-import type { ChannelState, ReleaseEntry } from './model.ts';
-import { ROLLOUT_WHOLE } from './release-rules.ts';
+import type { ChannelState, ReleaseEntry, RolloutStep } from './model.ts';
+import { ROLLOUT_WHOLE, rolloutAt } from './release-rules.ts';
 import { entryOf } from './stored-manifest.ts';
 
 const CODE = 'GW_DIST_RULE';
@@ -13,20 +13,56 @@ export type RuleChange = Partial<
   Pick<ReleaseEntry, 'state' | 'rollout' | 'schedule' | 'targeting' | 'halt' | 'isBuiltIn'>
 >;
 
-/** The state with another rule for one release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE. */
+/** The state with another rule for one release. A share that is set by hand is the share: it ends
+ *  the schedule. A schedule begins at the share in force, also one of no steps. Failures count from
+ *  when a release was resumed. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE. */
 export function changeRule(
   state: ChannelState | null,
   version: string,
   change: RuleChange,
+  wallMs: number,
 ): ChannelState {
   const entry = entryOf(state, version);
-  const { rollout } = change;
+  const isResumed = change.state === 'active' && entry.state !== 'active';
+  const changed: ReleaseEntry = {
+    ...entry,
+    ...change,
+    ...sharesOf(entry, change, wallMs),
+    resumeCount: entry.resumeCount + Number(isResumed),
+  };
+  const releases = state!.releases.map((one) => (one === entry ? changed : one));
+  return next(state!, { releases });
+}
+
+type Shares = Pick<ReleaseEntry, 'rollout' | 'schedule'>;
+
+function sharesOf(entry: ReleaseEntry, change: RuleChange, wallMs: number): Shares {
+  const { rollout, schedule } = change;
   if (rollout !== undefined && !(Number.isInteger(rollout) && isShare(rollout))) {
     throw new GatewayError(CODE, `a rollout of ${rollout}, the limit is ${ROLLOUT_WHOLE}`);
   }
-  const changed = { ...entry, ...change };
-  const releases = state!.releases.map((one) => (one === entry ? changed : one));
-  return next(state!, { releases });
+  if (rollout === undefined && schedule === undefined) {
+    return { rollout: entry.rollout, schedule: entry.schedule };
+  }
+  const shares = { rollout: rollout ?? rolloutAt(entry, wallMs), schedule: schedule ?? [] };
+  checkSchedule(shares, wallMs);
+  return shares;
+}
+
+/** A step that has come, or adds nobody, is a mistake of whoever asks for it. Errors:
+ *  GW_DIST_RULE. */
+export function checkSchedule(
+  { rollout, schedule }: { readonly rollout: number; readonly schedule: readonly RolloutStep[] },
+  wallMs: number,
+): void {
+  const [first] = schedule;
+  if (first === undefined) return;
+  const at = new Date(first.atMs).toISOString();
+  if (first.atMs <= wallMs) throw new GatewayError(CODE, `the step at ${at} has passed`);
+  if (first.rollout > rollout) return;
+  const shown = [first.rollout, rollout].map((share) => `${share / 100} %`);
+  const detail = `the step to ${shown[0]} at ${at} adds nobody to the ${shown[1]} in force`;
+  throw new GatewayError(CODE, detail);
 }
 
 /** The state with a new release in front. The oldest is retired when there are too many, but none

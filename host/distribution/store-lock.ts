@@ -1,26 +1,22 @@
-// One writer at a time: a file that names its process. A process that was killed leaves it behind;
-// the next one sees that nobody of that name lives and takes it. Processes of another machine
-// cannot be seen, so theirs is never taken. Readers, and on-demand deltas, need no lock.
+// One at a time changes what is visible: a file that names its process. A process that was killed
+// leaves it behind; the next one sees that nobody of that name lives and takes it. Processes of
+// another machine cannot be seen, so theirs is never taken. Readers need no lock, and who puts
+// content needs none either: it is held for a moment by who makes a state visible, and by a
+// collection of garbage as long as it takes.
 
-import { link, open, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { link, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError, secretBytes } from '../core/index.ts';
 import { diskError, errorCode, TEMPORARY_FOLDER, temporaryName } from './durable-file.ts';
+import { type Holder, holderOf, isOfThisMachine, mayLive, ownHolder } from './holder.ts';
 
 const LOCK_FILE = 'lock';
 /** One taken over, and one lost to somebody else who took it over, and again. */
 const ATTEMPTS_MAX = 4;
-
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
-  /** Of the machine's start: a process id means nothing after the next. */
-  readonly bootId: string;
-  /** Of the process: ids are given again. */
-  readonly startedTicks: string;
-  readonly token: string;
-}
+/** How long a holder is waited for by who would lose work, or has nobody waiting. Units: ms. */
+export const LOCK_PATIENCE_MS = 30_000;
+const LOOK_AGAIN_MS = 20;
 
 export class StoreLock {
   readonly #path: string;
@@ -31,25 +27,30 @@ export class StoreLock {
     this.#token = token;
   }
 
-  /** Takes the lock of a store whose folders exist. Errors: GW_DIST_LOCKED, which names the holder;
-   *  GW_DIST_DISK. */
-  static async take(dir: string): Promise<StoreLock> {
+  /** Takes the lock of a store whose folders exist; waits for a living holder for `waitMs`.
+   *  Errors: GW_DIST_LOCKED, which names the holder; GW_DIST_DISK. */
+  static async take(dir: string, waitMs = 0): Promise<StoreLock> {
     const path = join(dir, LOCK_FILE);
     const temporary = join(dir, TEMPORARY_FOLDER, temporaryName());
     const token = Buffer.from(secretBytes(16)).toString('hex');
     try {
       // Whole before it has the name: nobody reads half a holder.
       await writeFile(temporary, JSON.stringify(await ownHolder(token)), { flag: 'wx' });
-      for (let attempt = 1; attempt <= ATTEMPTS_MAX; ++attempt) {
+      let attempt = 0;
+      for (let waitedMs = 0; ; ) {
         if (await linkIfFree(temporary, path)) return new StoreLock(path, token);
-        await breakIfStale(dir, path);
+        const holder = await breakIfStale(dir, path);
+        attempt += 1;
+        if (holder === null && attempt < ATTEMPTS_MAX) continue;
+        if (waitedMs >= waitMs) throw lockedError(path, holder);
+        await sleep(LOOK_AGAIN_MS);
+        waitedMs += LOOK_AGAIN_MS;
       }
     } catch (error) {
       throw diskError(error, path);
     } finally {
       await rm(temporary, { force: true }).catch(() => {});
     }
-    throw new GatewayError('GW_DIST_LOCKED', `${path} changes hands all the time`);
   }
 
   /** Looks whether the lock is still this one's, before what cannot be undone.
@@ -76,27 +77,32 @@ async function linkIfFree(temporary: string, path: string): Promise<boolean> {
   }
 }
 
-/** Takes a dead holder's file away. Errors: GW_DIST_LOCKED when the holder may live. */
-async function breakIfStale(dir: string, path: string): Promise<void> {
+function lockedError(path: string, holder: Holder | null): GatewayError {
+  if (holder === null)
+    return new GatewayError('GW_DIST_LOCKED', `${path} changes hands all the time`);
+  const where = isOfThisMachine(holder) ? '' : ` on ${holder.host}`;
+  const advice = where === '' ? '' : `; when it is gone for good, remove ${path}`;
+  return new GatewayError('GW_DIST_LOCKED', `process ${holder.pid}${where}${advice}`);
+}
+
+/** Takes a dead holder's file away. The holder when it may live, else null. */
+async function breakIfStale(dir: string, path: string): Promise<Holder | null> {
   const found = await readWithInode(path);
-  if (found === null) return;
+  if (found === null) return null;
   const holder = holderOf(found.text);
-  if (holder !== null && (await mayLive(holder))) {
-    const where = holder.host === hostname() ? '' : ` on ${holder.host}`;
-    const advice = where === '' ? '' : `; when it is gone for good, remove ${path}`;
-    throw new GatewayError('GW_DIST_LOCKED', `process ${holder.pid}${where}${advice}`);
-  }
+  if (holder !== null && (await mayLive(holder))) return holder;
   const aside = join(dir, TEMPORARY_FOLDER, temporaryName());
   try {
     await rename(path, aside);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return;
+    if (errorCode(error) === 'ENOENT') return null;
     throw error;
   }
   const taken = await readWithInode(aside);
   // Somebody else was faster and this is a living lock: it goes back.
   if (taken !== null && taken.inode !== found.inode) await linkIfFree(aside, path);
   await unlink(aside);
+  return null;
 }
 
 async function readWithInode(path: string): Promise<{ text: string; inode: number } | null> {
@@ -117,51 +123,4 @@ async function readWithInode(path: string): Promise<{ text: string; inode: numbe
 async function holderAt(path: string): Promise<Holder | null> {
   const found = await readWithInode(path);
   return found === null ? null : holderOf(found.text);
-}
-
-/** Null for what no holder wrote. */
-function holderOf(text: string): Holder | null {
-  try {
-    const value: Holder = JSON.parse(text);
-    return Number.isSafeInteger(value?.pid) && value.pid > 0 ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-async function ownHolder(token: string): Promise<Holder> {
-  return {
-    pid: process.pid,
-    host: hostname(),
-    bootId: await bootId(),
-    startedTicks: await startedTicksOf(process.pid),
-    token,
-  };
-}
-
-async function mayLive(holder: Holder): Promise<boolean> {
-  if (holder.host !== hostname()) return true;
-  if (holder.bootId !== (await bootId()) || !isProcess(holder.pid)) return false;
-  return holder.startedTicks === (await startedTicksOf(holder.pid));
-}
-
-/** Whether a process of this machine has the id. */
-export function isProcess(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) === 'EPERM';
-  }
-}
-
-/** Empty where the system does not say. */
-async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
-}
-
-/** Field 22 of proc_pid_stat(5); the name in field 2 may hold spaces. Empty where there is none. */
-async function startedTicksOf(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }

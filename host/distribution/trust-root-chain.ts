@@ -12,6 +12,11 @@ import { advanceTrustRoot, openTrustRoot } from './trust-root.ts';
 const ROOTS_FOLDER = 'roots';
 const ROOT_FILE = /^([1-9]\d{0,8})\.json$/;
 
+/** Where the versions lie. */
+export function rootFolder(dir: string): string {
+  return join(dir, ROOTS_FOLDER);
+}
+
 /** One version, and the bytes that others can check. */
 export interface RootVersion {
   readonly root: TrustRoot;

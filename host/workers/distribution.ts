@@ -6,10 +6,10 @@ import { type Clock, GatewayError } from '../core/index.ts';
 import {
   DistributionDesk,
   type FromDesk,
+  KeyWatch,
   type RuleChange,
   readChannelState,
   readKeyFile,
-  readRootChain,
   Store,
   type ToDesk,
   usedBytesOf,
@@ -36,30 +36,35 @@ export type ReleaseChange = { readonly channel: string; readonly version: string
   | { readonly action: 'rollout'; readonly rollout: number }
 );
 
-/** A key that clients do not know is told here, where somebody reads it, and not on a phone. It is
- *  no error: an empty store has no trust root yet. */
-async function warnOfForeignKey(
-  { config, log }: DistributionPlaneDeps,
-  keyId: string,
-): Promise<void> {
-  try {
-    const root = (await readRootChain(config.dir)).at(-1)?.root;
-    if (root === undefined || root.roles.head.keyIds.includes(keyId)) return;
-    log.warn('the trust root does not name the head key: no client will take a head', { keyId });
-  } catch (error) {
-    log.error('the trust roots of the store cannot be read', { error: error as Error });
-  }
-}
-
 /** A client waits for none of it, but its next request may. */
 const EFFORT = 1;
+/** How often it is looked whether the trust roots have changed. */
+const KEYS_LOOK_MS = 5_000;
 /** How often what the store takes is counted anew: publishers in other processes add to it. */
 const COUNT_AGAIN_MS = 600_000;
+
+/** A key that clients do not know is told here, where somebody reads it, and not on a phone. It is
+ *  no error: an empty store has no trust root yet. */
+function watchKeys({ config, log }: DistributionPlaneDeps): KeyWatch {
+  const { dir, headKey, signingKey } = config;
+  return new KeyWatch({
+    dir,
+    headKey,
+    signingKey,
+    onFaults: (faults) => {
+      for (const fault of faults) log.warn('a configured key is not trusted', { fault });
+      if (faults.length === 0) log.info('the configured keys are trusted', {});
+    },
+    onError: (error) => log.error('the trust cannot be looked at', { error: error as Error }),
+  });
+}
 
 export class DistributionPlane {
   readonly desk: DistributionDesk;
   readonly #deps: DistributionPlaneDeps;
   readonly #store: Store;
+  readonly #keys: KeyWatch;
+  #keysTimer: NodeJS.Timeout | null = null;
   #usedBytes = 0;
   #countedMs = Number.NEGATIVE_INFINITY;
 
@@ -71,6 +76,7 @@ export class DistributionPlane {
     const { config, compute, clock, log, tellAll } = deps;
     this.#deps = deps;
     this.#store = store;
+    this.#keys = watchKeys(deps);
     this.desk = new DistributionDesk({
       dir: config.dir,
       clock,
@@ -93,9 +99,11 @@ export class DistributionPlane {
   static async start(deps: DistributionPlaneDeps): Promise<DistributionPlane> {
     const signer = await readKeyFile(deps.config.headKey);
     const store = new Store(deps.config.dir, Codec.create(readWasm('codec.wasm')));
-    await warnOfForeignKey(deps, signer.keyId);
     const plane = new DistributionPlane(deps, store, signer);
+    await plane.#keys.look();
     await plane.desk.start();
+    plane.#keysTimer = setInterval(() => void plane.#keys.look(), KEYS_LOOK_MS);
+    plane.#keysTimer.unref();
     return plane;
   }
 
@@ -120,8 +128,10 @@ export class DistributionPlane {
       action === 'rollout'
         ? { rollout: change.rollout }
         : { state: action === 'pause' ? 'paused' : 'active' };
-    await this.desk.change(channel, version, rule);
-    log.info('a release rule was changed', { channel, version, action });
+    const before = await this.desk.change(channel, version, rule);
+    const hasEnded = action === 'rollout' && before.schedule.length > 0;
+    const ended = hasEnded ? { endedSteps: before.schedule.length } : {};
+    log.info('a release rule was changed', { channel, version, action, ...ended });
   }
 
   async #newest(channel: string): Promise<string> {
@@ -132,6 +142,7 @@ export class DistributionPlane {
   }
 
   stop(): Promise<void> {
+    if (this.#keysTimer !== null) clearInterval(this.#keysTimer);
     return this.desk.stop();
   }
 

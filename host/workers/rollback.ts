@@ -4,6 +4,7 @@
 import type { DistributionConfig } from '../config/index.ts';
 import { type Clock, GatewayError } from '../core/index.ts';
 import {
+  ContentWriter,
   entryOf,
   newestRoot,
   openStoredManifest,
@@ -14,7 +15,6 @@ import {
   readKeyFile,
   readRootChain,
   type Store,
-  StoreWriter,
   storedSource,
 } from '../distribution/index.ts';
 
@@ -34,31 +34,26 @@ export async function rollbackRelease(
   }
   const signer = await readKeyFile(config.signingKey);
   const diskBytesMax = config.limits.diskSizeBytesMax;
-  const writer = await StoreWriter.open({ store, diskBytesMax, clock });
-  try {
-    const state = await readChannelState(store.dir, channel);
-    const old = entryOf(state, asked.version);
-    const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
-    const version = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
-    await publish({
-      writer,
-      jobs,
-      clock,
-      channel,
-      version,
-      source: storedSource(store, manifest),
-      isPacked: null,
-      isBuiltIn: false,
-      rollbackOf: old.version,
-      rule: { state: 'active', rollout: ROLLOUT_WHOLE, schedule: [], targeting: null, halt: null },
-      root: await newestRoot(store.dir),
-      signing: { kind: 'signers', signers: [signer] },
-      deltas: DELTAS,
-      effort: 3,
-      onProgress: () => {},
-    });
-    return version;
-  } finally {
-    await writer.close();
-  }
+  const state = await readChannelState(store.dir, channel);
+  const old = entryOf(state, asked.version);
+  const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
+  const version = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
+  await publish({
+    writer: await ContentWriter.open({ store, diskBytesMax, clock }),
+    jobs,
+    clock,
+    channel,
+    version,
+    source: storedSource(store, manifest),
+    isPacked: null,
+    isBuiltIn: false,
+    rollbackOf: old.version,
+    rule: { state: 'active', rollout: ROLLOUT_WHOLE, schedule: [], targeting: null, halt: null },
+    root: await newestRoot(store.dir),
+    signing: { kind: 'signers', signers: [signer] },
+    deltas: DELTAS,
+    effort: 3,
+    onProgress: () => {},
+  });
+  return version;
 }

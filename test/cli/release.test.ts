@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { keysCommand } from '../../host/cli/release/keys.ts';
-import { barText } from '../../host/cli/release/progress.ts';
+import { barText, ProgressBar } from '../../host/cli/release/progress.ts';
 import { publishCommand } from '../../host/cli/release/publish.ts';
 import { releaseCommand } from '../../host/cli/release/release.ts';
 import { costTable, grouped } from '../../host/cli/release/table.ts';
@@ -117,9 +117,17 @@ describe('the life of a channel', () => {
       { atMs: Date.UTC(2030, 0, 2), rollout: 10_000 },
     ]);
     assert.deepEqual(release!.targeting?.platforms, ['ios', 'web']);
+    const listed = fine('release', 'list');
+    assert.match(listed, /25\.00 %.*; for app >=1\.2\.0 <2\.0\.0, platform ios\|web, tier gold/);
+    assert.match(listed, /50\.00 % at 2030-01-01T00:00:00, 100\.00 % at 2030/);
+    assert.equal(JSON.parse(fine('release', 'list', '--json'))[0].releases[0].rolloutInForce, 2500);
     fine('release', 'resume', ...app);
     fine('release', 'target', ...app, '--clear');
-    fine('release', 'schedule', ...app, '--clear');
+    const cleared = fine('release', 'schedule', ...app, '--clear');
+    assert.match(
+      cleared,
+      /the schedule has ended; the share stays at 25\.00 %; dropped: 50\.00 % at/,
+    );
     fine('release', 'halt', ...app, '--clear');
     [release] = states()[0]!.releases;
     assert.deepEqual(
@@ -225,6 +233,12 @@ describe('what is typed wrong', () => {
     );
     const range = ['--app-version', 'new'];
     await refusedHere('GW_DIST_RULE', 'release', 'target', ...app, ...range);
+    const version = [...app, '--version', '9'];
+    for (const steps of [['2020-01-01=50%'], ['+1h=10%'], ['+2h=50%', '+1h=60%']]) {
+      const schedule = steps.flatMap((step) => ['--schedule', step]);
+      const publish = ['publish', 'one', ...version, '--rollout', '10%', ...schedule];
+      await refusedHere('GW_DIST_RULE', ...publish);
+    }
   });
 
   it('has its help', () => {
@@ -238,6 +252,20 @@ describe('what is typed wrong', () => {
 });
 
 describe('what is shown', () => {
+  // A build's log stood still for minutes; a bar would have filled it with thousands of lines.
+  it('is a line every ten seconds where there is no terminal', () => {
+    let nowMs = 0;
+    let log = '';
+    const terminal = { isTTY: false, write: (text: string) => (log += text) };
+    const bar = new ProgressBar(terminal, () => nowMs);
+    for (let doneCount = 0; doneCount <= 25; ++doneCount) {
+      bar.show({ label: 'deltas', doneCount, totalCount: 25 });
+      nowMs += 1_000;
+    }
+    bar.clear();
+    assert.equal(log, 'deltas: 10 of 25\ndeltas: 20 of 25\n');
+  });
+
   it('is a bar for each phase', () => {
     assert.equal(
       barText({ label: 'deltas', doneCount: 3, totalCount: 9 }),

@@ -3,10 +3,10 @@
 
 import { systemClock } from '../../host/core/index.ts';
 import {
+  ContentWriter,
   newestRoot,
   publish,
   type Store,
-  StoreWriter,
   signersIn,
   treeSource,
 } from '../../host/distribution/index.ts';
@@ -15,7 +15,7 @@ import { storeAt } from '../support/store-scene.ts';
 
 const [dir, tree, version, keys] = process.argv.slice(2) as [string, string, string, string];
 const store: Store = storeAt(dir);
-const writer = await StoreWriter.open({ store, diskBytesMax: 1e12, clock: systemClock });
+const writer = await ContentWriter.open({ store, diskBytesMax: 1e12, clock: systemClock });
 const root = await newestRoot(dir);
 await publish({
   writer,
@@ -34,4 +34,3 @@ await publish({
   effort: 3,
   onProgress: () => {},
 });
-await writer.close();

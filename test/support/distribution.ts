@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../../host/core/index.ts';
 import { sha256Of } from '../../host/distribution/artefact-file.ts';
+import { ContentWriter } from '../../host/distribution/content-writer.ts';
 import { makeDelta, makeVariant, type ZstdTools } from '../../host/distribution/delta.ts';
 import type { Signer } from '../../host/distribution/envelope.ts';
 import { signersIn } from '../../host/distribution/key-files.ts';
@@ -14,7 +15,6 @@ import { initKeys } from '../../host/distribution/keys.ts';
 import type { ReleaseRule, TrustRoot } from '../../host/distribution/model.ts';
 import { publish } from '../../host/distribution/publish.ts';
 import { Store } from '../../host/distribution/store.ts';
-import { StoreWriter } from '../../host/distribution/store-writer.ts';
 import { installRoots } from '../../host/distribution/trust-root-chain.ts';
 import { compileCodec, ZstdDecoder } from '../../host/kernels/index.ts';
 import { needDebian } from './debian.ts';
@@ -60,9 +60,7 @@ export class TestStore {
     const made = new TestStore(clock);
     made.root = await initKeys(made.keysDir, clock.wallMs() + TRUSTED_MS);
     made.headSigners = await signersIn(made.keysDir, 'head', made.root);
-    const writer = await made.#writer();
     await installRoots(made.keysDir, made.dir);
-    await writer.close();
     return made;
   }
 
@@ -78,34 +76,33 @@ export class TestStore {
       .sort((left, right) => (left.path < right.path ? -1 : 1));
     const none = { outcome: 'useless', sizeBytes: 0, addedBytes: 0 } as const;
     const isMade = release.forms !== 'none';
-    const writer = await this.#writer();
-    try {
-      await publish({
-        writer,
-        jobs: {
-          makeVariant: async (task) => (isMade ? makeVariant(this.store, this.tools, task) : none),
-          makeDelta: async (task) => (isMade ? makeDelta(this.store, this.tools, task) : none),
-        },
+    await publish({
+      writer: await ContentWriter.open({
+        store: this.store,
+        diskBytesMax: 2 ** 40,
         clock: this.clock,
-        channel: release.channel ?? 'app',
-        version: release.version,
-        source: { files, entryPoints: [], read: async ({ path }) => contents.get(path)! },
-        isPacked: release.isPacked ?? null,
-        isBuiltIn: false,
-        rollbackOf: null,
-        rule: { ...EVERYBODY, ...release.rule },
-        root: this.root,
-        signing: {
-          kind: 'signers',
-          signers: await signersIn(this.keysDir, 'release', this.root),
-        },
-        deltas: { askedCountMax: 16, latestCountMax: 3 },
-        effort: 1,
-        onProgress: () => {},
-      });
-    } finally {
-      await writer.close();
-    }
+      }),
+      jobs: {
+        makeVariant: async (task) => (isMade ? makeVariant(this.store, this.tools, task) : none),
+        makeDelta: async (task) => (isMade ? makeDelta(this.store, this.tools, task) : none),
+      },
+      clock: this.clock,
+      channel: release.channel ?? 'app',
+      version: release.version,
+      source: { files, entryPoints: [], read: async ({ path }) => contents.get(path)! },
+      isPacked: release.isPacked ?? null,
+      isBuiltIn: false,
+      rollbackOf: null,
+      rule: { ...EVERYBODY, ...release.rule },
+      root: this.root,
+      signing: {
+        kind: 'signers',
+        signers: await signersIn(this.keysDir, 'release', this.root),
+      },
+      deltas: { askedCountMax: 16, latestCountMax: 3 },
+      effort: 1,
+      onProgress: () => {},
+    });
   }
 
   /** Makes a delta, as a publisher does. */
@@ -123,10 +120,6 @@ export class TestStore {
 
   remove(): void {
     rmSync(join(this.dir, '..'), { recursive: true, force: true });
-  }
-
-  #writer(): Promise<StoreWriter> {
-    return StoreWriter.open({ store: this.store, diskBytesMax: 2 ** 40, clock: this.clock });
   }
 }
 

@@ -1,13 +1,13 @@
 // Publishing in tests: a store, keys, and options that a test changes.
 
 import { ManualClock } from '../../host/core/index.ts';
+import { ContentWriter } from '../../host/distribution/content-writer.ts';
 import {
   type PublishOptions,
   type PublishReport,
   publish,
 } from '../../host/distribution/publish.ts';
 import { treeSource } from '../../host/distribution/release-source.ts';
-import { StoreWriter } from '../../host/distribution/store-writer.ts';
 import { addRoot } from '../../host/distribution/trust-root-chain.ts';
 import { FormJobsHere } from './form-jobs.ts';
 import { type StoreScene, storeScene } from './store-scene.ts';
@@ -72,12 +72,8 @@ export function publishScene(storeRoot?: string): PublishScene {
       if (!hasRoot) await addRoot(store.dir, sealRoot(trust, [rootKey]));
       hasRoot = true;
       const clock = new ManualClock(0, Date.now());
-      const writer = await StoreWriter.open({ store, diskBytesMax, clock });
-      try {
-        return await publish(await options(version, files, { ...change, writer }));
-      } finally {
-        await writer.close();
-      }
+      const writer = await ContentWriter.open({ store, diskBytesMax, clock });
+      return publish(await options(version, files, { ...change, writer }));
     },
   };
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ManualClock, type SeededRandom } from '../../host/core/index.ts';
 import { sha256Of } from '../../host/distribution/artefact-file.ts';
+import { ContentWriter } from '../../host/distribution/content-writer.ts';
 import { Store } from '../../host/distribution/store.ts';
 import { StoreWriter } from '../../host/distribution/store-writer.ts';
 import type { Codec } from '../../host/kernels/index.ts';
@@ -22,7 +23,10 @@ export function sharedCodec(): Codec {
 export interface StoreScene {
   readonly root: string;
   readonly store: Store;
+  /** With the lock. */
   writer(diskBytesMax?: number): Promise<StoreWriter>;
+  /** Without it, as a publisher has it. */
+  contentWriter(): Promise<ContentWriter>;
   /** Writes a folder of files and returns it. */
   tree(name: string, files: Readonly<Record<string, string | Uint8Array>>): string;
   remove(): void;
@@ -42,6 +46,10 @@ export function storeScene(root = mkdtempSync(join(tmpdir(), 'sluice-store-'))):
       // Time now: leftovers are told by their age.
       const clock = new ManualClock(0, Date.now());
       return StoreWriter.open({ store, diskBytesMax, clock });
+    },
+    contentWriter: () => {
+      const clock = new ManualClock(0, Date.now());
+      return ContentWriter.open({ store, diskBytesMax: 1e12, clock });
     },
     tree: (name, files) => {
       const dir = join(root, name);

@@ -204,6 +204,53 @@ describe('halting', () => {
     }
   });
 
+  // After a halt, `resume` was undone by the next report of any device: old failures still counted.
+  // Now what counts is since the resumption, also over a restart, and a device may fail again.
+  it('does not halt what was resumed for what failed before', async () => {
+    const store = await TestStore.create();
+    await store.publish({ version: '1', files: FILES, forms: 'none' });
+    await store.publish({ version: '2', files: FILES, forms: 'none', rule: { halt } });
+    const devices = Array.from({ length: 10 }, (_, index) => index);
+    const haltedOf = async (plane: DeliveryPlane) => {
+      for (let turn = 0; turn < 1500 && viewOf(plane).releases[0]!.state === 'active'; ++turn) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return viewOf(plane).releases[0]!.state;
+    };
+    try {
+      const first = await DeliveryPlane.start({ engine: 'node', store });
+      report(first, 'failed', devices);
+      assert.equal(await haltedOf(first), 'halted');
+      await first.desk.change('app', '2', { state: 'active' });
+      report(first, 'failed', [20]);
+      report(first, 'applied', devices.slice(1));
+      await first.desk.look();
+      assert.equal(viewOf(first).releases[0]!.state, 'active', 'one of ten has failed since');
+      await first.stop();
+      const second = await DeliveryPlane.start({ engine: 'node', store });
+      const { counts, state } = second.desk.report().channels[0]!.releases[0]!;
+      assert.equal(counts.failed.hash, 11, 'what is shown is all there was');
+      report(second, 'failed', [0]);
+      await second.desk.look();
+      assert.equal(state, 'active');
+      assert.equal(viewOf(second).releases[0]!.state, 'active', 'two of eleven');
+      report(second, 'failed', [1, 2]);
+      assert.equal(await haltedOf(second), 'halted', 'devices that failed before fail again');
+      await second.stop();
+      // Resumed by another process, while no gateway runs.
+      await changeChannelState(store.dir, 'app', (before) =>
+        changeRule(before, '2', { state: 'active' }, 0),
+      );
+      const third = await DeliveryPlane.start({ engine: 'node', store });
+      report(third, 'failed', [30]);
+      await third.desk.look();
+      assert.equal(viewOf(third).releases[0]!.state, 'active');
+      await third.stop();
+    } finally {
+      store.remove();
+    }
+  });
+
   it('keeps counts over a restart', async () => {
     const store = await TestStore.create();
     await store.publish({ version: '1', files: FILES, forms: 'none' });
@@ -236,7 +283,7 @@ describe('changes by other processes', () => {
       }
       assert.equal(viewOf(plane).generation, 1);
       await changeChannelState(store.dir, 'app', (state) =>
-        changeRule(state, '1', { state: 'paused' }),
+        changeRule(state, '1', { state: 'paused' }, 0),
       );
       await plane.look();
       assert.equal(viewOf(plane).releases[0]!.state, 'paused');
@@ -360,7 +407,7 @@ describe('what is remembered', () => {
     assert.ok(book.add({ ...one, outcome: 'failed', cause: 'disk' }));
     assert.ok(!book.add({ ...one, outcome: 'failed', cause: 'hash' }));
     assert.equal(book.counts('app', 1).applied, 1);
-    assert.equal(book.failedCount('app', 1), 1);
+    assert.equal(book.sinceResume('app', 1).failedCount, 1);
     for (let at = 0; at < 50_000; ++at) book.add({ ...one, deviceId: `x${at}`, outcome: 'opened' });
     assert.ok(!book.add({ ...one, outcome: 'applied' }), 'still remembered');
     for (let at = 0; at < 132_000; ++at)

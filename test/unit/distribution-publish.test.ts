@@ -298,7 +298,7 @@ describe('a release', () => {
     const signing = { kind: 'signers', signers: [one.signer] } as const;
     const alone = () => scene.publish('1', files, { root, signing });
     assert.equal(await codeOfAsync(alone), 'GW_DIST_SIGNATURE');
-    const writer = await scene.writer();
+    const writer = await scene.contentWriter();
     const options = await scene.options('1', files, { root, signing, writer });
     const prepared = await prepareManifest(options);
     const envelope = addSignatures(prepared, 'release', [two.signer]);
@@ -308,7 +308,6 @@ describe('a release', () => {
     assert.equal(await codeOfAsync(() => publish(swapped)), 'GW_DIST_REFERENCE');
     const report = await publish({ ...options, signing: elsewhere });
     assert.equal(report.manifest.version, '1');
-    await writer.close();
     scene.remove();
   });
 
@@ -385,18 +384,18 @@ describe('what becomes of a release', () => {
     await scene.publish('1', { 'a.js': text });
     const writer = await scene.writer();
     const state = await writer.update('app', (before) =>
-      changeRule(before, '1', { state: 'paused', rollout: 500 }),
+      changeRule(before, '1', { state: 'paused', rollout: 500 }, 0),
     );
     assert.deepEqual(await readChannelState(scene.store.dir, 'app'), state);
     assert.equal(state.generation, 2);
     assert.equal(state.releases[0]!.rollout, 500);
     for (const rollout of [-1, 10_001, 0.5, Number.NaN]) {
-      const run = () => writer.update('app', (before) => changeRule(before, '1', { rollout }));
+      const run = () => writer.update('app', (before) => changeRule(before, '1', { rollout }, 0));
       assert.equal(await codeOfAsync(run), 'GW_DIST_RULE', `${rollout}`);
     }
-    const unknown = () => writer.update('app', (before) => changeRule(before, '2', {}));
+    const unknown = () => writer.update('app', (before) => changeRule(before, '2', {}, 0));
     assert.equal(await codeOfAsync(unknown), 'GW_DIST_NOT_FOUND');
-    const nowhere = () => writer.update('maps', (before) => changeRule(before, '2', {}));
+    const nowhere = () => writer.update('maps', (before) => changeRule(before, '2', {}, 0));
     assert.equal(await codeOfAsync(nowhere), 'GW_DIST_NOT_FOUND');
     await writer.close();
     scene.remove();
@@ -423,11 +422,11 @@ describe('what becomes of a release', () => {
     await scene.publish('2', { 'a.js': changed, 'b.png': image });
     await scene.publish('other', { 'only.js': `${text}other` }, { channel: 'maps' });
     const writer = await scene.writer();
-    assert.equal((await collectGarbage(writer)).removedCount, 0);
+    assert.equal((await collectGarbage(writer, Date.now())).removedCount, 0);
     const newest = () => writer.update('app', (state) => retireRelease(state, '2'));
     assert.equal(await codeOfAsync(newest), 'GW_DIST_RULE');
     await writer.update('app', (state) => retireRelease(state, '1'));
-    const { removedCount, removedBytes } = await collectGarbage(writer);
+    const { removedCount, removedBytes } = await collectGarbage(writer, Date.now());
     // The old script, its three variants, and the manifest.
     assert.equal(removedCount, 5);
     assert.ok(removedBytes > text.length);
@@ -454,6 +453,7 @@ describe('what becomes of a release', () => {
       createdAtMs: 0,
       manifest: { sha256: 'a'.repeat(64), sizeBytes: 1 },
       isBuiltIn: sequence === 1,
+      resumeCount: 0,
     });
     const releases = Array.from({ length: 1024 }, (_, index) => entryAt(1024 - index));
     const full = { channel: 'app', generation: 1, isPacked: false, releases };

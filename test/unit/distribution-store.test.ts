@@ -24,6 +24,7 @@ import {
   readChannelState,
   replaceBaseCounts,
 } from '../../host/distribution/channel-state.ts';
+import { temporaryName } from '../../host/distribution/durable-file.ts';
 import { collectGarbage, scanStore } from '../../host/distribution/maintenance.ts';
 import type { ChannelState } from '../../host/distribution/model.ts';
 import { StoreLock } from '../../host/distribution/store-lock.ts';
@@ -251,6 +252,7 @@ describe('the state of a channel', () => {
     createdAtMs: 1,
     manifest: { sha256: hash('a'), sizeBytes: 1 },
     isBuiltIn: true,
+    resumeCount: 3,
   };
 
   it('comes back as it was put', async () => {
@@ -380,17 +382,22 @@ describe('room', () => {
 });
 
 describe('leftovers', () => {
-  it('of killed processes are removed, of living ones are not', async () => {
+  // Another machine's process ids say nothing here: its young files may be being written.
+  it('of killed processes are removed, of living ones and of other machines are not', async () => {
     const own = storeScene();
     await (await own.writer()).close();
     const folder = join(own.store.dir, 'temporary');
     const { pid } = spawnSync(process.execPath, ['-e', '']);
-    writeFileSync(join(folder, `${pid}-0011.tmp`), 'x');
-    writeFileSync(join(folder, `${process.pid}-0022.tmp`), 'x');
-    writeFileSync(join(folder, `${process.pid}-0033.tmp`), 'x');
-    utimesSync(join(folder, `${process.pid}-0033.tmp`), 1, 1);
+    const machine = temporaryName().split('-')[1]!;
+    const elsewhere = '0'.repeat(8);
+    const young = [`${process.pid}-${machine}-0022.tmp`, `${pid}-${elsewhere}-0044.tmp`];
+    const old = [`${process.pid}-${machine}-0033.tmp`, `${pid}-${elsewhere}-0055.tmp`];
+    for (const name of [`${pid}-${machine}-0011.tmp`, ...young, ...old]) {
+      writeFileSync(join(folder, name), 'x');
+    }
+    for (const name of old) utimesSync(join(folder, name), 1, 1);
     await (await own.writer()).close();
-    assert.deepEqual(readdirSync(folder), [`${process.pid}-0022.tmp`]);
+    assert.deepEqual(readdirSync(folder).sort(), young.sort());
     own.remove();
   });
 });
@@ -441,13 +448,14 @@ describe('a scan', () => {
       createdAtMs: 0,
       manifest: { sha256: hash('c'), sizeBytes: 1 },
       isBuiltIn: false,
+      resumeCount: 0,
     };
     await writer.commit(stateOf('app', [entry]));
-    assert.equal(await codeOfAsync(() => collectGarbage(writer)), 'GW_DIST_CORRUPT');
+    assert.equal(await codeOfAsync(() => collectGarbage(writer, Date.now())), 'GW_DIST_CORRUPT');
     assert.equal(await own.store.has({ kind: 'object', sha256 }), true);
     assert.equal((await scanStore(own.store)).findings.length, 1);
     await writer.commit(stateOf('app', []));
-    assert.equal((await collectGarbage(writer)).removedCount, 1);
+    assert.equal((await collectGarbage(writer, Date.now())).removedCount, 1);
     assert.equal(writer.usedBytes, 0);
     await writer.close();
     own.remove();

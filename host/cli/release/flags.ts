@@ -14,6 +14,7 @@ import {
   type HaltRule,
   ROLLOUT_WHOLE,
   type RolloutStep,
+  readSchedule,
   readTargeting,
   type Targeting,
   VERSION_PATTERN,
@@ -142,10 +143,10 @@ export function parseShare(flag: string, text: string): number {
   return share;
 }
 
-/** `+6h=50%` from now on, or `2026-01-31T12:00Z=50%`. Order and growth are checked by who takes
- *  them. */
+/** `+6h=50%` from now on, or `2026-01-31T12:00Z=50%`: later and larger one by one. Whether the
+ *  first is in time and large enough is checked by who knows the share in force. */
 export function parseSchedule(flags: Flags, wallMs: number): RolloutStep[] {
-  return flags.texts('schedule').map((text) => {
+  const steps = flags.texts('schedule').map((text) => {
     const at = text.lastIndexOf('=');
     const when = text.slice(0, Math.max(0, at));
     const delayMs = when.startsWith('+') ? parseDurationMs(when.slice(1)) : null;
@@ -155,6 +156,7 @@ export function parseSchedule(flags: Flags, wallMs: number): RolloutStep[] {
     }
     return { atMs, rollout: parseShare('schedule', text.slice(at + 1)) };
   });
+  return readSchedule(steps, 'schedule', 'GW_DIST_RULE');
 }
 
 /** Null when no flag names a target. */

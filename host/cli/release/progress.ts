@@ -1,8 +1,11 @@
-// A bar for each phase of publishing, on a terminal only: logs of builds are read by people.
+// How far publishing is: a bar for each phase on a terminal; elsewhere a line now and then, for
+// logs of builds are read by people.
 
 const BAR_COLUMNS = 30;
 /** Bars are drawn this often. Units: ms. */
 const DRAW_EVERY_MS = 100;
+/** And a line is written this often, so that what is quick writes none. */
+const TELL_EVERY_MS = 10_000;
 
 interface Terminal {
   readonly isTTY?: boolean;
@@ -20,20 +23,32 @@ export class ProgressBar {
   readonly #nowMs: () => number;
   #label = '';
   #drawnMs = Number.NEGATIVE_INFINITY;
+  #toldMs: number;
 
   constructor(terminal: Terminal, nowMs: () => number) {
     this.#terminal = terminal;
     this.#nowMs = nowMs;
+    this.#toldMs = nowMs();
   }
 
   show(state: BarState): void {
-    if (this.#terminal.isTTY !== true || state.totalCount === 0) return;
+    if (state.totalCount === 0) return;
+    if (this.#terminal.isTTY !== true) {
+      this.#tell(state);
+      return;
+    }
     const isEnd = state.doneCount === state.totalCount;
     const isNew = state.label !== this.#label;
     if (!isEnd && !isNew && this.#nowMs() - this.#drawnMs < DRAW_EVERY_MS) return;
     this.#label = state.label;
     this.#drawnMs = this.#nowMs();
     this.#terminal.write(`\r\u001b[K${barText(state)}`);
+  }
+
+  #tell({ label, doneCount, totalCount }: BarState): void {
+    if (this.#nowMs() - this.#toldMs < TELL_EVERY_MS) return;
+    this.#toldMs = this.#nowMs();
+    this.#terminal.write(`${label}: ${doneCount} of ${totalCount}\n`);
   }
 
   clear(): void {

@@ -6,14 +6,17 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { GatewayError, systemClock } from '../../core/index.ts';
 import {
+  type ContentWriter,
+  checkSchedule,
   installRoots,
+  LOCK_PATIENCE_MS,
   type PublishOptions,
   type PublishReport,
   prepareManifest,
   publish,
   readKeyFile,
   type Signer,
-  type StoreWriter,
+  StoreLock,
   signersIn,
   type TrustRoot,
   treeSource,
@@ -33,7 +36,7 @@ import {
   STORE_FLAGS,
 } from './flags.ts';
 import { ProgressBar } from './progress.ts';
-import { type Output, withReasons, withWriter } from './session.ts';
+import { type Output, openContentWriter, withReasons } from './session.ts';
 import { costRows, costTable, grouped } from './table.ts';
 
 const KEYS_DEFAULT = 'keys';
@@ -109,7 +112,7 @@ export function publishCommand(argv: readonly string[], output: Output = process
     });
     bar.clear();
     const draft: ReleaseDraft = { channel, version, source, isPacked, rollbackOf: null };
-    return withWriter(flags, (writer) => release(draft, { wishes, output, writer }));
+    return release(draft, { wishes, output, writer: await openContentWriter(flags) });
   });
 }
 
@@ -119,7 +122,7 @@ export async function release(
   context: {
     readonly wishes: ReleaseWishes;
     readonly output: Output;
-    readonly writer: StoreWriter;
+    readonly writer: ContentWriter;
   },
 ): Promise<number> {
   const { wishes, output, writer } = context;
@@ -178,10 +181,14 @@ function packedOf(flags: Flags): boolean | null {
 }
 
 function ruleOf(flags: Flags): PublishOptions['rule'] {
+  const wallMs = systemClock.wallMs();
+  const rollout = parseShare('rollout', flags.text('rollout') ?? '100%');
+  const schedule = parseSchedule(flags, wallMs);
+  checkSchedule({ rollout, schedule }, wallMs);
   return {
     state: flags.isSet('paused') ? 'paused' : 'active',
-    rollout: parseShare('rollout', flags.text('rollout') ?? '100%'),
-    schedule: parseSchedule(flags, systemClock.wallMs()),
+    rollout,
+    schedule,
     targeting: parseTargeting(flags),
     halt: parseHalt(flags),
   };
@@ -210,11 +217,20 @@ async function signersOf(
   const signers = new Map<string, Signer>();
   for (const path of paths) {
     const isFolder = (await stat(path).catch(() => null))?.isDirectory() === true;
-    root = await installRoots(isFolder ? path : dirname(path), storeDir);
+    root = await installLocked(isFolder ? path : dirname(path), storeDir);
     const found = isFolder ? await signersIn(path, 'release', root) : [await readKeyFile(path)];
     for (const signer of found) signers.set(signer.keyId, signer);
   }
   return { root: root!, signers: [...signers.values()] };
+}
+
+async function installLocked(keysDir: string, storeDir: string): Promise<TrustRoot> {
+  const lock = await StoreLock.take(storeDir, LOCK_PATIENCE_MS);
+  try {
+    return await installRoots(keysDir, storeDir);
+  } finally {
+    await lock.release();
+  }
 }
 
 function sayReport(report: PublishReport, output: Output): void {

@@ -4,13 +4,14 @@
 import { GatewayError, systemClock } from '../../core/index.ts';
 import {
   type ChannelState,
+  changeChannelState,
   changeRule,
   collectGarbage,
   entryOf,
+  LOCK_PATIENCE_MS,
   listChannels,
   openStoredManifest,
   type ReleaseEntry,
-  ROLLOUT_WHOLE,
   type RuleChange,
   readChannelState,
   readRootChain,
@@ -32,7 +33,8 @@ import {
 } from './flags.ts';
 import { ProgressBar } from './progress.ts';
 import { release, releaseWishes, SIGNING_FLAGS } from './publish.ts';
-import { type Output, openStore, withReasons, withWriter } from './session.ts';
+import { type Output, openContentWriter, openStore, withReasons, withWriter } from './session.ts';
+import { shareChangeText, stateText } from './state-text.ts';
 import { grouped } from './table.ts';
 
 export const RELEASE_FLAGS: Readonly<Record<string, FlagSpec>> = {
@@ -107,37 +109,15 @@ async function list({ flags, output }: Context): Promise<number> {
     if (state !== null) states.push(state);
     else if (flags.has('channel')) throw new GatewayError('GW_DIST_NOT_FOUND', channel);
   }
-  if (flags.isSet('json')) output.stdout.write(`${JSON.stringify(states, null, 2)}\n`);
-  else for (const state of states) output.stdout.write(stateText(state, systemClock.wallMs()));
+  const wallMs = systemClock.wallMs();
+  if (flags.isSet('json')) {
+    const shown = states.map((state) => ({
+      ...state,
+      releases: state.releases.map((one) => ({ ...one, rolloutInForce: rolloutAt(one, wallMs) })),
+    }));
+    output.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+  } else for (const state of states) output.stdout.write(stateText(state, wallMs));
   return 0;
-}
-
-/** A channel as people read it. */
-function stateText({ channel, isPacked, releases }: ChannelState, wallMs: number): string {
-  const lines = releases.map((entry) => {
-    const share = `${((rolloutAt(entry, wallMs) / ROLLOUT_WHOLE) * 100).toFixed(2)} %`;
-    const { sequence, version, state, createdAtMs } = entry;
-    const parts = [
-      `  ${String(sequence).padStart(5)}`,
-      version.padEnd(20),
-      state.padEnd(7),
-      share.padStart(9),
-      new Date(createdAtMs).toISOString().slice(0, 19),
-      noteOf(entry),
-    ];
-    return parts.join('  ').trimEnd();
-  });
-  return `${channel}${isPacked ? ' (packed)' : ''}\n${lines.join('\n')}\n`;
-}
-
-function noteOf({ schedule, targeting, halt, isBuiltIn }: ReleaseEntry): string {
-  const notes = [
-    isBuiltIn ? 'built in' : '',
-    schedule.length > 0 ? `${schedule.length} steps` : '',
-    targeting === null ? '' : 'targeted',
-    halt === null ? '' : `halts at ${(halt.failureShare * 100).toFixed(2)} %`,
-  ];
-  return notes.filter((note) => note !== '').join(', ');
 }
 
 /** Changes the rule of a release: the named one, or the newest. */
@@ -148,16 +128,20 @@ async function change(
   const { flags, output } = context;
   const channel = flags.channel();
   const asked = changeOf(context);
-  return withWriter(flags, async (writer) => {
-    let version = context.version ?? '';
-    const state = await writer.update(channel, (before) => {
-      if (context.version === null) version = before?.releases[0]?.version ?? '';
-      return changeRule(before, version, asked);
-    });
-    const entry = entryOf(state, version);
-    output.stdout.write(stateText({ ...state, releases: [entry] }, systemClock.wallMs()));
-    return 0;
-  });
+  const { dir } = flags.store();
+  const wallMs = systemClock.wallMs();
+  let version = context.version ?? '';
+  let old: ReleaseEntry | null = null;
+  const changed = (before: ChannelState | null) => {
+    if (context.version === null) version = before?.releases[0]?.version ?? '';
+    old = entryOf(before, version);
+    return changeRule(before, version, asked, wallMs);
+  };
+  const state = await changeChannelState(dir, channel, changed, LOCK_PATIENCE_MS);
+  const entry = entryOf(state, version);
+  output.stdout.write(stateText({ ...state, releases: [entry] }, wallMs));
+  output.stdout.write(shareChangeText(old!, entry, wallMs));
+  return 0;
 }
 
 function givenOrCleared<T>(flags: Flags, given: T | null, what: string): T | null {
@@ -174,32 +158,35 @@ async function rollback(context: Context): Promise<number> {
   const named = flags.text('name');
   if (named !== null) checkVersion('name', named);
   const wishes = releaseWishes(flags);
-  return withWriter(flags, async (writer) => {
-    const { store } = writer;
-    const state = await readChannelState(store.dir, channel);
-    const old = entryOf(state, version);
-    const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
-    const again = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
-    const draft = {
-      channel,
-      version: named ?? checkVersion('name', again),
-      source: storedSource(store, manifest),
-      isPacked: null,
-      rollbackOf: old.version,
-    };
-    return release(draft, { wishes, output, writer });
-  });
+  const writer = await openContentWriter(flags);
+  const { store } = writer;
+  const state = await readChannelState(store.dir, channel);
+  const old = entryOf(state, version);
+  const manifest = await openStoredManifest(store, old, await readRootChain(store.dir));
+  const again = `${old.version}-again.${state!.releases[0]!.sequence + 1}`;
+  const draft = {
+    channel,
+    version: named ?? checkVersion('name', again),
+    source: storedSource(store, manifest),
+    isPacked: null,
+    rollbackOf: old.version,
+  };
+  return release(draft, { wishes, output, writer });
 }
 
 async function retire(context: Context): Promise<number> {
   const { flags, output } = context;
   const channel = flags.channel();
   const version = versionOf(context);
-  return withWriter(flags, async (writer) => {
-    await writer.update(channel, (state) => retireRelease(state, version));
-    output.stdout.write(`retired ${version}; sluice release gc frees its content\n`);
-    return 0;
-  });
+  const { dir } = flags.store();
+  await changeChannelState(
+    dir,
+    channel,
+    (state) => retireRelease(state, version),
+    LOCK_PATIENCE_MS,
+  );
+  output.stdout.write(`retired ${version}; sluice release gc frees its content\n`);
+  return 0;
 }
 
 function versionOf({ version }: Context): string {
@@ -209,7 +196,10 @@ function versionOf({ version }: Context): string {
 
 async function gc({ flags, output }: Context): Promise<number> {
   return withWriter(flags, async (writer) => {
-    const { removedCount, removedBytes, keptCount } = await collectGarbage(writer);
+    const { removedCount, removedBytes, keptCount } = await collectGarbage(
+      writer,
+      systemClock.wallMs(),
+    );
     output.stdout.write(
       `removed ${grouped(removedCount)} files of ${grouped(removedBytes)} B, ` +
         `kept ${grouped(keptCount)}\n`,

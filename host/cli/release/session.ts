@@ -1,7 +1,7 @@
 // What the commands of distribution have in common: the store, its writer, and how errors are said.
 
 import { isGatewayError, systemClock } from '../../core/index.ts';
-import { Store, StoreWriter } from '../../distribution/index.ts';
+import { ContentWriter, LOCK_PATIENCE_MS, Store, StoreWriter } from '../../distribution/index.ts';
 import { Codec } from '../../kernels/index.ts';
 import { readWasm } from '../../workers/index.ts';
 import type { Flags } from './flags.ts';
@@ -15,6 +15,12 @@ export function openStore(flags: Flags): Store {
   return new Store(flags.store().dir, Codec.create(readWasm('codec.wasm')));
 }
 
+/** A writer of content for a publishing, which takes the lock when it needs it. */
+export function openContentWriter(flags: Flags): Promise<ContentWriter> {
+  const { diskBytesMax } = flags.store();
+  return ContentWriter.open({ store: openStore(flags), diskBytesMax, clock: systemClock });
+}
+
 /** Runs something with the store's lock. Errors: GW_DIST_LOCKED and those of `work`. */
 export async function withWriter<T>(
   flags: Flags,
@@ -22,7 +28,10 @@ export async function withWriter<T>(
 ): Promise<T> {
   const { diskBytesMax } = flags.store();
   const store = openStore(flags);
-  const writer = await StoreWriter.open({ store, diskBytesMax, clock: systemClock });
+  const writer = await StoreWriter.open(
+    { store, diskBytesMax, clock: systemClock },
+    LOCK_PATIENCE_MS,
+  );
   try {
     return await work(writer);
   } finally {
