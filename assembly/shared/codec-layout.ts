@@ -31,6 +31,24 @@ export const CRC_TABLES_COUNT = 16;
 export const WINDOW_OFFSET = 65536;
 export const WINDOW_SIZE_BYTES = 524288;
 
+// The window as the delta of a page has it (page-delta.ts). Bytes past an area's end may be read,
+// and up to 15 past a delta's end written.
+//
+//   0             4096         8192             12352
+//   +-------------+------------+----------------+- - -
+//   | page before | page after | delta and slack|
+//   +-------------+------------+----------------+- - -
+//   A decoding turns the page before into the page after in its place.
+
+export const DELTA_PAGE_SIZE_BYTES = 4096;
+export const DELTA_PAGE_OFFSET = WINDOW_OFFSET;
+export const DELTA_PAGE_AFTER_OFFSET = WINDOW_OFFSET + DELTA_PAGE_SIZE_BYTES;
+export const DELTA_OFFSET = WINDOW_OFFSET + 2 * DELTA_PAGE_SIZE_BYTES;
+/** No delta is longer: a page whole, and 32 bytes. */
+export const DELTA_SIZE_BYTES_MAX = 4128;
+export const DELTA_BASE_ZEROS = 0;
+export const DELTA_BASE_PAGE = 1;
+
 /** Where the areas of a zstd job begin. */
 export const ZSTD_AREA_OFFSET = 589824;
 /** The longest dictionary and the longest content of a job: what dcz allows a window to be, and

@@ -139,6 +139,8 @@ export const ERRORS = {
   GW_ZSTD_CHECKSUM: entry(1033, 0, 'internal', 'no', 'the zstd frame fails its checksum'),
   GW_ZSTD_TOO_LARGE: entry(1034, 0, 'internal', 'no', 'the zstd frame is too large'),
   GW_DELTA_TOO_LARGE: entry(1035, 0, 'internal', 'no', 'too large to make a delta of'),
+
+  DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
