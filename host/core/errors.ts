@@ -141,6 +141,7 @@ export const ERRORS = {
   GW_DELTA_TOO_LARGE: entry(1035, 0, 'internal', 'no', 'too large to make a delta of'),
 
   DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
+  DB_BLOCK_CORRUPT: entry(1132, 500, 'internal', 'no', 'an LZ4 block is corrupt'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
