@@ -26,7 +26,8 @@ with recursive n(i) as (select 1 union all select i+1 from n where i < ${ROWS_CO
 insert into users select i, 'user ' || hex(i*2654435761 % 4294967296),
   'u' || i*7919%100003 || '@example.com', 1700000000+i*37 from n;
 with recursive n(i) as (select 1 union all select i+1 from n where i < ${ROWS_COUNT})
-insert into orders select i, i*7919%${ROWS_COUNT}, 'SKU-' || i*104729%100000, i*3571%9973/7.0 from n;
+insert into orders select i, i*7919%${ROWS_COUNT}, 'SKU-' || i*104729%100000, i*3571%9973/7.0
+  from n;
 with recursive n(i) as (select 1 union all select i+1 from n where i < ${ROWS_COUNT})
 insert into events select i, json_object('type', iif(i%3,'view','buy'), 'user', i*7919%100003,
   'session', printf('%x%x', i*2654435761, i*40503%65536), 'path', '/item/' || i*31%977) from n;`;
