@@ -145,6 +145,9 @@ export const ERRORS = {
   DB_LOG_CORRUPT: entry(1113, 500, 'internal', 'no', 'the log is not what was written'),
   DB_LOG_TRIMMED: entry(1114, 0, 'internal', 'no', 'the log begins later'),
   DB_LOG_FULL: entry(1115, 503, 'internal', 'no', 'the disk of the log has no room'),
+  DB_LOG_COMMIT_SIZE: entry(1116, 413, 'downstream', 'no', 'the commit is too large for the log'),
+  DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
+  DB_BLOCK_CORRUPT: entry(1132, 500, 'internal', 'no', 'an LZ4 block is corrupt'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
