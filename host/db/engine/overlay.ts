@@ -31,6 +31,8 @@ const ZERO_PAGE = new Uint8Array(DB_PAGE_SIZE_BYTES);
 /** Each freed pin may look at so many pages with old versions, so that the work of finding what it
  *  freed stays in proportion. */
 const SWEEP_CREDIT = 256;
+/** Fewer truncations than this are not worth merging: each read looks at all of them. */
+const TRUNCATIONS_COUNT_MIN = 8;
 
 export class Overlay {
   readonly memory = new PageMemory();
@@ -121,7 +123,7 @@ export class Overlay {
   /** Makes pages the newest state. Takes the versions over. */
   install(lsn: Lsn, pageCount: number, versions: Iterable<PageVersion>): void {
     if (lsn !== this.#lsn + 1) throw new RangeError(`LSN ${lsn} does not follow ${this.#lsn}`);
-    if (pageCount < this.#pageCount) this.#truncations.push({ lsn, pageCount });
+    if (pageCount < this.#pageCount) this.#cut(lsn, pageCount);
     this.#lsn = lsn;
     this.#pageCount = pageCount;
     for (const version of versions) {
@@ -206,6 +208,35 @@ export class Overlay {
     return false;
   }
 
+  #cut(lsn: Lsn, pageCount: number): void {
+    this.#truncations.push({ lsn, pageCount });
+    if (this.#truncations.length > TRUNCATIONS_COUNT_MIN) this.#mergeTruncations();
+    // Their versions are old ones now: found and freed as such.
+    for (const pageNumber of this.#newest.keys()) {
+      if (pageNumber > pageCount) this.#layered.add(pageNumber);
+    }
+  }
+
+  /** Forgets truncations that a later, deeper one covers for every snapshot there is. */
+  #mergeTruncations(): void {
+    const kept: Truncation[] = [];
+    for (const cut of this.#truncations.toReversed()) {
+      const later = kept.at(-1);
+      const isCovered = later !== undefined && later.pageCount <= cut.pageCount;
+      if (!isCovered || this.#pins.hasIn(cut.lsn, later.lsn)) kept.push(cut);
+    }
+    this.#truncations = kept.reverse();
+  }
+
+  /** Since when a version is not the newest state any more. */
+  #replacedLsn(newest: PageVersion): Lsn {
+    let lsn = newest.lsn <= this.#baseLsn ? this.#baseLsn : Number.POSITIVE_INFINITY;
+    for (const cut of this.#truncations) {
+      if (cut.pageCount < newest.pageNumber && cut.lsn > newest.lsn) lsn = Math.min(lsn, cut.lsn);
+    }
+    return lsn;
+  }
+
   /** Frees the versions below `newest` that no snapshot sees. */
   #prune(newest: PageVersion): void {
     let kept = newest;
@@ -237,8 +268,9 @@ export class Overlay {
       return;
     }
     this.#prune(newest);
-    const isFolded = newest.lsn <= this.#baseLsn;
-    if (isFolded && !this.#isSeen(newest.lsn, this.#baseLsn)) {
+    const replacedLsn = this.#replacedLsn(newest);
+    const isReplaced = replacedLsn <= this.#lsn;
+    if (isReplaced && !this.#isSeen(newest.lsn, replacedLsn)) {
       const older = newest.older;
       this.memory.giveBack(newest);
       if (older === null) {
@@ -250,7 +282,7 @@ export class Overlay {
       this.#layered.add(pageNumber);
       return;
     }
-    if (isFolded || newest.older !== null) this.#layered.add(pageNumber);
+    if (isReplaced || newest.older !== null) this.#layered.add(pageNumber);
     else this.#layered.delete(pageNumber);
   }
 
