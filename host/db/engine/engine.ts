@@ -1,8 +1,6 @@
 // The engine of one database: SQLite over pages that are versioned by LSN. It makes commits and
 // shows them at once; making them durable, and holding replies until they are, is its owner's.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn, type SqlConnection } from '../contract.ts';
 import { SqlError } from '../sql-error.ts';
 import { Connection } from './connection.ts';
@@ -17,12 +15,6 @@ import { Runtime } from './runtime.ts';
  *  Shape: the bytes of sqlite3.wasm of @sqlite.org/sqlite-wasm. */
 export function compileSqlite(wasm: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   return new WebAssembly.Module(wasm);
-}
-
-/** The bytes of sqlite3.wasm in a checkout. */
-export function readSqliteWasm(): Uint8Array<ArrayBuffer> {
-  const path = createRequire(import.meta.url).resolve('@sqlite.org/sqlite-wasm/sqlite3.wasm');
-  return new Uint8Array(readFileSync(path));
 }
 
 /** A page that a replayed commit leaves. */

@@ -153,7 +153,7 @@ export class Overlay {
     const cuts = this.#truncations.filter((cut) => cut.lsn <= snapshot.lsn);
     const lowest = Math.min(...cuts.map((cut) => cut.pageCount));
     for (let pageNumber = lowest + 1; pageNumber <= snapshot.pageCount; pageNumber++) {
-      if (!this.find(pageNumber, snapshot.lsn)) yield { pageNumber, bytes: ZERO_PAGE };
+      if (this.find(pageNumber, snapshot.lsn) === undefined) yield { pageNumber, bytes: ZERO_PAGE };
     }
   }
 
