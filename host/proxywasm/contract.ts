@@ -4,8 +4,8 @@
 
 import type { Clock, ServiceCaller } from '../core/index.ts';
 
-/** What answers a request whose plugin failed: an error, the request without the plugin, or an
- *  error and a fresh instance at once for the next request. */
+/** What answers a request whose plugin failed: an error (`close`), the request without the plugin
+ *  (`open`), or an error and a fresh instance at once for the next request (`reload`). */
 export type FailurePolicy = 'close' | 'open' | 'reload';
 
 /** Order of plugins in a chain; within a phase by priority, the highest first, then by name. */
