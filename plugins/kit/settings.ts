@@ -74,9 +74,13 @@ export class Settings {
     return false;
   }
 
+  /** One of a few words; without a default, which is '', it must be there. */
   choice(key: string, fallback: string, words: string[]): string {
     const found = this.take(key);
-    if (found === null) return fallback;
+    if (found === null) {
+      if (fallback == '') this.complain(key, 'missing, expected one of ' + words.join(', '));
+      return fallback;
+    }
     if (found.kind == JSON_TEXT && words.includes(found.text)) return found.text;
     this.refuse(key, 'one of ' + words.join(', '), found);
     return fallback;
