@@ -13,3 +13,14 @@ export function cookieOf(header: string, name: string): string {
   }
   return '';
 }
+
+/** Whether a text may be a cookie's name or value as it is, and a part of a header's name. */
+export function isCookieText(text: string): bool {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    const lower = code | 0x20;
+    const isWord = (lower >= 0x61 && lower <= 0x7a) || (code >= 0x30 && code <= 0x39);
+    if (!isWord && code != 0x2d && code != 0x2e && code != 0x5f) return false;
+  }
+  return text.length > 0;
+}
