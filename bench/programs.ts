@@ -14,6 +14,10 @@ const PROGRAMS = {
   bsdiff: { path: '/usr/bin/bsdiff', package: 'bsdiff' },
   bspatch: { path: '/usr/bin/bspatch', package: 'bsdiff' },
   brotli: { path: '/usr/bin/brotli', package: 'brotli' },
+  postgres: { path: '/usr/lib/postgresql/15/bin/postgres', package: 'postgresql-15' },
+  initdb: { path: '/usr/lib/postgresql/15/bin/initdb', package: 'postgresql-15' },
+  pgbench: { path: '/usr/lib/postgresql/15/bin/pgbench', package: 'postgresql-15' },
+  psql: { path: '/usr/lib/postgresql/15/bin/psql', package: 'postgresql-client-15' },
 } as const;
 
 export type ProgramName = keyof typeof PROGRAMS;
