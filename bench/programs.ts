@@ -57,6 +57,12 @@ export function deltaVersions(): Record<string, string> {
   return { node: process.version, ...Object.fromEntries(versions) };
 }
 
+/** Versions of what the databases are compared with. */
+export function databaseVersions(): Record<string, string> {
+  const postgres = execFileSync(PROGRAMS.postgres.path, ['--version'], { encoding: 'utf8' });
+  return { node: process.version, postgres: /\d+\.\d+/.exec(postgres)?.[0] ?? 'unknown' };
+}
+
 /** Versions of what took part, for the record; `-` for what is not there. */
 export function programVersions(): Record<string, string> {
   return {

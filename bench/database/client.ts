@@ -119,7 +119,8 @@ function openWebSocket(order: ClientOrder): Promise<Client> {
       send(row, then) {
         onAnswer = then;
         socket.send(
-          `{"type":"request","request_id":9,"request":{"type":"execute","stream_id":1,"stmt":{"sql_id":1,"args":${argsOf(order, row)},"want_rows":true}}}`,
+          '{"type":"request","request_id":9,"request":{"type":"execute","stream_id":1,' +
+            `"stmt":{"sql_id":1,"args":${argsOf(order, row)},"want_rows":true}}}`,
         );
       },
       close: () => socket.terminate(),
@@ -153,7 +154,8 @@ function openHttp(order: ClientOrder): Client {
   const sql = JSON.stringify(order.sql);
   return {
     send(row, then) {
-      const body = `{"baton":null,"requests":[{"type":"execute","stmt":{"sql":${sql},"args":${argsOf(order, row)},"want_rows":true}},{"type":"close"}]}`;
+      const stmt = `{"sql":${sql},"args":${argsOf(order, row)},"want_rows":true}`;
+      const body = `{"baton":null,"requests":[{"type":"execute","stmt":${stmt}},{"type":"close"}]}`;
       const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
       const outgoing = request(url, { method: 'POST', agent, headers }, (response) => {
         let text = '';

@@ -51,7 +51,9 @@ export const JOBS: readonly Job[] = [
   {
     name: 'hot-row',
     title: 'durable commit of one hot row',
-    sql: 'UPDATE stock SET left_count = left_count - 1 WHERE id = 1 AND left_count > 0 RETURNING left_count',
+    sql:
+      'UPDATE stock SET left_count = left_count - 1 WHERE id = 1 AND left_count > 0 ' +
+      'RETURNING left_count',
     script:
       'UPDATE stock SET left_count = left_count - 1 WHERE id = 1 AND left_count > 0 ' +
       'RETURNING left_count;',

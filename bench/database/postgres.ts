@@ -57,7 +57,8 @@ export async function startPostgres(folder: string, port: number, core: number):
   const command = asUser([programPath('postgres'), '-D', data, ...words]);
   const process = startPinned('postgres', core, command);
   await waitForPort(process, port);
-  const fill = `INSERT INTO items SELECT i, i, ${NOTE_SQL} FROM generate_series(1, ${ROWS_COUNT}) AS i`;
+  const rows = `generate_series(1, ${ROWS_COUNT}) AS i`;
+  const fill = `INSERT INTO items SELECT i, i, ${NOTE_SQL} FROM ${rows}`;
   // The server takes connections a moment after it listens.
   await untilReady(port);
   runSql(port, [...SCHEMA, fill, 'VACUUM ANALYZE', 'CHECKPOINT']);
