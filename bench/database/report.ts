@@ -141,7 +141,8 @@ function axes(
   const parts: string[] = [];
   for (const [index, count] of clients.entries()) {
     parts.push(
-      `<text x="${x(index).toFixed(1)}" y="${HEIGHT - BOTTOM + 20}" text-anchor="middle">${count}</text>`,
+      `<text x="${x(index).toFixed(1)}" y="${HEIGHT - BOTTOM + 20}" text-anchor="middle">` +
+        `${count}</text>`,
     );
   }
   for (let step = 0; step <= 4; step++) {
