@@ -123,14 +123,15 @@ export function processTree(pid: number): number[] {
   return found;
 }
 
-/** User and system time of the process, all its threads and descendants. Units: seconds. */
+/** User and system time of the process, all its threads and descendants, those that have ended and
+ *  were waited for among them: PostgreSQL has a process for each connection. Units: seconds. */
 export function treeCpuSeconds(pid: number): number {
   let ticks = 0;
   for (const member of processTree(pid)) {
     const stat = readOrNone(`/proc/${member}/stat`);
     // The name may hold spaces and brackets: fields are counted from the last bracket (proc(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+    for (const field of fields.slice(11, 15)) ticks += Number(field);
   }
   return ticks / TICKS_PER_SECOND;
 }

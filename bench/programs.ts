@@ -14,6 +14,10 @@ const PROGRAMS = {
   bsdiff: { path: '/usr/bin/bsdiff', package: 'bsdiff' },
   bspatch: { path: '/usr/bin/bspatch', package: 'bsdiff' },
   brotli: { path: '/usr/bin/brotli', package: 'brotli' },
+  postgres: { path: '/usr/lib/postgresql/15/bin/postgres', package: 'postgresql-15' },
+  initdb: { path: '/usr/lib/postgresql/15/bin/initdb', package: 'postgresql-15' },
+  pgbench: { path: '/usr/lib/postgresql/15/bin/pgbench', package: 'postgresql-15' },
+  psql: { path: '/usr/lib/postgresql/15/bin/psql', package: 'postgresql-client-15' },
 } as const;
 
 export type ProgramName = keyof typeof PROGRAMS;
@@ -51,6 +55,12 @@ export function deltaVersions(): Record<string, string> {
     return [name, shown.split('\t')[1]?.trim() ?? 'unknown'];
   });
   return { node: process.version, ...Object.fromEntries(versions) };
+}
+
+/** Versions of what the databases are compared with. */
+export function databaseVersions(): Record<string, string> {
+  const postgres = execFileSync(PROGRAMS.postgres.path, ['--version'], { encoding: 'utf8' });
+  return { node: process.version, postgres: /\d+\.\d+/.exec(postgres)?.[0] ?? 'unknown' };
 }
 
 /** Versions of what took part, for the record; `-` for what is not there. */

@@ -4,9 +4,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
+import { JOBS } from './database/jobs.ts';
+import { databaseTable, databaseVerdicts } from './database/report.ts';
+import type { DatabaseResult } from './database/suite.ts';
 import { type DeltaResult, deltaVerdicts } from './delta-table.ts';
 import { formatOps, type KernelResult } from './kernel-suite.ts';
-import { deltaVersions, programVersions } from './programs.ts';
+import { databaseVersions, deltaVersions, programVersions } from './programs.ts';
 import { SCENARIOS } from './scenarios.ts';
 import type { Spread } from './statistics.ts';
 import type { ContenderResult, SystemResult } from './system-suite.ts';
@@ -23,6 +26,8 @@ export interface BenchRecord {
   readonly kernel: KernelResult | null;
   /** Absent from records of before deltas were measured. */
   readonly deltas?: DeltaResult | null;
+  /** Absent from records of anything else. */
+  readonly databases?: DatabaseResult | null;
 }
 
 /** The average load of the last minute; read it before the run adds its own. */
@@ -33,7 +38,7 @@ export function currentLoad(): number {
 /** Wraps a result with where, when and how it was measured. */
 export function makeRecord(
   run: { command: string; loadBefore: number },
-  result: { system: SystemResult | null; kernel: KernelResult | null; deltas?: DeltaResult },
+  result: Pick<BenchRecord, 'system' | 'kernel' | 'deltas' | 'databases'>,
 ): BenchRecord {
   const processors = cpus();
   const gibibytes = (totalmem() / 1024 ** 3).toFixed(0);
@@ -44,9 +49,17 @@ export function makeRecord(
     machine:
       `${processors.length} x ${processors[0]?.model.trim() ?? 'unknown'}, ${gibibytes} GiB, ` +
       `${type()} ${release()} ${arch()}`,
-    versions: result.deltas === undefined ? programVersions() : deltaVersions(),
+    versions: versionsFor(result),
     ...result,
   };
+}
+
+function versionsFor({
+  deltas,
+  databases,
+}: Pick<BenchRecord, 'deltas' | 'databases'>): Record<string, string> {
+  if (databases !== undefined) return databaseVersions();
+  return deltas === undefined ? programVersions() : deltaVersions();
 }
 
 export function writeRecord(folder: string, name: string, record: BenchRecord): string {
@@ -104,7 +117,7 @@ function markdownTable(head: readonly string[], rows: readonly (readonly string[
 /** The bars of every record, with what was measured. */
 export function barsTable(records: readonly BenchRecord[]): string {
   const rows: string[][] = [];
-  for (const { system, kernel, deltas } of records) {
+  for (const { system, kernel, deltas, databases } of records) {
     if (system?.barOverNginx != null) rows.push(systemBar(system, system.barOverNginx));
     for (const bar of kernel?.bars ?? []) {
       const what = `${bar.over} over ${bar.under}`;
@@ -112,6 +125,11 @@ export function barsTable(records: readonly BenchRecord[]): string {
     }
     for (const { what, bar, measured } of deltas == null ? [] : deltaVerdicts(deltas)) {
       rows.push([what, `<= ${bar}`, measured.toFixed(2), measured <= bar ? 'pass' : 'miss']);
+    }
+    for (const { what, bar, measured, isMet } of databases == null
+      ? []
+      : databaseVerdicts(databases)) {
+      rows.push([what, bar, measured, isMet ? 'pass' : 'miss']);
     }
   }
   return markdownTable(['what', 'bar', 'measured', ''], rows);
@@ -131,9 +149,8 @@ function systemBar(system: SystemResult, bar: number): string[] {
 /** docs/BENCHMARKS.md as a whole. */
 export function benchmarksDocument(records: readonly BenchRecord[]): string {
   const sections = records.map((record) => {
-    const { system, kernel, date, command, machine, versions, loadBefore } = record;
-    const title =
-      system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`);
+    const { date, command, machine, versions, loadBefore } = record;
+    const title = titleOf(record);
     const facts = [
       `${date.slice(0, 10)} · \`${shownCommand(command)}\` · ${machine}`,
       Object.entries(versions)
@@ -148,12 +165,20 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
   return `${parts.join('\n')}\n`;
 }
 
+function titleOf({ system, kernel, databases }: BenchRecord): string {
+  if (databases != null) return 'databases beside PostgreSQL';
+  return (
+    system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`)
+  );
+}
+
 /** A folder of the machine's own says nothing to a reader and cannot be run again. */
 function shownCommand(command: string): string {
   return command.replace(/(?<=\s)\/\S*\/(?=\S+)/g, '.../');
 }
 
-function sectionBody({ system, kernel, deltas }: BenchRecord): string {
+function sectionBody({ system, kernel, deltas, databases }: BenchRecord): string {
+  if (databases != null) return databaseSection(databases);
   if (system !== null) return systemSection(system);
   return kernel === null ? deltaSection(deltas!) : kernelTable(kernel);
 }
@@ -182,6 +207,29 @@ function systemSection(system: SystemResult): string {
     systemTable(system),
   ];
   if (system.leftOut.length > 0) parts.push('', `Left out: ${system.leftOut.join(', ')}.`);
+  return parts.join('\n');
+}
+
+/** A table of each job, and memory. The pictures lie beside the document. */
+export function databaseSection({ rows, ...run }: DatabaseResult): string {
+  const seconds = run.roundMs / 1_000;
+  const mebibytes = (sizeBytes: number) => `${Math.round(sizeBytes / 1_024 ** 2)} MiB`;
+  const parts = [
+    `Closed loop: each client sends its next statement when the last is answered, ${run.rounds} ` +
+      `alternating rounds of ${seconds} s. Load on PostgreSQL: pgbench (C) with prepared ` +
+      'statements; on sluice: a Hrana 2 client of ours (JavaScript, JSON), the slower of the ' +
+      'two. Both keep an acknowledged commit through a power cut.',
+  ];
+  for (const { name, title } of JOBS) {
+    const own = rows.filter(({ job }) => job === name);
+    if (own.length === 0) continue;
+    const table = databaseTable(own);
+    parts.push('', `### ${title}`, '', `![](images/databases-${name}.svg)`, '');
+    parts.push(markdownTable(table.head, table.rows));
+  }
+  const [ours, theirs] = [run.sluiceRssBytes, run.postgresRssBytes].map(mebibytes);
+  const memory = `sluice ${ours}, PostgreSQL ${theirs}`;
+  parts.push('', `Resident memory at the end: ${memory} (shared pages count once a process).`);
   return parts.join('\n');
 }
 

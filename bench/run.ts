@@ -2,10 +2,14 @@
 // system benchmarks, a table of each, the bars, the records. A full run renews bench/results and
 // docs/BENCHMARKS.md; a quick one is for trying and writes to files that are not kept.
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
+import { JOBS } from './database/jobs.ts';
+import { rateCurve } from './database/report.ts';
+import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
 import { saturationTool } from './load.ts';
@@ -15,6 +19,7 @@ import {
   barsTable,
   benchmarksDocument,
   currentLoad,
+  databaseSection,
   deltaSection,
   makeRecord,
   readRecords,
@@ -32,6 +37,11 @@ const CONNECTIONS_COUNT = 32;
 /** The pairs of large files take minutes. */
 const QUICK_PAIRS_COUNT = 4;
 const DELTA_TABLE = 'delta-table';
+const DATABASES = 'databases';
+const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
+/** Fewer and longer than those of requests: a disk has moods of seconds. */
+const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
+const DATABASE_QUICK = { rounds: 1, roundMs: 1_000 };
 const FULL = { rounds: 7, roundMs: 3000, sizeFactor: 1 };
 const QUICK = { rounds: 3, roundMs: 1000, sizeFactor: 0.1 };
 
@@ -86,8 +96,10 @@ async function main(): Promise<void> {
   const scenarios = SCENARIOS.filter(({ name }) => name.includes(given.only));
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
   const hasDeltas = DELTA_TABLE.includes(given.only);
-  if (scenarios.length + kernels.length === 0 && !hasDeltas) {
+  const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
+  if (scenarios.length + kernels.length + databaseJobs.length === 0 && !hasDeltas) {
     const known = [
+      ...JOBS.map(({ name }) => `${DATABASES}-${name}`),
       DELTA_TABLE,
       ...SCENARIOS.map(({ name }) => name),
       ...kernelFiles(kernelsFolder),
@@ -123,7 +135,31 @@ async function main(): Promise<void> {
     const record = makeRecord(run, { kernel: null, system: null, deltas });
     writeRecord(given.outFolder, `${prefix}${DELTA_TABLE}`, record);
   }
+  if (databaseJobs.length > 0) {
+    const databases = await runDatabases({
+      jobs: databaseJobs.map(({ name }) => name),
+      transports: ['websocket', 'http'],
+      clients: given.isQuick ? [1, 16] : DATABASE_CLIENTS,
+      ...(given.isQuick ? DATABASE_QUICK : DATABASE_FULL),
+      sluiceCommand: given.sluiceCommand,
+      folder: tmpdir(),
+      log,
+    });
+    console.log(`\n${databaseSection(databases)}`);
+    const record = makeRecord(run, { kernel: null, system: null, databases });
+    writeRecord(given.outFolder, `${prefix}${DATABASES}`, record);
+    if (!given.isQuick) drawCurves(databases);
+  }
   finish(given);
+}
+
+function drawCurves({ rows }: DatabaseResult): void {
+  const folder = join(root, 'docs', 'images');
+  mkdirSync(folder, { recursive: true });
+  for (const { name } of JOBS) {
+    if (!rows.some(({ job }) => job === name)) continue;
+    writeFileSync(join(folder, `databases-${name}.svg`), rateCurve(rows, name));
+  }
 }
 
 function finish(given: BenchArguments): void {
