@@ -238,7 +238,7 @@ export class Deliverer implements RoutePlane {
     if (forms === undefined) return this.#forms.loadForms(sha256, sizeBytes);
     const named = parseBase(exchange.query);
     if (named === 'malformed') {
-      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex');
+      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is not one SHA-256 in hex');
       return null;
     }
     const fields = readFields(exchange.headers);

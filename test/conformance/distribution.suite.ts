@@ -151,6 +151,9 @@ export function distributionSuite(engine: Engine): void {
       assert.equal(none.status, 404);
       assert.equal(none.headers['x-sluice-reason'], '1021');
       assert.equal(none.headers['cache-control'], 'no-store');
+      // Of two bases the first was taken; others on the way may take the second.
+      const twice = await askRaw(plane, `${path}&base=${sha256('x')}`);
+      assert.equal(twice.status, 400);
       const bad = await askRaw(plane, '/app/v/2.0.0/main.js?base=../../etc');
       assert.equal(bad.headers['x-sluice-reason'], '1022');
     });
@@ -185,7 +188,11 @@ export function distributionSuite(engine: Engine): void {
           const answer = await askRaw(plane, path, headers, method);
           assert.equal(answer.status, status, `${method} ${JSON.stringify(headers)}`);
           assert.match(answer.headers.etag ?? '', /^"[0-9a-f]{32}/);
-          if (status !== 200 || method === 'HEAD') assert.equal(answer.bytes.length, 0);
+          // A failed condition came with nothing at all to say why.
+          if (status === 412 && method === 'GET') {
+            const { reason, code } = JSON.parse(answer.bytes.toString());
+            assert.deepEqual([reason, code], [1025, 'GW_DIST_CONDITION']);
+          } else if (status !== 200 || method === 'HEAD') assert.equal(answer.bytes.length, 0);
         }
       }
     });
@@ -394,6 +401,8 @@ function checkCases(plane: () => DeliveryPlane, store: () => TestStore): void {
       const answer = await post(body);
       assert.equal(answer.status, 400, JSON.stringify(body));
       assert.equal(answer.headers['x-sluice-reason'], '1022');
+      // An unknown key of the body itself was told as `: unknown key`.
+      assert.match(JSON.parse(answer.body).detail, /^\w/, JSON.stringify(body));
     }
     const large = await post(JSON.stringify({ device, pad: 'x'.repeat(70_000) }));
     assert.equal(large.status, 413);
