@@ -139,6 +139,34 @@ export function distributionSuite(engine: Engine): void {
       assert.equal(sameSite.headers['content-encoding'], 'dcz');
     });
 
+    // Nothing told whether deltas reached anybody: every form was a 200 of a route.
+    it('counts what leaves by its form', async () => {
+      const counts = () => {
+        plane.deliverer.report();
+        const { responses } = plane.desk.report();
+        return new Map(
+          responses.map(({ resource, form, count }) => [`${resource} ${form}`, count]),
+        );
+      };
+      const path = '/app/v/2.0.0/main.js';
+      const dictionary = { 'available-dictionary': dictionaryOf(v1) };
+      const tag = (await askRaw(plane, path)).headers.etag!;
+      const before = counts();
+      await askRaw(plane, path, { 'accept-encoding': ALL, ...dictionary });
+      await askRaw(plane, `${path}?base=${sha256(v1)}`);
+      for (const coding of ['br', 'gzip', 'zstd']) {
+        await askRaw(plane, path, { 'accept-encoding': coding });
+      }
+      await askRaw(plane, path, { range: 'bytes=0-9' });
+      await askRaw(plane, path, { 'if-none-match': tag });
+      await askRaw(plane, path, {}, 'HEAD');
+      const grown = [...counts()].filter(([key, count]) => count !== before.get(key));
+      assert.deepEqual(
+        grown.map(([key, count]) => `${key} ${count - before.get(key)!}`),
+        ['dcz', 'delta', 'br', 'zstd', 'gzip', 'identity'].map((form) => `file ${form} 1`),
+      );
+    });
+
     it('sends the delta as content to who names the base', async () => {
       const path = `/app/v/2.0.0/main.js?base=${sha256(v1)}`;
       const answer = await askRaw(plane, path);

@@ -54,8 +54,8 @@ describe('a folder to publish', () => {
     assert.equal(await codeOfAsync(() => scan(`${dir}-link`)), 'GW_DIST_TREE');
   });
 
-  // Package managers and build tools make hard links, and the docs said that these are refused. They
-  // are files: what can change under the scan is found by its hash.
+  // Package managers and build tools make hard links, and the docs said that these are refused.
+  // They are files: what can change under the scan is found by its hash.
   it('with hard links is read as any other', async () => {
     const dir = tree({ 'a.js': 'a' });
     linkSync(join(dir, 'a.js'), join(dir, 'b.js'));
