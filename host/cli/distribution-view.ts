@@ -27,7 +27,8 @@ export function distributionView(desk: DistributionDesk | null): unknown {
 /** The newest releases, and whatever older ones somebody reported. */
 export function distributionMetrics(desk: DistributionDesk | null): DistributionMetrics | null {
   if (desk === null) return null;
-  const { channels, making, repeatedOutcomesCount, droppedOutcomesCount } = desk.report();
+  const { channels, making, repeatedOutcomesCount, droppedOutcomesCount, responses } =
+    desk.report();
   const { waiting, ...artefacts } = making;
   const releases = channels.flatMap(({ channel, releases: all }) =>
     all.slice(0, RELEASES_COUNT_MAX).map((release) => metricsOf(channel, release)),
@@ -36,6 +37,7 @@ export function distributionMetrics(desk: DistributionDesk | null): Distribution
     releases,
     reportsRepeated: repeatedOutcomesCount,
     reportsDropped: droppedOutcomesCount,
+    responses,
     artefacts,
     artefactsWaiting: waiting,
   };

@@ -164,6 +164,7 @@ export const ERRORS = {
   ),
   GW_DIST_METHOD: entry(1023, 405, 'downstream', 'no', 'the resource has no such method'),
   GW_DIST_RANGE: entry(1024, 416, 'downstream', 'no', 'the range is outside the resource'),
+  GW_DIST_CONDITION: entry(1025, 412, 'downstream', 'no', 'the resource has another entity tag'),
   GW_ZSTD_CORRUPT: entry(1031, 0, 'internal', 'no', 'the zstd frame is corrupt'),
   GW_ZSTD_UNSUPPORTED: entry(
     1032,

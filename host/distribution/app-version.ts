@@ -1,5 +1,7 @@
 // Comparing versions of apps, as targeting needs it: `>=1.2.0 <2.0.0`. Precedence as in Semantic
-// Versioning 2.0.0 section 11, with any number of numeric parts; what is missing counts as 0.
+// Versioning 2.0.0 section 11, with any number of numeric parts; what is missing counts as 0. A
+// pre-release of a release that a range ends below is outside: `<2.0.0` does not mean the betas of
+// 2.0.0, though these come before it; `<2.0.0-beta` names what it means.
 
 const COMPARISON = /^(<=|>=|<|>|=)?(\d{1,9}(?:\.\d{1,9}){0,3})(?:-([0-9A-Za-z.-]{1,64}))?$/;
 const VERSION = /^v?(\d{1,9}(?:\.\d{1,9}){0,3})(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.-]*)?$/;
@@ -25,7 +27,11 @@ export function compileVersionRange(text: string): VersionRange | null {
     if (found === null) return null;
     const bound = versionOf(found[2]!, found[3]);
     const operator = found[1] ?? '=';
-    checks.push((version) => holds(operator, compare(version, bound)));
+    const isBelow = operator === '<' && bound.preRelease.length === 0;
+    checks.push((version) => {
+      const isIn = holds(operator, compare(version, bound));
+      return isIn && !(isBelow && compareNumbers(version, bound) === 0);
+    });
   }
   return (version) => {
     const found = VERSION.exec(version);
@@ -55,12 +61,16 @@ function holds(operator: string, order: number): boolean {
 }
 
 function compare(left: Version, right: Version): number {
+  return compareNumbers(left, right) || comparePreRelease(left.preRelease, right.preRelease);
+}
+
+function compareNumbers(left: Version, right: Version): number {
   const count = Math.max(left.numbers.length, right.numbers.length);
   for (let index = 0; index < count; ++index) {
     const order = (left.numbers[index] ?? 0) - (right.numbers[index] ?? 0);
     if (order !== 0) return order;
   }
-  return comparePreRelease(left.preRelease, right.preRelease);
+  return 0;
 }
 
 function comparePreRelease(left: readonly string[], right: readonly string[]): number {

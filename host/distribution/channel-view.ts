@@ -59,6 +59,8 @@ export type ToDesk =
       readonly outcomes: readonly OutcomeReport[];
       /** Reports that were not taken because there were too many in this second. */
       readonly droppedCount: number;
+      /** What was sent, by resource and form: see response-forms.ts. */
+      readonly responses: readonly number[];
     };
 
 export type FromDesk =

@@ -35,7 +35,7 @@ import { planSending, type SendPlan, sendBytes, sendStream } from './send-form.t
 import { sendTrustRoot } from './send-trust-root.ts';
 import { ServedRoute } from './served-route.ts';
 import type { ArtefactReader, Store } from './store.ts';
-import { type ArtefactRef, ENCODINGS } from './store-paths.ts';
+import { ENCODINGS } from './store-paths.ts';
 
 export interface DelivererDeps {
   readonly store: Store;
@@ -201,7 +201,7 @@ export class Deliverer implements RoutePlane {
     }
     if (request.kind === 'pack') {
       const url = { before: request.before, after: '' };
-      return this.#keep(exchange, route, fileResource(facts, 'pack.tar', url));
+      return this.#keep(exchange, route, fileResource(facts, 'pack.tar', url, 'pack'));
     }
     // Which release is current changes with the clock, so it is looked up each time.
     return this.#serve(exchange, currentResource(facts, request.path));
@@ -238,7 +238,7 @@ export class Deliverer implements RoutePlane {
     if (forms === undefined) return this.#forms.loadForms(sha256, sizeBytes);
     const named = parseBase(exchange.query);
     if (named === 'malformed') {
-      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex');
+      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is not one SHA-256 in hex');
       return null;
     }
     const fields = readFields(exchange.headers);
@@ -281,17 +281,19 @@ export class Deliverer implements RoutePlane {
     const { bodyKey: key, ref } = prepared;
     const bytes = sizeBytes === 0 ? EMPTY : this.#forms.body(key);
     if (bytes !== undefined && !fields.isConditional && exchange.method === 'GET') {
+      this.#intake.addResponse(prepared.countKey);
       exchange.respondPrepared(prepared.head, bytes);
       return null;
     }
     const plan = planSending(exchange, prepared, sizeBytes);
     if (plan === null) return null;
     if (bytes !== undefined) {
+      this.#intake.addResponse(prepared.countKey);
       sendBytes(exchange, plan, bytes);
       return null;
     }
     if (this.#forms.isKept(sizeBytes)) return this.#forms.loadBody(key, ref, sizeBytes);
-    return this.#stream(exchange, plan, ref, sizeBytes);
+    return this.#stream(exchange, plan, prepared, sizeBytes);
   }
 
   /** Errors: GW_DIST_CORRUPT for the content itself; of another form, the next attempt does
@@ -299,7 +301,7 @@ export class Deliverer implements RoutePlane {
   async #stream(
     exchange: Exchange,
     plan: SendPlan,
-    ref: ArtefactRef,
+    { ref, countKey }: PreparedHeaders,
     sizeBytes: number,
   ): Promise<void> {
     let reader: ArtefactReader | null;
@@ -307,6 +309,7 @@ export class Deliverer implements RoutePlane {
       reader = await this.#deps.store.open(ref);
       if (reader !== null && reader.sizeBytes === sizeBytes) {
         await sendStream(exchange, plan, reader);
+        this.#intake.addResponse(countKey);
         return;
       }
     } catch (error) {

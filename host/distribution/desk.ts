@@ -16,6 +16,7 @@ import type { ChannelState, ReleaseEntry, RolloutStep } from './model.ts';
 import { OutcomeBook, type OutcomeCounts } from './outcome-book.ts';
 import { changeRule, type RuleChange } from './release-changes.ts';
 import { mustHalt, rolloutAt } from './release-rules.ts';
+import { noResponses, type ResponseCount, responseCounts } from './response-forms.ts';
 import { changeChannelState } from './state-change.ts';
 import { shownArtefact } from './store-paths.ts';
 import { entryOf } from './stored-manifest.ts';
@@ -68,6 +69,7 @@ export interface DeskReport {
   readonly outcomesCount: number;
   readonly repeatedOutcomesCount: number;
   readonly droppedOutcomesCount: number;
+  readonly responses: readonly ResponseCount[];
 }
 
 interface Channel {
@@ -103,6 +105,7 @@ export class DistributionDesk {
   #isLooking = false;
   #savedMs: number;
   #droppedCount = 0;
+  readonly #responses = noResponses();
 
   constructor(deps: DeskDeps) {
     this.#deps = deps;
@@ -171,6 +174,7 @@ export class DistributionDesk {
         break;
       case 'report':
         this.#droppedCount += message.droppedCount;
+        for (const [key, count] of message.responses.entries()) this.#responses[key]! += count;
         this.#bases.add(message.bases);
         for (const outcome of message.outcomes) this.#outcomes.add(outcome);
         for (const channel of new Set(message.outcomes.map((one) => one.channel))) {
@@ -208,6 +212,7 @@ export class DistributionDesk {
       outcomesCount: this.#outcomes.reportsCount,
       repeatedOutcomesCount: this.#outcomes.repeatedCount,
       droppedOutcomesCount: this.#droppedCount,
+      responses: responseCounts(this.#responses),
     };
   }
 

@@ -22,7 +22,8 @@ export class Fields {
     }
     this.#object = value as Readonly<Record<string, unknown>>;
     for (const key of Object.keys(value)) {
-      if (!keys.includes(key)) throw new GatewayError(code, `${place}: unknown key ${shown(key)}`);
+      if (keys.includes(key)) continue;
+      throw new GatewayError(code, `${place === '' ? '' : `${place}: `}unknown key ${shown(key)}`);
     }
   }
 
@@ -162,4 +163,6 @@ function isWithin(value: unknown, depth: number): boolean {
 export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 /** Channels, and versions: safe as a file name and in a URL without escaping. */
 export const CHANNEL_PATTERN = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+/** What an address below a route means already. */
+export const RESERVED_CHANNELS: readonly string[] = ['root', 'check', 'outcomes'];
 export const VERSION_PATTERN = /^[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9])?$/;

@@ -21,7 +21,7 @@ export { bestFullSize, makeDelta, makeVariant } from './delta.ts';
 export type { ChannelReport, DeskDeps, DeskReport, ReleaseReport } from './desk.ts';
 export { DistributionDesk } from './desk.ts';
 export type { Signer } from './envelope.ts';
-export { CHANNEL_PATTERN, VERSION_PATTERN } from './fields.ts';
+export { CHANNEL_PATTERN, RESERVED_CHANNELS, VERSION_PATTERN } from './fields.ts';
 export { readKeyFile, signersIn } from './key-files.ts';
 export { KeyWatch, keyFaults } from './key-watch.ts';
 export type { RootOutcome } from './keys.ts';

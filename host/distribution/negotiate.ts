@@ -12,7 +12,8 @@ export type Coding = 'identity' | 'gzip' | 'br' | 'zstd' | 'dcz';
 /** The codings that need no base. */
 type FullCoding = Exclude<Coding, 'dcz'>;
 
-const SHA256_SIZE_BYTES = 32;
+/** 32 bytes are 43 digits of base64 and one of padding. Source: RFC 9842 section 2.2. */
+const DICTIONARY = /^ *:[A-Za-z0-9+/]{43}=: *$/;
 /** Source: RFC 9842 section 2.1.3. */
 const DICTIONARY_ID_SIZE_CHARS_MAX = 1_024;
 
@@ -120,11 +121,11 @@ function consider(coding: Coding, weight: number, sizeBytes: number | null): voi
   chosenSizeBytes = sizeBytes;
 }
 
-/** The SHA-256 in Available-Dictionary, in hex; null when it is not a good one. */
+/** The SHA-256 in Available-Dictionary, in hex; null when it is anything but one byte sequence of
+ *  32 bytes, as every client writes it: padded, and without parameters, which no hash has. */
 const baseIn = remembering((field: string): string | null => {
-  const bytes = parseByteSequence(field);
-  if (bytes === null || bytes.length !== SHA256_SIZE_BYTES) return null;
-  return Buffer.from(bytes).toString('hex');
+  const bytes = DICTIONARY.test(field) ? parseByteSequence(field) : null;
+  return bytes === null ? null : Buffer.from(bytes).toString('hex');
 });
 
 /** Whether a page of another site has nothing to do with the request. Clients that are no browser

@@ -12,6 +12,7 @@ import type { DeltaTask, Effort, FormResult, VariantTask } from './delta.ts';
 import { type DeltaPlanOptions, type OldRelease, planDeltas } from './delta-plan.ts';
 import { openManifest, readManifest } from './documents.ts';
 import { type Signer, sealEnvelope } from './envelope.ts';
+import { RESERVED_CHANNELS } from './fields.ts';
 import { checkSigners } from './key-files.ts';
 import type {
   ChannelState,
@@ -178,6 +179,9 @@ interface Draft {
 
 async function draftRelease(options: PublishOptions): Promise<Draft> {
   const { writer, channel, version } = options;
+  if (RESERVED_CHANNELS.includes(channel)) {
+    throw new GatewayError('GW_DIST_RULE', `the channel name ${channel} is reserved`);
+  }
   const state = await readChannelState(writer.store.dir, channel);
   checkVersionIsNew(state, version);
   const isPacked = options.isPacked ?? state?.isPacked ?? false;

@@ -2,6 +2,7 @@
 // the bases that were named. Bounded: what is more than a second may bring is counted and dropped.
 
 import type { OutcomeReport, ToDesk } from './channel-view.ts';
+import { noResponses } from './response-forms.ts';
 
 /** Outcomes of one second and worker: the main thread takes some 10 µs for each. */
 const OUTCOMES_COUNT_MAX = 16_384;
@@ -13,6 +14,14 @@ export class ReportIntake {
   #bases = new Map<string, Map<string, number>>();
   #basesCount = 0;
   #droppedCount = 0;
+  #responses = noResponses();
+  #hasResponses = false;
+
+  /** Cost: one addition. */
+  addResponse(countKey: number): void {
+    this.#responses[countKey]! += 1;
+    this.#hasResponses = true;
+  }
 
   addOutcome(report: OutcomeReport): void {
     if (this.#outcomes.length < OUTCOMES_COUNT_MAX) this.#outcomes.push(report);
@@ -35,15 +44,17 @@ export class ReportIntake {
 
   /** What has been gathered since the last time; null for nothing. */
   take(): ToDesk | null {
-    if (this.#outcomes.length === 0 && this.#basesCount === 0 && this.#droppedCount === 0) {
-      return null;
-    }
+    const hasReports = this.#outcomes.length > 0 || this.#basesCount > 0 || this.#droppedCount > 0;
+    if (!hasReports && !this.#hasResponses) return null;
     const report: ToDesk = {
       kind: 'report',
       bases: this.#bases,
       outcomes: this.#outcomes,
       droppedCount: this.#droppedCount,
+      responses: this.#responses,
     };
+    if (this.#hasResponses) this.#responses = noResponses();
+    this.#hasResponses = false;
     this.#outcomes = [];
     this.#bases = new Map();
     this.#basesCount = 0;

@@ -4,8 +4,9 @@ import { GatewayError, RESOURCE_PATH_SIZE_BYTES_MAX } from '../core/index.ts';
 import { shown } from './fields.ts';
 
 const SEGMENT_SIZE_BYTES_MAX = 255;
-/** Control characters, what Windows and URLs take for something else, and lone surrogates. */
-const FORBIDDEN = /[\p{Cc}\p{Surrogate}\\:*?"<>|]/u;
+/** Control characters, those that turn the direction of writing (`gnp.exe` reads as `exe.png`
+ *  behind one), what Windows and URLs take for something else, and lone surrogates. */
+const FORBIDDEN = /[\p{Cc}\p{Bidi_Control}\p{Surrogate}\\:*?"<>|]/u;
 /** Names that Windows takes for devices, with any extension. */
 const DEVICE_NAME = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?$/i;
 

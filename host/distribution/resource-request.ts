@@ -106,13 +106,14 @@ function decoded(segment: string): string | null {
   }
 }
 
-const BASE_PARAMETER = /(?:^|&)base=([^&]*)/;
+const BASE_PARAMETER = /(?:^|&)base=([^&]*)/g;
 
-/** The base that a query names: null for none. `malformed` when it is no hash. Other parameters
- *  mean nothing here and change nothing. */
+/** The base that a query names: null for none. `malformed` when it is no hash, or there are two:
+ *  caches and others on the way may take the other. Further parameters mean nothing here and change
+ *  nothing. */
 export function parseBase(query: string): string | 'malformed' | null {
   if (query === '') return null;
-  const found = BASE_PARAMETER.exec(query);
-  if (found === null) return null;
-  return SHA256_PATTERN.test(found[1]!) ? found[1]! : 'malformed';
+  const [found, ...more] = query.matchAll(BASE_PARAMETER);
+  if (found === undefined) return null;
+  return SHA256_PATTERN.test(found[1]!) && more.length === 0 ? found[1]! : 'malformed';
 }

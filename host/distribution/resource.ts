@@ -6,6 +6,7 @@ import { entityTag } from './conditions.ts';
 import { contentTypeOf, isCompressible } from './content-types.ts';
 import type { ContentRef } from './model.ts';
 import { type Coding, useAsDictionary, VARY } from './negotiate.ts';
+import { type ResourceKind, responseKey } from './response-forms.ts';
 import type { ArtefactRef } from './store-paths.ts';
 
 /** One form's headers; not to be changed. */
@@ -16,6 +17,8 @@ export interface PreparedHeaders {
   /** Where its bytes are, and the key of those in memory. */
   readonly ref: ArtefactRef;
   readonly bodyKey: string;
+  /** What counts it: see response-forms.ts. */
+  readonly countKey: number;
 }
 
 /** Which form, and how it is asked for. */
@@ -39,6 +42,7 @@ export const DELTA_CONTENT_TYPE = 'application/vnd.sluice.dcz';
 const PREPARED_COUNT_MAX = 64;
 
 export interface ResourceFacts {
+  readonly kind: ResourceKind;
   readonly channel: string;
   readonly sequence: number;
   readonly content: ContentRef;
@@ -84,7 +88,8 @@ export class Resource {
     const { content, contentType, dictionary, isImmutable } = this.#facts;
     const tag = entityTag(content.sha256, coding, base);
     const ref = artefactOf(content, coding, base);
-    const form = { tag, ref, bodyKey: bodyKey(ref) };
+    const countKey = responseKey(this.#facts.kind, coding, isNamed);
+    const form = { tag, ref, bodyKey: bodyKey(ref), countKey };
     const immutable = isPending ? IMMUTABLE_PENDING : IMMUTABLE;
     const headers: HeaderList = [
       'content-type',
@@ -127,24 +132,25 @@ export function fileResource(
   release: ReleaseFacts,
   path: string,
   url: { readonly before: string; readonly after: string },
+  kind: ResourceKind = 'file',
 ): Resource {
   const contentType = contentTypeOf(path);
   const isBase = isCompressible(contentType) && release.content.sizeBytes > 0;
   const id = `${release.channel}/${release.version}`;
   const dictionary = isBase ? useAsDictionary(url.before, url.after, id) : null;
-  return new Resource({ ...release, contentType, dictionary, isImmutable: true });
+  return new Resource({ ...release, kind, contentType, dictionary, isImmutable: true });
 }
 
 /** A file of the release that everybody gets. */
 export function currentResource(release: ReleaseFacts, path: string): Resource {
-  const contentType = contentTypeOf(path);
-  return new Resource({ ...release, contentType, dictionary: null, isImmutable: false });
+  const facts = { ...release, kind: 'file', contentType: contentTypeOf(path) } as const;
+  return new Resource({ ...facts, dictionary: null, isImmutable: false });
 }
 
 /** The manifest of a release: an envelope, which is JSON. */
 export function manifestResource(release: ReleaseFacts): Resource {
-  const contentType = 'application/json';
-  return new Resource({ ...release, contentType, dictionary: null, isImmutable: true });
+  const facts = { ...release, kind: 'manifest', contentType: 'application/json' } as const;
+  return new Resource({ ...facts, dictionary: null, isImmutable: true });
 }
 
 /** The key of an artefact's bytes. */

@@ -11,6 +11,7 @@ import {
 } from '../core/index.ts';
 import { type ByteRange, contentRange, parseRange } from './byte-range.ts';
 import { evaluateConditions, isRangeAllowed } from './conditions.ts';
+import { refuse } from './refusal.ts';
 import type { PreparedHeaders } from './resource.ts';
 import type { ArtefactReader } from './store.ts';
 
@@ -32,9 +33,12 @@ export function planSending(
   sizeBytes: number,
 ): SendPlan | null {
   const outcome = evaluateConditions(exchange.headers, tag);
-  if (outcome !== 'send') {
-    const status = outcome === 'not-modified' ? 304 : 412;
-    exchange.respond(status, validators(headers), '');
+  if (outcome === 'failed') {
+    refuse(exchange, 'GW_DIST_CONDITION', `it is ${tag}`, ['etag', tag]);
+    return null;
+  }
+  if (outcome === 'not-modified') {
+    exchange.respond(304, validators(headers), '');
     return null;
   }
   const whole = { offset: 0, sizeBytes };

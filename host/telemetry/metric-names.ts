@@ -111,6 +111,11 @@ export const METRICS = {
     [],
     'Outcomes not counted because there were too many at once.',
   ),
+  sluice_distribution_responses_total: entry(
+    'counter',
+    ['resource', 'form'],
+    'Files, packs and manifests sent, whole or in part, by the form they were sent in.',
+  ),
   sluice_distribution_artefacts_total: entry(
     'counter',
     ['outcome'],

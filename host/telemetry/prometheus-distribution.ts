@@ -16,9 +16,16 @@ export interface DistributionMetrics {
   readonly releases: readonly ReleaseMetrics[];
   readonly reportsRepeated: number;
   readonly reportsDropped: number;
+  readonly responses: readonly ResponseMetrics[];
   /** By outcome. */
   readonly artefacts: Readonly<Record<string, number>>;
   readonly artefactsWaiting: number;
+}
+
+export interface ResponseMetrics {
+  readonly resource: string;
+  readonly form: string;
+  readonly count: number;
 }
 
 /** The samples; without the plane, the heads alone. */
@@ -34,6 +41,11 @@ export function* distributionLines(metrics: DistributionMetrics | null): Generat
   }
   yield* single('sluice_distribution_reports_repeated_total', metrics?.reportsRepeated);
   yield* single('sluice_distribution_reports_dropped_total', metrics?.reportsDropped);
+  yield head('sluice_distribution_responses_total');
+  for (const { resource, form, count } of metrics?.responses ?? []) {
+    const labels = `resource="${escapeLabel(resource)}",form="${escapeLabel(form)}"`;
+    yield `sluice_distribution_responses_total{${labels}} ${count}\n`;
+  }
   yield head('sluice_distribution_artefacts_total');
   for (const [outcome, count] of Object.entries(metrics?.artefacts ?? {})) {
     yield `sluice_distribution_artefacts_total{outcome="${escapeLabel(outcome)}"} ${count}\n`;

@@ -49,7 +49,7 @@ function refusedBy(reason: string, ...argv: string[]): string {
 }
 
 /** The same within this process, for what is refused before anything is done. */
-async function refusedHere(reason: string, ...argv: string[]): Promise<void> {
+async function refusedHere(reason: string, ...argv: string[]): Promise<string> {
   let stderr = '';
   const output = {
     stdout: { write: (more: string) => assert.fail(`${argv.join(' ')}: ${more}`) },
@@ -59,6 +59,7 @@ async function refusedHere(reason: string, ...argv: string[]): Promise<void> {
   const code = await command!(argv.slice(1), output);
   assert.equal(code, reason === 'GW_FLAG_BAD_VALUE' ? 2 : 1, argv.join(' '));
   assert.ok(stderr.includes(reason), `${argv.join(' ')}: ${stderr}`);
+  return stderr;
 }
 
 function states(): ChannelState[] {
@@ -234,6 +235,15 @@ describe('what is typed wrong', () => {
     const range = ['--app-version', 'new'];
     await refusedHere('GW_DIST_RULE', 'release', 'target', ...app, ...range);
     const version = [...app, '--version', '9'];
+    for (const [argv, expected] of [
+      [['one', ...app, '--version', '-1.0'], /first and last a letter or a digit/],
+      [['one', '--channel', '.x', '--version', '1'], /first and last a letter or a digit/],
+      [['one', '--channel', 'root', '--version', '1'], /a name other than root, check, outcomes/],
+    ] as const) {
+      // A version with a dash in front is written with an equals sign.
+      const joined = argv.join(' ').replace('--version -', '--version=-').split(' ');
+      assert.match(await refusedHere('GW_FLAG_BAD_VALUE', 'publish', ...joined), expected);
+    }
     for (const steps of [['2020-01-01=50%'], ['+1h=10%'], ['+2h=50%', '+1h=60%']]) {
       const schedule = steps.flatMap((step) => ['--schedule', step]);
       const publish = ['publish', 'one', ...version, '--rollout', '10%', ...schedule];

@@ -139,6 +139,34 @@ export function distributionSuite(engine: Engine): void {
       assert.equal(sameSite.headers['content-encoding'], 'dcz');
     });
 
+    // Nothing told whether deltas reached anybody: every form was a 200 of a route.
+    it('counts what leaves by its form', async () => {
+      const counts = () => {
+        plane.deliverer.report();
+        const { responses } = plane.desk.report();
+        return new Map(
+          responses.map(({ resource, form, count }) => [`${resource} ${form}`, count]),
+        );
+      };
+      const path = '/app/v/2.0.0/main.js';
+      const dictionary = { 'available-dictionary': dictionaryOf(v1) };
+      const tag = (await askRaw(plane, path)).headers.etag!;
+      const before = counts();
+      await askRaw(plane, path, { 'accept-encoding': ALL, ...dictionary });
+      await askRaw(plane, `${path}?base=${sha256(v1)}`);
+      for (const coding of ['br', 'gzip', 'zstd']) {
+        await askRaw(plane, path, { 'accept-encoding': coding });
+      }
+      await askRaw(plane, path, { range: 'bytes=0-9' });
+      await askRaw(plane, path, { 'if-none-match': tag });
+      await askRaw(plane, path, {}, 'HEAD');
+      const grown = [...counts()].filter(([key, count]) => count !== before.get(key));
+      assert.deepEqual(
+        grown.map(([key, count]) => `${key} ${count - before.get(key)!}`),
+        ['dcz', 'delta', 'br', 'zstd', 'gzip', 'identity'].map((form) => `file ${form} 1`),
+      );
+    });
+
     it('sends the delta as content to who names the base', async () => {
       const path = `/app/v/2.0.0/main.js?base=${sha256(v1)}`;
       const answer = await askRaw(plane, path);
@@ -151,6 +179,9 @@ export function distributionSuite(engine: Engine): void {
       assert.equal(none.status, 404);
       assert.equal(none.headers['x-sluice-reason'], '1021');
       assert.equal(none.headers['cache-control'], 'no-store');
+      // Of two bases the first was taken; others on the way may take the second.
+      const twice = await askRaw(plane, `${path}&base=${sha256('x')}`);
+      assert.equal(twice.status, 400);
       const bad = await askRaw(plane, '/app/v/2.0.0/main.js?base=../../etc');
       assert.equal(bad.headers['x-sluice-reason'], '1022');
     });
@@ -185,7 +216,11 @@ export function distributionSuite(engine: Engine): void {
           const answer = await askRaw(plane, path, headers, method);
           assert.equal(answer.status, status, `${method} ${JSON.stringify(headers)}`);
           assert.match(answer.headers.etag ?? '', /^"[0-9a-f]{32}/);
-          if (status !== 200 || method === 'HEAD') assert.equal(answer.bytes.length, 0);
+          // A failed condition came with nothing at all to say why.
+          if (status === 412 && method === 'GET') {
+            const { reason, code } = JSON.parse(answer.bytes.toString());
+            assert.deepEqual([reason, code], [1025, 'GW_DIST_CONDITION']);
+          } else if (status !== 200 || method === 'HEAD') assert.equal(answer.bytes.length, 0);
         }
       }
     });
@@ -394,6 +429,8 @@ function checkCases(plane: () => DeliveryPlane, store: () => TestStore): void {
       const answer = await post(body);
       assert.equal(answer.status, 400, JSON.stringify(body));
       assert.equal(answer.headers['x-sluice-reason'], '1022');
+      // An unknown key of the body itself was told as `: unknown key`.
+      assert.match(JSON.parse(answer.body).detail, /^\w/, JSON.stringify(body));
     }
     const large = await post(JSON.stringify({ device, pad: 'x'.repeat(70_000) }));
     assert.equal(large.status, 413);

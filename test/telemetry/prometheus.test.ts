@@ -45,6 +45,7 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       ],
       reportsRepeated: 4,
       reportsDropped: 5,
+      responses: [{ resource: 'pack', form: 'dcz', count: 8 }],
       artefacts: { made: 6 },
       artefactsWaiting: 7,
     }),
@@ -125,6 +126,8 @@ describe('prometheus metrics', () => {
     assert.equal(value(active, { ...release, state: 'halted' }), 0);
     assert.equal(value('sluice_distribution_reports_repeated_total'), 4);
     assert.equal(value('sluice_distribution_reports_dropped_total'), 5);
+    const sent = { resource: 'pack', form: 'dcz' };
+    assert.equal(value('sluice_distribution_responses_total', sent), 8);
     assert.equal(value('sluice_distribution_artefacts_total', { outcome: 'made' }), 6);
     assert.equal(value('sluice_distribution_artefacts_waiting'), 7);
     assert.equal(value('sluice_config_generation'), 3);

@@ -164,7 +164,8 @@ describe('halting', () => {
       outcome,
       cause,
     }));
-    plane.desk.take({ kind: 'report', bases: new Map(), outcomes, droppedCount: 0 }, () => {});
+    const counts = { droppedCount: 0, responses: [] };
+    plane.desk.take({ kind: 'report', bases: new Map(), outcomes, ...counts }, () => {});
   }
 
   it('stops a release by itself, waits for the lock, and takes nothing from devices', async () => {

@@ -241,6 +241,15 @@ describe('a release', () => {
     scene.remove();
   });
 
+  it('in a channel whose name is an address already is refused', async () => {
+    const scene = publishScene();
+    for (const channel of ['root', 'check', 'outcomes']) {
+      const run = () => scene.publish('1', { 'a.js': text }, { channel });
+      assert.equal(await codeOfAsync(run), 'GW_DIST_RULE', channel);
+    }
+    scene.remove();
+  });
+
   it('signed by a key of another role, or by none, is refused before a byte is put', async () => {
     const scene = publishScene();
     const wrong = { kind: 'signers', signers: [testKey().signer] } as const;

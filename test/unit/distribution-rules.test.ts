@@ -217,7 +217,12 @@ describe('a range of versions', () => {
       ['=1.2', '1.2.0', true],
       ['1.2.3', 'v1.2.3+build.7', true],
       ['>1.2.3.4', '1.2.3.5', true],
-      ['<1.0.0', '1.0.0-rc.1', true],
+      // `<2.0.0` took in the betas of 2.0.0, for which the release was not made.
+      ['>=1.2.0 <2.0.0', '2.0.0-beta.1', false],
+      ['>=1.2.0 <2.0.0', '1.9.0-beta.1', true],
+      ['>=1.2.0', '1.2.0-rc.1', false],
+      ['<1.0.0-rc.2', '1.0.0-rc.1', true],
+      ['<=1.0.0', '1.0.0-rc.1', true],
       ['>=1.0.0-rc.2', '1.0.0-rc.10', true],
       ['>=1.0.0-rc.2', '1.0.0-rc.1', false],
       ['>1.0.0-1', '1.0.0-alpha', true],
@@ -270,7 +275,20 @@ describe('a resource path', () => {
     for (const path of [
       ...['', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../b', 'a/.', './a'],
       ...['a\\b', 'a:b', 'c:', 'a*', 'a?b', 'a"b', 'a<b', 'a|b', 'a\0b', 'a\nb', 'a\u0085'],
-      ...['a.', 'a ', 'a./b', 'con', 'NUL.txt', 'a/com1', 'lpt9.x.y', 'e\u0301', '\ud800'],
+      ...[
+        'a.',
+        'a ',
+        'a./b',
+        'a\u202egnp.exe',
+        '\u2066a',
+        'a\u200f',
+        'con',
+        'NUL.txt',
+        'a/com1',
+        'lpt9.x.y',
+        'e\u0301',
+        '\ud800',
+      ],
       ...['x'.repeat(256), `${'x/'.repeat(512)}y`],
     ]) {
       assert.equal(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -52,6 +52,18 @@ describe('a folder to publish', () => {
     const dir = tree({ 'a.js': 'a' });
     symlinkSync(dir, `${dir}-link`);
     assert.equal(await codeOfAsync(() => scan(`${dir}-link`)), 'GW_DIST_TREE');
+  });
+
+  // Package managers and build tools make hard links, and the docs said that these are refused.
+  // They are files: what can change under the scan is found by its hash.
+  it('with hard links is read as any other', async () => {
+    const dir = tree({ 'a.js': 'a' });
+    linkSync(join(dir, 'a.js'), join(dir, 'b.js'));
+    const files = await scan(dir);
+    assert.deepEqual(
+      files.map(({ path, sha256 }) => [path, sha256]),
+      ['a.js', 'b.js'].map((path) => [path, sha256Of(Buffer.from('a'))]),
+    );
   });
 
   it('with a pipe is refused without waiting for its writer', async () => {

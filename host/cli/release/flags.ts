@@ -27,6 +27,7 @@ export interface FlagSpec {
   readonly what: string;
 }
 
+const ENDS_RULE = 'first and last a letter or a digit';
 const STORE_DIR_DEFAULT = 'data/resources';
 const DISK_DEFAULT = '64GiB';
 
@@ -105,7 +106,7 @@ export class Flags {
   channel(): string {
     const channel = this.required('channel');
     if (CHANNEL_PATTERN.test(channel)) return channel;
-    throw refused('channel', channel, '1 to 64 of a-z 0-9 . _ -');
+    throw refused('channel', channel, `1 to 64 of a-z 0-9 . _ -, ${ENDS_RULE}`);
   }
 
   count(name: string, fallback: number, max: number): number {
@@ -131,7 +132,7 @@ export function refused(flag: string, value: string, expected: string): GatewayE
 
 export function checkVersion(flag: string, version: string): string {
   if (VERSION_PATTERN.test(version)) return version;
-  throw refused(flag, version, '1 to 64 of A-Z a-z 0-9 . _ + -');
+  throw refused(flag, version, `1 to 64 of A-Z a-z 0-9 . _ + -, ${ENDS_RULE}`);
 }
 
 /** `10%` in devices of 10,000. */

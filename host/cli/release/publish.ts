@@ -14,6 +14,7 @@ import {
   type PublishReport,
   prepareManifest,
   publish,
+  RESERVED_CHANNELS,
   readKeyFile,
   type Signer,
   StoreLock,
@@ -95,6 +96,9 @@ export function publishCommand(argv: readonly string[], output: Output = process
     const dir = flags.positionals[0];
     if (dir === undefined) throw new GatewayError('GW_FLAG_BAD_VALUE', 'the folder is missing');
     const channel = flags.channel();
+    if (RESERVED_CHANNELS.includes(channel)) {
+      throw refused('channel', channel, `a name other than ${RESERVED_CHANNELS.join(', ')}`);
+    }
     const version = checkVersion('version', flags.required('version'));
     const isPacked = packedOf(flags);
     const wishes = releaseWishes(flags);
