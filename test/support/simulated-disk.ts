@@ -1,7 +1,7 @@
 // A disk in memory, as bad as disks are allowed to be. What was written and not synced is kept
 // apart: a power cut keeps a random part of it, sector by sector, and a random part of the names
-// that were changed and not synced. A failed sync calls everything clean, as Linux does: reads go on
-// showing what the disk never got. Everything follows a seed, and nothing waits.
+// that were changed and not synced. A failed sync calls everything clean, as Linux does: reads go
+// on showing what the disk never got. Everything follows a seed, and nothing waits.
 
 import type { SeededRandom } from '../../host/core/index.ts';
 
