@@ -38,7 +38,7 @@ class History {
   epoch = 1;
   epochAsked = 1;
   trimmedTo = 0;
-  payloadSizeBytesMax = 9_000;
+  payloadSizeBytesMax = 6_000;
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
