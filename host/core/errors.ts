@@ -146,6 +146,9 @@ export const ERRORS = {
   DB_LOG_TRIMMED: entry(1114, 0, 'internal', 'no', 'the log begins later'),
   DB_LOG_FULL: entry(1115, 503, 'internal', 'no', 'the disk of the log has no room'),
   DB_LOG_COMMIT_SIZE: entry(1116, 413, 'downstream', 'no', 'the commit is too large for the log'),
+  DB_LOG_DIVERGED: entry(1117, 409, 'downstream', 'no', 'the follower has other commits'),
+  DB_LOG_FOLLOWERS: entry(1118, 503, 'internal', 'no', 'the log has too many followers'),
+  DB_FEED_CORRUPT: entry(1119, 502, 'upstream', 'yes', 'what a log sent is not a log'),
   DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
   DB_BLOCK_CORRUPT: entry(1132, 500, 'internal', 'no', 'an LZ4 block is corrupt'),
 } as const satisfies Record<string, ErrorEntry>;
