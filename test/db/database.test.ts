@@ -144,7 +144,7 @@ describe('durability', () => {
 describe('a log that fails', () => {
   for (const writes of [false, true]) {
     const where = writes ? 'stands in the log' : 'is not in the log';
-    it(`takes back what is not durable, tells everyone, opens again; the group ${where}`, async () => {
+    it(`takes back what is not durable and opens again; the group ${where}`, async () => {
       const { database, disk, events } = await openDatabase();
       const writer = await withTable(database);
       const waiting = database.connect('read-write');
