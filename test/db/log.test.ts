@@ -154,7 +154,7 @@ describe('a log', () => {
 });
 
 describe('trimming', () => {
-  it('frees whole segments, keeps their files to write over, and never the last group', async () => {
+  it('frees whole segments, keeps their files, and never the last group', async () => {
     const { open, segmentNames, path } = scene();
     let log = await open();
     // Seven groups fill a segment.
@@ -249,7 +249,7 @@ describe('damage', () => {
     }
   });
 
-  it('of the last group is damage where it was durable, and a torn tail where nobody knows', async () => {
+  it('of the last group is damage where it was durable, else a torn tail', async () => {
     const { open, path } = await damaged();
     const said = new RegExp(
       `^DB_LOG_CORRUPT .*/${SECOND} at byte ${3 * BLOCK}: .*lsn 10 was durable`,

@@ -81,6 +81,12 @@ export class Overlay {
     this.#pins.add(this.#lsn);
   }
 
+  /** Pins a state once more that is pinned already. */
+  repin(snapshot: Snapshot): Snapshot {
+    this.#pins.add(snapshot.lsn);
+    return { ...snapshot };
+  }
+
   unpin(snapshot: Snapshot): void {
     if (!this.#pins.remove(snapshot.lsn) || snapshot.lsn === this.#lsn) return;
     this.#releaseBases();

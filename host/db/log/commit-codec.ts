@@ -6,7 +6,7 @@
 //             varint: pages of the database, zigzag of the difference to the commit before (or 0)
 //             varint: how many pages changed
 //             for each: varint: zigzag of its number less that of the page before it (or 0)
-//                       varint: size of the delta, doubled, and 1 more where there was a page before
+//                       varint: twice the delta's size, and 1 more where there was a page before
 //                       the delta: assembly/codec/page-delta.ts
 //   varint    varint.ts
 //

@@ -41,7 +41,7 @@ export interface Recovered {
   readonly lastGroup: StoredGroup | null;
 }
 
-/** Finds the last whole group. Errors: DB_LOG_CORRUPT with file and place, and those of the disk. */
+/** Finds the last whole group. Errors: DB_LOG_CORRUPT with its place, and those of the disk. */
 export async function recover(
   place: StatePlace,
   state: LogState,
@@ -62,7 +62,8 @@ export async function recover(
   }
   const end = await opened(place, tail, (file) => readToEnd(place, tail, file));
   if (end.lastGroup.head.epoch > state.epoch) {
-    const epochs = `a group of epoch ${end.lastGroup.head.epoch}, but epoch ${state.epoch} is begun`;
+    const { epoch } = end.lastGroup.head;
+    const epochs = `a group of epoch ${epoch}, but epoch ${state.epoch} is begun`;
     throw corruptError(tail.path, end.lastGroup.offset, epochs);
   }
   if (end.lastGroup.head.lastLsn < durableLsn) {

@@ -1,5 +1,6 @@
-// Brings a database from the state of its page store to the end of its log, or a follower from group
-// to group: deltas become pages again, and whoever keeps the pages takes them commit by commit.
+// Brings a database from the state of its page store to the end of its log, or a follower from one
+// group to the next: deltas become pages again, and whoever keeps the pages takes them commit by
+// commit.
 
 import { GatewayError } from '../../core/index.ts';
 import { DB_PAGE_SIZE_BYTES, type LogGroup, type LogStore, type Lsn } from '../contract.ts';
