@@ -132,8 +132,10 @@ export class Supply {
     }
   }
 
-  /** The same path in the releases that are here. */
+  /** The same path in the releases that are here. None in a packed channel, whose deltas are all
+   *  between packs. */
   #basesOf({ manifest }: OpenRelease, file: ReleaseFile): DeltaBase[] {
+    if (manifest.pack !== null) return [];
     const { present, content, builtIns } = this.#options;
     const builtIn = builtIns.get(manifest.channel);
     const bases = new Map<string, DeltaBase>();
