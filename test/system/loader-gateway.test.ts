@@ -25,7 +25,10 @@ describe('the loader through a gateway', () => {
   before(async () => {
     store = await TestStore.create();
     folder = mkdtempSync(join(tmpdir(), 'loader-gateway-'));
-    await store.publish({ version: '1.0.0', files: { 'main.js': script(1), 'a b+ü.txt': 'x' } });
+    await store.publish({
+      version: '1.0.0',
+      files: { 'main.js': script(1), 'a b+ü.txt': 'x', 'app.3f2a.js': script(8) },
+    });
     await store.publish({
       channel: 'maps',
       version: '7',
@@ -120,7 +123,10 @@ describe('the loader through a gateway', () => {
   });
 
   it('comes to the next ones by deltas', async () => {
-    await store.publish({ version: '1.1.0', files: { 'main.js': script(2), 'a b+ü.txt': 'x' } });
+    await store.publish({
+      version: '1.1.0',
+      files: { 'main.js': script(2), 'a b+ü.txt': 'x', 'app.91bc.js': script(9) },
+    });
     await store.publish({
       channel: 'maps',
       version: '8',
@@ -144,7 +150,7 @@ describe('the loader through a gateway', () => {
     await loader.close();
     assert.deepEqual(loader.trail(), []);
     const contents = sent.filter((one) => /\/v\/|\/pack\//.test(one));
-    assert.equal(contents.length, 2);
+    assert.equal(contents.length, 3);
     for (const one of contents) assert.match(one, /\?base=[0-9a-f]{64}&else=whole$/);
   });
 });
