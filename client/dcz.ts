@@ -24,6 +24,15 @@ export function deltaSizeBytesMax(targetSizeBytes: number): number {
   return targetSizeBytes + Math.ceil(targetSizeBytes / 16_384) + DELTA_OVERHEAD_BYTES;
 }
 
+/** The SHA-256 of the base that a delta says it is from. Errors: LOADER_DELTA for what is no dcz.
+ *   */
+export function baseNamedIn(body: Uint8Array): string {
+  if (body.length > HEADER_SIZE_BYTES && hex(body.subarray(0, 8)) === MAGIC_HEX) {
+    return hex(body.subarray(8, HEADER_SIZE_BYTES));
+  }
+  throw new LoaderError('LOADER_DELTA', `${body.length} bytes that are no dcz`);
+}
+
 /** The target of a delta; its hash is still to be checked. Errors: LOADER_DELTA. */
 export function applyDelta(
   body: Uint8Array,
@@ -31,10 +40,7 @@ export function applyDelta(
   sizeBytes: number,
   decode: Decoder,
 ): Bytes {
-  if (body.length <= HEADER_SIZE_BYTES || hex(body.subarray(0, 8)) !== MAGIC_HEX) {
-    throw new LoaderError('LOADER_DELTA', `${body.length} bytes that are no dcz`);
-  }
-  const named = hex(body.subarray(8, HEADER_SIZE_BYTES));
+  const named = baseNamedIn(body);
   if (named !== base.sha256) {
     throw new LoaderError('LOADER_DELTA', `a delta from ${named}, asked for ${base.sha256}`);
   }

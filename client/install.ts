@@ -10,6 +10,7 @@ import { contentsToKeep, keepRelease } from './keep-set.ts';
 import {
   type Bytes,
   type ChannelHead,
+  type ContentRef,
   PRIORITIES,
   type ReleaseFile,
   type ReleaseManifest,
@@ -137,21 +138,33 @@ async function makeRoom(
   await content.collect(kept);
 }
 
-/** All files but idle ones; the pack's skeleton when they came as one. */
-async function bringContents(release: OpenRelease, context: InstallContext) {
+/** All files but idle ones, and these too when they came as one pack, whose skeleton is given back.
+ *  Errors: LOADER_DISK, LOADER_UNAVAILABLE, LOADER_ABORTED. */
+export async function bringContents(
+  release: OpenRelease,
+  context: InstallContext,
+): Promise<ContentRef | null> {
   const { content, notes } = context;
   const { manifest } = release;
-  const needed = manifest.files.filter((file) => !isIdle(file));
-  const missing = await content.missing(onePerContent(needed));
   try {
-    const skeleton = await receivePack(release, missing, context);
-    if (skeleton !== null) return skeleton;
+    if (manifest.pack !== null) {
+      const files = onePerContent(manifest.files);
+      const missing = await content.missing(files);
+      const progress = progressOf(manifest, files, missing);
+      const skeleton = await receivePack(release, missing, context);
+      if (skeleton !== null) {
+        for (const file of missing) progress.add(file, 0);
+        notes.emit('progress', progress.now());
+        return skeleton;
+      }
+    }
   } catch (error) {
     const known = toLoaderError(error, 'LOADER_PACK');
     if (isFinal(known) || known.failure === 'disk') throw known;
     const { channel } = manifest;
     notes.fallback(known, known.code, { level: 'full', channel, what: 'pack' });
   }
+  const needed = manifest.files.filter((file) => !isIdle(file));
   await bringFiles(release, needed, context);
   return null;
 }
@@ -175,7 +188,7 @@ function progressOf(
   let bytesDone = bytesTotal - sum(missing);
   let bytesReceived = 0;
   return {
-    add: (file: ReleaseFile, receivedBytes: number): void => {
+    add: (file: ContentRef, receivedBytes: number): void => {
       filesDone += 1;
       bytesDone += file.sizeBytes;
       bytesReceived += receivedBytes;

@@ -35,8 +35,11 @@ export const OUTCOMES_SENT_COUNT_MAX = 32;
 export const TRAIL_COUNT_MAX = 256;
 /** A delta longer than its target helps nobody: its frame adds at most this to raw blocks. */
 export const DELTA_OVERHEAD_BYTES = 1_024;
-/** Requests for `?base=` of one file before the full one: what runs, and what is built in. */
-export const DELTA_BASES_COUNT_MAX = 2;
+/** Bases that one request names: what runs, what ran before, and what is built in. */
+export const DELTA_BASES_COUNT_MAX = 3;
+/** As many files as this, if they are less than half, are not worth a whole pack: about one turn of
+ *  the default concurrency. */
+export const PACK_SINGLES_COUNT_MAX = 6;
 
 export const DEFAULT_LIMITS: LoaderLimits = {
   /** A page's own requests share the connections; six is what HTTP/1.1 browsers open. */

@@ -3,7 +3,7 @@
 // or signed documents to check.
 
 import type { LevelSwitches } from './api.ts';
-import { applyDelta, DCZ_TYPE, type Decoder, deltaSizeBytesMax } from './dcz.ts';
+import { applyDelta, baseNamedIn, DCZ_TYPE, type Decoder, deltaSizeBytesMax } from './dcz.ts';
 import { checkContent } from './digest.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
 import { parseJson } from './fields.ts';
@@ -26,8 +26,9 @@ export interface Wanted {
   readonly target: string;
   /** What a delta may be taken from, best first. */
   readonly bases: readonly DeltaBase[];
-  /** Documents come whole whatever levels are off: there is no other way to them. */
-  readonly kind: 'content' | 'document';
+  /** `document`: comes whole whatever levels are off, for there is no other way to it. `delta`: is
+   *  not wanted whole. */
+  readonly kind: 'content' | 'document' | 'delta';
 }
 
 export interface DeltaBase {
@@ -40,6 +41,12 @@ export interface Received {
   readonly level: 'delta' | 'full';
   /** After content encodings were taken off, before the delta was. */
   readonly receivedBytes: number;
+}
+
+/** Bases to name in a request. The first has been read: it is the one that most answers use. */
+interface HeldBases {
+  readonly bases: readonly DeltaBase[];
+  readonly first: Bytes;
 }
 
 export interface NetworkOptions extends HttpTools {
@@ -119,58 +126,73 @@ export class Network {
     return await this.origins.run({ place, signal, attempt });
   }
 
-  /** Null when no base led to the content; each failure is noted. */
+  /** Null when no base led to the content; each failure is noted. All bases are named in one
+   *  request, which the origin answers with the whole when it has a delta from none. */
   async #byDelta(origin: string, wanted: Wanted, signal: AbortSignal): Promise<Received | null> {
     if (!this.#options.levels.delta) return null;
-    for (const base of wanted.bases.slice(0, DELTA_BASES_COUNT_MAX)) {
-      try {
-        return await this.#fromBase(origin, wanted, base, signal);
-      } catch (error) {
-        const known = toLoaderError(error, 'LOADER_DELTA');
-        if (isFinal(known)) throw known;
-        const { channel, what } = wanted;
-        this.#options.notes.fallback(known, known.code, { level: 'delta', channel, what, origin });
-      }
+    const { channel, what } = wanted;
+    const note = (error: unknown): void => {
+      const known = toLoaderError(error, 'LOADER_DELTA');
+      if (isFinal(known)) throw known;
+      this.#options.notes.fallback(known, known.code, { level: 'delta', channel, what, origin });
+    };
+    const held = await firstHeld(wanted.bases.slice(0, DELTA_BASES_COUNT_MAX), note);
+    if (held === null) return null;
+    try {
+      return await this.#fromBases(origin, wanted, held, note, signal);
+    } catch (error) {
+      note(error);
+      return null;
     }
-    return null;
   }
 
-  async #fromBase(
+  async #fromBases(
     origin: string,
-    { ref, target, what }: Wanted,
-    base: DeltaBase,
+    wanted: Wanted,
+    held: HeldBases,
+    note: (error: LoaderError) => void,
     signal: AbortSignal,
   ): Promise<Received> {
-    const baseBytes = await base.read();
-    if (baseBytes === null)
-      throw new LoaderError('LOADER_DELTA', `no base ${base.ref.sha256} here`);
-    const url = `${origin}${target}?base=${base.ref.sha256}`;
+    const { ref, target, what } = wanted;
+    const query = held.bases.map((base) => `base=${base.ref.sha256}`);
+    if (this.#takesWhole(wanted)) query.push('else=whole');
+    const url = `${origin}${target}?${query.join('&')}`;
     const sizeBytesMax = deltaSizeBytesMax(ref.sizeBytes);
     const answer = await requestBytes({ url, sizeBytesMax, signal }, this.#options);
-    if (answer.status === 404) {
-      throw new LoaderError('LOADER_DELTA', `the origin has no delta from ${base.ref.sha256}`);
-    }
+    const none = new LoaderError('LOADER_DELTA', 'the origin has no delta from what is here');
+    if (answer.status === 404) throw none;
     const body = this.#expectFound(answer);
-    // A cache that passes over the query gives the whole, which is as good.
+    // A cache that passes over the query gives the whole too, which is as good.
     if (!answer.contentType.startsWith(DCZ_TYPE)) {
       await checkContent(body, ref, what);
+      note(none);
       return { bytes: body, level: 'full', receivedBytes: body.length };
     }
+    const named = baseNamedIn(body);
+    const base = held.bases.find((one) => one.ref.sha256 === named);
+    if (base === undefined) throw new LoaderError('LOADER_DELTA', `a delta from ${named}`);
+    const baseBytes = base === held.bases[0] ? held.first : await base.read();
+    if (baseBytes === null) throw new LoaderError('LOADER_DELTA', `no base ${named} here`);
     const decode = await this.#options.decoder();
-    const named = { sha256: base.ref.sha256, bytes: baseBytes };
-    const bytes = applyDelta(body, named, ref.sizeBytes, decode);
+    const bytes = applyDelta(body, { sha256: named, bytes: baseBytes }, ref.sizeBytes, decode);
     await checkContent(bytes, ref, `${what}, decoded,`);
     return { bytes, level: 'delta', receivedBytes: body.length };
   }
 
+  #takesWhole({ kind }: Wanted): boolean {
+    return kind === 'document' || (kind === 'content' && this.#options.levels.full);
+  }
+
   async #whole(
     origin: string,
-    { ref, target, what, kind }: Wanted,
+    wanted: Wanted,
     round: number,
     signal: AbortSignal,
   ): Promise<Received> {
-    if (kind === 'content' && !this.#options.levels.full) {
-      throw new LoaderError('LOADER_DELTA', 'no delta led there, and the full level is off');
+    const { ref, target, what, kind } = wanted;
+    if (!this.#takesWhole(wanted)) {
+      const why = kind === 'delta' ? '' : ', and the full level is off';
+      throw new LoaderError('LOADER_DELTA', `no delta led there${why}`);
     }
     const isAgain = round > 0;
     const request = {
@@ -188,6 +210,23 @@ export class Network {
     if (status === 200) return bytes;
     throw statusError(status);
   }
+}
+
+/** From the first base on that is whole; null when none is. */
+async function firstHeld(
+  bases: readonly DeltaBase[],
+  note: (error: unknown) => void,
+): Promise<HeldBases | null> {
+  for (const [index, base] of bases.entries()) {
+    try {
+      const first = await base.read();
+      if (first !== null) return { bases: bases.slice(index), first };
+      note(new LoaderError('LOADER_DELTA', `no base ${base.ref.sha256} here`));
+    } catch (error) {
+      note(error);
+    }
+  }
+  return null;
 }
 
 /** The same resource by another name: one character of its last segment with a percent sign. A

@@ -6,7 +6,7 @@
 //   {directory}/temporary/…      {directory}/{name}.lock
 
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { LoaderStorage } from './api.ts';
 import { inLine } from './memory-storage.ts';
 import type { Bytes, ContentRef } from './model.ts';
@@ -17,7 +17,8 @@ const LOOKS_COUNT = 16;
 /** What no living process can still be writing. */
 const TEMPORARY_AGE_MS_MAX = 3_600_000;
 
-export function fileStorage(directory: string): LoaderStorage {
+export function fileStorage(path: string): LoaderStorage {
+  const directory = resolve(path);
   const folder = new ContentFolder(directory);
   const lines = new Map<string, Promise<unknown>>();
   const statePath = join(directory, 'state');
@@ -39,7 +40,11 @@ export function fileStorage(directory: string): LoaderStorage {
 
 class ContentFolder {
   readonly #directory: string;
+  /** Folders with names in them that a power cut could still take. */
   readonly #unsynced = new Set<string>();
+  /** Folders that content was put into; who made them may not have synced the ones above. */
+  readonly #entered = new Set<string>();
+  #syncing: Promise<void> = Promise.resolve();
   #count = 0;
 
   constructor(directory: string) {
@@ -67,7 +72,7 @@ class ContentFolder {
         await file.close();
       }
       const made = await mkdir(dirname(path), { recursive: true });
-      if (made !== undefined) this.#noteMade(made, dirname(path));
+      this.#noteEntered(dirname(path), made);
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
@@ -99,21 +104,34 @@ class ContentFolder {
     return names;
   }
 
-  /** A rename is kept by its folder, and a new folder by the one above it. */
+  /** A rename is kept by its folder, and a new folder by the one above it. One after the other: who
+   *  finds a folder being synced must not go on before that is done. */
   async #syncFolders(): Promise<void> {
+    const turn = this.#syncing.then(() => this.#syncNow());
+    this.#syncing = turn.catch(() => {});
+    await turn;
+  }
+
+  async #syncNow(): Promise<void> {
     for (const path of [...this.#unsynced]) {
-      // Windows opens no folders; its renames are journaled.
-      const folder = process.platform === 'win32' ? null : await open(path, 'r');
-      await folder?.sync();
-      await folder?.close();
+      // Taken out first: what is renamed while the folder is being synced needs another sync.
       this.#unsynced.delete(path);
+      try {
+        await syncFolder(path);
+      } catch (error) {
+        this.#unsynced.add(path);
+        throw error;
+      }
     }
   }
 
-  #noteMade(topmost: string, path: string): void {
-    for (let at = path; at.length >= topmost.length; at = dirname(at)) {
-      this.#unsynced.add(dirname(at));
-    }
+  /** Names stand in `path`, in the folders above it, and in those that were made just now, of which
+   *  `topmost` is the first. */
+  #noteEntered(path: string, topmost: string | undefined): void {
+    if (this.#entered.has(path)) return;
+    const sizeMin = Math.min(this.#directory.length + 1, topmost?.length ?? Infinity);
+    for (let at = path; at.length >= sizeMin; at = dirname(at)) this.#unsynced.add(dirname(at));
+    this.#entered.add(path);
   }
 
   async #temporaryPath(): Promise<string> {
@@ -141,6 +159,17 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Windows opens no folders; its renames are journaled. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 

@@ -19,12 +19,13 @@ export interface OpenRelease {
   readonly manifest: ReleaseManifest;
   readonly files: ReadonlyMap<string, ReleaseFile>;
   readonly source: ReleaseSource;
+  /** What lies in the app; null when the app has no such content. Errors: LOADER_HASH. */
+  readonly content?: (ref: ContentRef) => Promise<Bytes | null>;
 }
 
 /** The release inside the app, and how its files are read. */
 export interface BuiltInRelease extends OpenRelease {
-  /** Null when the app has no such content. Errors: LOADER_HASH. */
-  content(ref: ContentRef): Promise<Bytes | null>;
+  readonly content: (ref: ContentRef) => Promise<Bytes | null>;
 }
 
 export interface Shelf {

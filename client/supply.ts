@@ -4,7 +4,7 @@
 import { abortError } from './clock.ts';
 import type { ContentStore } from './content.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
-import type { Bytes, ContentRef, Priority, ReleaseFile } from './model.ts';
+import type { Bytes, ContentRef, Priority, ReleaseFile, ReleaseManifest } from './model.ts';
 import {
   type DeltaBase,
   type Network,
@@ -13,6 +13,7 @@ import {
   type Wanted,
 } from './network.ts';
 import type { Notes } from './notes.ts';
+import { BaseFinder } from './path-form.ts';
 import type { BuiltInRelease, OpenRelease } from './release.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -38,9 +39,16 @@ export interface Supplied {
   readonly unkept: LoaderError | null;
 }
 
+interface FinderFor {
+  readonly manifest: ReleaseManifest;
+  readonly finder: BaseFinder;
+}
+
 export class Supply {
   readonly #options: SupplyOptions;
   readonly #flights = new Map<string, Promise<Supplied>>();
+  /** By an old release, and for the new one that was asked for last. */
+  readonly #finders = new WeakMap<OpenRelease, FinderFor>();
 
   constructor(options: SupplyOptions) {
     this.#options = options;
@@ -132,21 +140,32 @@ export class Supply {
     }
   }
 
-  /** The same path in the releases that are here. */
-  #basesOf({ manifest }: OpenRelease, file: ReleaseFile): DeltaBase[] {
+  /** What the releases that are here have in the file's place. None in a packed channel, whose
+   *  deltas are all between packs. */
+  #basesOf(release: OpenRelease, file: ReleaseFile): DeltaBase[] {
     const { present, content, builtIns } = this.#options;
+    const { manifest } = release;
+    if (manifest.pack !== null || file.sizeBytes === 0) return [];
     const builtIn = builtIns.get(manifest.channel);
     const bases = new Map<string, DeltaBase>();
-    for (const release of present(manifest.channel)) {
-      const base = release.files.get(file.path);
-      if (base === undefined || base.sha256 === file.sha256 || base.sizeBytes === 0) continue;
-      const place = { channel: manifest.channel, what: file.path };
+    for (const old of present(manifest.channel)) {
+      const base = this.#finder(old, release).find(file);
+      if (base === null || base.sha256 === file.sha256 || base.sizeBytes === 0) continue;
+      const place = { channel: manifest.channel, what: base.path };
       const read = async (): Promise<Bytes | null> => {
         return (await content.read(base, place)) ?? (await builtIn?.content(base)) ?? null;
       };
       if (!bases.has(base.sha256)) bases.set(base.sha256, { ref: base, read });
     }
     return [...bases.values()];
+  }
+
+  #finder(old: OpenRelease, { manifest, files }: OpenRelease): BaseFinder {
+    const known = this.#finders.get(old);
+    if (known?.manifest === manifest) return known.finder;
+    const finder = new BaseFinder(old.manifest.files, files);
+    this.#finders.set(old, { manifest, finder });
+    return finder;
   }
 }
 

@@ -8,10 +8,11 @@
 //   then the content, filled up with zeros to 512 bytes
 //
 // A pack is not kept: its skeleton is, the pack with the contents cut out. Put back between the
-// headers, the contents of the stored files make the pack again, as the base of the next delta.
+// headers, the contents of the stored files make the pack again, as the base of the next delta. The
+// pack of a release that came otherwise, as single files or inside the app, is written anew.
 // Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
 
-import { concat, utf8Text } from './bytes.ts';
+import { concat, utf8, utf8Text } from './bytes.ts';
 import { LoaderError } from './errors.ts';
 import { RELEASE_FILES_COUNT_MAX } from './limits.ts';
 import type { Bytes } from './model.ts';
@@ -19,6 +20,7 @@ import type { Bytes } from './model.ts';
 const BLOCK_SIZE_BYTES = 512;
 /** One record: `path=` with the longest path and its length in front. */
 const PAX_SIZE_BYTES_MAX = 2_048;
+const PRINTABLE = /^[\x20-\x7e]*$/;
 
 export interface TarEntry {
   readonly path: string;
@@ -65,6 +67,53 @@ export function cutContents(bytes: Uint8Array, entries: readonly TarEntry[]): By
   }
   parts.push(bytes.subarray(at));
   return concat(parts);
+}
+
+/** The pack of such files, as `sluice publish` makes it; null when `read` has not every content.
+ *  They must be sorted by path. Errors: LOADER_PACK for one that is not of its size. */
+export async function writeTar(
+  files: readonly { readonly path: string; readonly sizeBytes: number }[],
+  read: (path: string) => Promise<Uint8Array | null>,
+): Promise<Bytes | null> {
+  const parts: Uint8Array[] = [];
+  for (const { path, sizeBytes } of files) {
+    const content = await read(path);
+    if (content === null) return null;
+    if (content.length !== sizeBytes) throw bad(0, `${path} of another size`);
+    const fill = (BLOCK_SIZE_BYTES - (sizeBytes % BLOCK_SIZE_BYTES)) % BLOCK_SIZE_BYTES;
+    parts.push(...headersOf(path, sizeBytes), content, new Uint8Array(fill));
+  }
+  parts.push(new Uint8Array(2 * BLOCK_SIZE_BYTES));
+  return concat(parts);
+}
+
+/** A path that no header holds stands in a pax record before it. */
+function headersOf(path: string, sizeBytes: number): Uint8Array[] {
+  if (path.length <= 100 && PRINTABLE.test(path)) return [headerOf(path, '0', sizeBytes)];
+  const rest = utf8(` path=${path}\n`);
+  let sizeOfAll = rest.length + 1;
+  // Its length counts its own digits.
+  while (rest.length + String(sizeOfAll).length !== sizeOfAll) {
+    sizeOfAll = rest.length + String(sizeOfAll).length;
+  }
+  const record = new Uint8Array(Math.ceil(sizeOfAll / BLOCK_SIZE_BYTES) * BLOCK_SIZE_BYTES);
+  record.set(utf8(String(sizeOfAll)));
+  record.set(rest, String(sizeOfAll).length);
+  const shortName = path.replace(/[^\x20-\x7e]/gu, '_').slice(-100);
+  return [headerOf('pax', 'x', sizeOfAll), record, headerOf(shortName, '0', sizeBytes)];
+}
+
+function headerOf(name: string, type: string, sizeBytes: number): Uint8Array {
+  const header = new Uint8Array(BLOCK_SIZE_BYTES);
+  header.set(utf8(name));
+  header.set(utf8(`0000644\0${'0000000\0'.repeat(2)}`), 100);
+  header.set(utf8(`${sizeBytes.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0`), 124);
+  // The sum is made with spaces in its own place.
+  header.set(utf8(`        ${type}`), 148);
+  header.set(utf8('ustar\x0000'), 257);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.set(utf8(`${sum.toString(8).padStart(6, '0')}\0 `), 148);
+  return header;
 }
 
 /** The pack again, from its skeleton; null when `read` has not every content.

@@ -5,7 +5,7 @@ import type { ChannelUpdate, UpdateOptions } from './api.ts';
 import { type Checked, checkChannels } from './check.ts';
 import { throwIfAborted } from './clock.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
-import { bringFiles, bringRelease, type InstallContext, isIdle } from './install.ts';
+import { bringContents, bringFiles, bringRelease, type InstallContext, isIdle } from './install.ts';
 import { contentsToKeep } from './keep-set.ts';
 import type { ChannelHead } from './model.ts';
 import type { OpenRelease } from './release.ts';
@@ -151,11 +151,7 @@ async function completeOpen(
   const release = session.open.get(channel);
   // What is built in is there already.
   if (release === undefined || release.source === 'builtIn') return;
-  await bringFiles(
-    release,
-    release.manifest.files.filter((file) => !isIdle(file)),
-    context,
-  );
+  await bringContents(release, context);
   bringIdle(session, release);
 }
 

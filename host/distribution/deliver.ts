@@ -30,7 +30,7 @@ import {
   type PreparedHeaders,
   type Resource,
 } from './resource.ts';
-import { type ChannelRequest, parseBase, parseResource } from './resource-request.ts';
+import { type ChannelRequest, parseBases, parseResource } from './resource-request.ts';
 import { planSending, type SendPlan, sendBytes, sendStream } from './send-form.ts';
 import { sendTrustRoot } from './send-trust-root.ts';
 import { ServedRoute } from './served-route.ts';
@@ -236,30 +236,24 @@ export class Deliverer implements RoutePlane {
     const nowMs = this.#deps.clock.nowMs();
     const forms = this.#forms.forms(sha256, nowMs);
     if (forms === undefined) return this.#forms.loadForms(sha256, sizeBytes);
-    const named = parseBase(exchange.query);
+    const named = parseBases(exchange.query);
     if (named === 'malformed') {
-      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is not one SHA-256 in hex');
+      refuse(exchange, 'GW_DIST_BAD_REQUEST', 'base is no SHA-256 in hex, or too many');
       return null;
     }
     const fields = readFields(exchange.headers);
     const wishes = readWishes(fields);
-    const base = named ?? (wishes.dczWeight > 0 ? wishes.base : null);
-    const delta = base === null ? undefined : forms.deltas.get(base);
-    if (base !== null && delta === undefined) {
-      return this.#forms.loadDelta(sha256, sizeBytes, base);
+    const own = wishes.dczWeight > 0 ? wishes.base : null;
+    const asked = named?.bases ?? (own === null ? [] : [own]);
+    const unknown = asked.find((one) => !forms.deltas.has(one));
+    if (unknown !== undefined) return this.#forms.loadDelta(sha256, sizeBytes, unknown);
+    const { base, dcz, canBeMade } = this.#lookForDelta(exchange, resource, forms, asked);
+    if (named !== null && dcz !== null) {
+      const choice = { coding: 'dcz', base, isNamed: true, isPending: false } as const;
+      return this.#send(exchange, fields, resource.prepared(choice), dcz);
     }
-    const dcz = delta?.sizeBytes ?? null;
-    const isPossible = dcz === null && delta?.isPossible === true && resource.isCompressible;
-    const canBeMade = isPossible && this.#want({ kind: 'delta', target: sha256, base: base! });
-    if ((dcz !== null || isPossible) && exchange.method === 'GET') {
-      this.#intake.addBase(resource.channel, base!);
-    }
-    if (named !== null) {
-      if (dcz !== null) {
-        const choice = { coding: 'dcz', base, isNamed: true, isPending: false } as const;
-        return this.#send(exchange, fields, resource.prepared(choice), dcz);
-      }
-      refuse(exchange, 'GW_DIST_NO_DELTA', base!);
+    if (named !== null && !named.takesWhole) {
+      refuse(exchange, 'GW_DIST_NO_DELTA', named.bases.join(', '));
       return null;
     }
     const isPending = this.#wantVariants(resource, forms) || canBeMade;
@@ -270,6 +264,26 @@ export class Deliverer implements RoutePlane {
         : { coding, base: null, isNamed: false, isPending };
     const size = coding === 'dcz' ? dcz! : forms.sizes[coding]!;
     return this.#send(exchange, fields, resource.prepared(choice), size);
+  }
+
+  /** The delta from the first base there is one from. What could be a base counts as one that
+   *  devices have, and is asked for where there is none yet. */
+  #lookForDelta(
+    exchange: Exchange,
+    resource: Resource,
+    forms: FormsKnown,
+    bases: readonly string[],
+  ): { readonly base: string | null; readonly dcz: number | null; readonly canBeMade: boolean } {
+    let canBeMade = false;
+    for (const base of bases) {
+      const { sizeBytes: dcz, isPossible } = forms.deltas.get(base)!;
+      if (dcz === null && !(isPossible && resource.isCompressible)) continue;
+      if (exchange.method === 'GET') this.#intake.addBase(resource.channel, base);
+      if (dcz !== null) return { base, dcz, canBeMade };
+      const { sha256: target } = resource.content;
+      canBeMade = this.#want({ kind: 'delta', target, base }) || canBeMade;
+    }
+    return { base: null, dcz: null, canBeMade };
   }
 
   #send(

@@ -3,7 +3,8 @@
 // which nobody has asked with yet.
 
 import type { BaseCounts } from './channel-state.ts';
-import type { ContentRef, ReleaseEntry, ReleaseManifest } from './model.ts';
+import type { ReleaseEntry, ReleaseManifest } from './model.ts';
+import { BaseFinder } from './path-form.ts';
 
 export interface OldRelease {
   readonly entry: Pick<ReleaseEntry, 'version' | 'isBuiltIn'>;
@@ -30,9 +31,6 @@ interface Target {
   readonly sizeBytes: number;
 }
 
-/** A base may be longer than its target by this factor, or shorter, when names only resemble. */
-const RESEMBLING_SIZE_FACTOR = 4;
-
 /** Plans deltas to every content of a release. `olds` are newest first.
  *  Cost: O(files × releases). */
 export function planDeltas(
@@ -43,9 +41,14 @@ export function planDeltas(
 ): PlannedDelta[] {
   const targets = targetsOf(manifest);
   const planned = new Map<string, PlannedDelta>();
-  const finders = olds.map((old) => new BaseFinder(old.manifest, manifest.pack !== null));
+  const paths = new Set(manifest.files.map(({ path }) => path));
+  const isPacked = manifest.pack !== null;
+  const finders = olds.map((old) => new BaseFinder(isPacked ? [] : old.manifest.files, paths));
   for (const { path, sha256, sizeBytes } of targets) {
-    const bases = finders.map((finder) => finder.find({ path, sha256, sizeBytes }));
+    const bases = olds.map(({ manifest: { pack } }, index) => {
+      const base = path === null ? pack : finders[index]!.find({ path, sizeBytes });
+      return base?.sha256 ?? null;
+    });
     for (const base of choose(bases, olds, counts, options)) {
       if (base !== sha256) planned.set(`${sha256} ${base}`, { path, target: sha256, base });
     }
@@ -79,55 +82,4 @@ function choose(
 
 function countOf(counts: BaseCounts, sha256: string): number {
   return Object.hasOwn(counts, sha256) ? counts[sha256]! : 0;
-}
-
-/** Finds what an old release has in the place of a new file. */
-class BaseFinder {
-  readonly #isPacked: boolean;
-  readonly #pack: ContentRef | null;
-  readonly #byPath = new Map<string, ContentRef>();
-  readonly #byForm = new Map<string, ContentRef[]>();
-
-  constructor({ files, pack }: OldRelease['manifest'], isPacked: boolean) {
-    this.#isPacked = isPacked;
-    this.#pack = pack;
-    if (isPacked) return;
-    for (const file of files) {
-      this.#byPath.set(file.path, file);
-      const form = formOf(file.path);
-      const alike = this.#byForm.get(form);
-      if (alike === undefined) this.#byForm.set(form, [file]);
-      else alike.push(file);
-    }
-  }
-
-  /** The file of the same path; else the one of nearest size among those that are named alike. */
-  find({ path, sizeBytes }: Target): string | null {
-    if (this.#isPacked) return this.#pack?.sha256 ?? null;
-    const same = this.#byPath.get(path!);
-    if (same !== undefined) return same.sha256;
-    let nearest: ContentRef | null = null;
-    for (const one of this.#byForm.get(formOf(path!)) ?? []) {
-      const factor = (one.sizeBytes + 1) / (sizeBytes + 1);
-      if (factor > RESEMBLING_SIZE_FACTOR || factor * RESEMBLING_SIZE_FACTOR < 1) continue;
-      const distance = Math.abs(one.sizeBytes - sizeBytes);
-      if (nearest === null || distance < Math.abs(nearest.sizeBytes - sizeBytes)) nearest = one;
-    }
-    return nearest?.sha256 ?? null;
-  }
-}
-
-/** A path without what builds put into names: hashes and version numbers.
- *  `assets/main.3f2a1b9c.js`, `assets/main-BX3k9_aQ.js` and `lib-1.2.3.js` become alike. */
-export function formOf(path: string): string {
-  return path
-    .split('/')
-    .map((segment) => segment.replace(/[.\-_][^.]*(?=\.)/g, shortened).replace(/\d+/g, '0'))
-    .join('/');
-}
-
-/** A part of a name, up to the next dot: gone when it looks like a hash, which has a digit or both
- *  cases. */
-function shortened(part: string): string {
-  return part.replace(/[.\-_](?=[\w-]*(?:\d|[a-z][\w-]*[A-Z]|[A-Z][\w-]*[a-z]))[\w-]{6,}$/, '#');
 }

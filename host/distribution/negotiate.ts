@@ -134,10 +134,12 @@ function isSameSiteFetch(site: string | null): boolean {
   return site === null || site === 'same-origin' || site === 'none';
 }
 
-/** The value of Use-As-Dictionary: this answer is a base for what lies at `pattern`, in which a
- *  single `*` part stands for any version. `before` and `after` are parts of a URL's path. */
+/** The value of Use-As-Dictionary: this answer is a base for what lies at the pattern, in which a
+ *  `*` between `before` and `after`, parts of a URL's path, stands for any version. Each `*` of
+ *  `after` stands for whatever is there; no path has one of its own. */
 export function useAsDictionary(before: string, after: string, id: string): string {
-  const match = `${escapePattern(before)}*${escapePattern(after)}`;
+  const shownAfter = after.split('*').map(escapePattern).join('*');
+  const match = `${escapePattern(before)}*${shownAfter}`;
   const shownId = id.length <= DICTIONARY_ID_SIZE_CHARS_MAX ? `, id=${serialiseString(id)}` : '';
   return `match=${serialiseString(match)}${shownId}`;
 }

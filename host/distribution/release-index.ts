@@ -10,28 +10,41 @@
 //   record: 0               4                8                 12
 //           +---------------+----------------+-----------------+--------------+
 //           | u32 path's    | u32 path's     | u32 content's   | SHA-256,     |
-//           | offset        | size           | size            | 32 bytes     |
+//           | offset        | size, bit 31   | size            | 32 bytes     |
 //           +---------------+----------------+-----------------+--------------+
+// Bit 31 of the path's size is set when no other file of the release has the path's form
+// (path-form.ts), so that it can be told from all others by that.
 // The pack, where there is one, is a record with an empty path, and so the first.
 
 import { Buffer } from 'node:buffer';
 import type { ContentRef, ReleaseManifest } from './model.ts';
+import { formOf } from './path-form.ts';
 
 const HEADER_SIZE_BYTES = 8;
 const RECORD_SIZE_BYTES = 44;
 const HASH_OFFSET = 12;
 const HASH_SIZE_BYTES = 32;
 const PACK_PATH = '';
+const ALONE_BIT = 0x8000_0000;
+
+/** A content that a release names, and whether its path's form is nobody else's. */
+export interface IndexedContent extends ContentRef {
+  readonly isAlone: boolean;
+}
 
 /** Builds the index of a manifest. Cost: O(files). */
 export function encodeReleaseIndex(manifest: ReleaseManifest): SharedArrayBuffer {
   const { files, pack } = manifest;
-  const all = files.map(({ path, sha256, sizeBytes }) => ({
+  const counts = new Map<string, number>();
+  const forms = files.map(({ path }) => formOf(path));
+  for (const form of forms) counts.set(form, (counts.get(form) ?? 0) + 1);
+  const all = files.map(({ path, sha256, sizeBytes }, index) => ({
     name: Buffer.from(path, 'utf8'),
     sha256,
     sizeBytes,
+    isAlone: counts.get(forms[index]!) === 1,
   }));
-  if (pack !== null) all.push({ name: Buffer.from(PACK_PATH), ...pack });
+  if (pack !== null) all.push({ name: Buffer.from(PACK_PATH), ...pack, isAlone: false });
   all.sort((left, right) => Buffer.compare(left.name, right.name));
   const namesSizeBytes = all.reduce((sum, { name }) => sum + name.length, 0);
   const namesOffset = HEADER_SIZE_BYTES + all.length * RECORD_SIZE_BYTES;
@@ -40,10 +53,10 @@ export function encodeReleaseIndex(manifest: ReleaseManifest): SharedArrayBuffer
   bytes.writeUInt32LE(all.length, 0);
   bytes.writeUInt32LE(namesSizeBytes, 4);
   let nameAt = namesOffset;
-  for (const [index, { name, sha256, sizeBytes }] of all.entries()) {
+  for (const [index, { name, sha256, sizeBytes, isAlone }] of all.entries()) {
     const at = HEADER_SIZE_BYTES + index * RECORD_SIZE_BYTES;
     bytes.writeUInt32LE(nameAt, at);
-    bytes.writeUInt32LE(name.length, at + 4);
+    bytes.writeUInt32LE(name.length + (isAlone ? ALONE_BIT : 0), at + 4);
     // A pack of 2 GiB and its headers still fits.
     bytes.writeUInt32LE(sizeBytes, at + 8);
     bytes.write(sha256, at + HASH_OFFSET, 'hex');
@@ -68,23 +81,23 @@ export class ReleaseIndex {
   }
 
   /** The content at a path, or null. Cost: O(log files). */
-  find(path: string): ContentRef | null {
+  find(path: string): IndexedContent | null {
     return path === PACK_PATH ? null : this.#find(Buffer.from(path, 'utf8'));
   }
 
   /** The pack of a packed release, or null. */
-  pack(): ContentRef | null {
+  pack(): IndexedContent | null {
     return this.#find(Buffer.alloc(0));
   }
 
-  #find(name: Buffer): ContentRef | null {
+  #find(name: Buffer): IndexedContent | null {
     let low = 0;
     let high = this.#count - 1;
     while (low <= high) {
       const middle = (low + high) >>> 1;
       const at = HEADER_SIZE_BYTES + middle * RECORD_SIZE_BYTES;
       const start = this.#bytes.readUInt32LE(at);
-      const end = start + this.#bytes.readUInt32LE(at + 4);
+      const end = start + (this.#bytes.readUInt32LE(at + 4) & ~ALONE_BIT);
       const order = this.#bytes.compare(name, 0, name.length, start, end);
       if (order === 0) return this.#refAt(at);
       // Buffer.compare says how this stands to the target, the other way round.
@@ -94,11 +107,12 @@ export class ReleaseIndex {
     return null;
   }
 
-  #refAt(at: number): ContentRef {
+  #refAt(at: number): IndexedContent {
     const hash = at + HASH_OFFSET;
     return {
       sha256: this.#bytes.toString('hex', hash, hash + HASH_SIZE_BYTES),
       sizeBytes: this.#bytes.readUInt32LE(at + 8),
+      isAlone: this.#bytes.readUInt32LE(at + 4) >= ALONE_BIT,
     };
   }
 }

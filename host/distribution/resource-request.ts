@@ -33,6 +33,8 @@ export type ChannelRequest =
 const ROOT_VERSION = /^[1-9]\d{0,8}$/;
 /** What a folder means to a page. */
 const INDEX_FILE = 'index.html';
+/** Parameters that are looked at: more are nobody's who means it. */
+const QUERY_PARAMETERS_COUNT_MAX = 32;
 
 /** Reads a request's path. `prefix`: of the route, without a slash at its end. Null when it asks
  *  for nothing that could be here. */
@@ -106,14 +108,29 @@ function decoded(segment: string): string | null {
   }
 }
 
-const BASE_PARAMETER = /(?:^|&)base=([^&]*)/g;
+/** What a client that decodes deltas itself has, best first, and whether it takes the whole in the
+ *  same answer when there is a delta from none of it. */
+export interface NamedBases {
+  readonly bases: readonly string[];
+  readonly takesWhole: boolean;
+}
 
-/** The base that a query names: null for none. `malformed` when it is no hash, or there are two:
- *  caches and others on the way may take the other. Further parameters mean nothing here and change
- *  nothing. */
-export function parseBase(query: string): string | 'malformed' | null {
+/** Bases of one request: what runs, what ran before and what is built in, and room for one more. */
+const NAMED_BASES_COUNT_MAX = 4;
+
+/** The bases that a query names: null for none. `malformed` when one is no hash, or there are too
+ *  many. Other parameters mean nothing here and change nothing. */
+export function parseBases(query: string): NamedBases | 'malformed' | null {
   if (query === '') return null;
-  const [found, ...more] = query.matchAll(BASE_PARAMETER);
-  if (found === undefined) return null;
-  return SHA256_PATTERN.test(found[1]!) && more.length === 0 ? found[1]! : 'malformed';
+  const bases: string[] = [];
+  let takesWhole = false;
+  for (const parameter of query.split('&', QUERY_PARAMETERS_COUNT_MAX)) {
+    if (parameter.startsWith('base=')) bases.push(parameter.slice(5));
+    else if (parameter === 'else=whole') takesWhole = true;
+  }
+  if (bases.length === 0) return null;
+  const isGood = bases.length <= NAMED_BASES_COUNT_MAX;
+  return isGood && bases.every((base) => SHA256_PATTERN.test(base))
+    ? { bases, takesWhole }
+    : 'malformed';
 }

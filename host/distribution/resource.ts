@@ -6,6 +6,8 @@ import { entityTag } from './conditions.ts';
 import { contentTypeOf, isCompressible } from './content-types.ts';
 import type { ContentRef } from './model.ts';
 import { type Coding, useAsDictionary, VARY } from './negotiate.ts';
+import { formOf } from './path-form.ts';
+import type { IndexedContent } from './release-index.ts';
 import { type ResourceKind, responseKey } from './response-forms.ts';
 import type { ArtefactRef } from './store-paths.ts';
 
@@ -127,17 +129,22 @@ export interface ReleaseFacts {
   readonly content: ContentRef;
 }
 
-/** A file at its release's own address. `before` and `after`: see ResourceRequest. */
+/** A file at its release's own address. `before` and `after`: see ResourceRequest. Its pattern
+ *  takes any hash and number in the name, unless another file of the release would have the same
+ *  pattern: browsers keep one dictionary for each. */
 export function fileResource(
-  release: ReleaseFacts,
+  release: ReleaseFacts & { readonly content: IndexedContent },
   path: string,
   url: { readonly before: string; readonly after: string },
   kind: ResourceKind = 'file',
 ): Resource {
   const contentType = contentTypeOf(path);
   const isBase = isCompressible(contentType) && release.content.sizeBytes > 0;
+  // Escapes have digits of their own, so a path that is spelled with any is taken as it stands.
+  const isWide = release.content.isAlone && url.after === `/${path}`;
+  const after = isWide ? formOf(url.after) : url.after;
   const id = `${release.channel}/${release.version}`;
-  const dictionary = isBase ? useAsDictionary(url.before, url.after, id) : null;
+  const dictionary = isBase ? useAsDictionary(url.before, after, id) : null;
   return new Resource({ ...release, kind, contentType, dictionary, isImmutable: true });
 }
 

@@ -5,8 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import type { LevelSwitches, Loader, LoaderStorage } from '../../client/api.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
 import { builtInOf, script, testLoader } from '../support/loader.ts';
-import { ReleaseOrigin } from '../support/release-origin.ts';
-import { ReleaseShelf } from '../support/release-shelf.ts';
+import { type OriginOptions, ReleaseOrigin } from '../support/release-origin.ts';
+import { ReleaseShelf, sha256, type TestFiles } from '../support/release-shelf.ts';
 
 const shelf = new ReleaseShelf();
 const one = shelf.publish('app', { 'main.js': script(1), 'lib/a.js': 'a', 'same.txt': 'same' });
@@ -190,5 +190,74 @@ describe('an update', () => {
     const off = loaderWith(storage, { lastGood: false });
     assert.equal((await off.start())[0]?.source, 'current');
     await off.close();
+  });
+});
+
+describe('the base of a delta', () => {
+  const named = (version: number): TestFiles => ({
+    [`app.${version}f2a.js`]: script(version),
+    [`assets/chunk-${version}1b9c3d4.js`]: script(version + 20, 200),
+  });
+
+  async function updated(more: Partial<OriginOptions>, versions: readonly number[]) {
+    const shelf = new ReleaseShelf();
+    const origin = await ReleaseOrigin.open(shelf, more);
+    const storage = memoryStorage();
+    const trails: string[] = [];
+    const builtIn = shelf.publish('app', named(versions[0]!));
+    for (const version of versions.slice(1)) {
+      const release = shelf.publish('app', named(version));
+      origin.requests.length = 0;
+      const loader = testLoader(shelf, {
+        origins: [origin.url],
+        storage,
+        builtIn: { app: builtInOf(builtIn) },
+      });
+      await loader.start();
+      assert.equal((await loader.update())[0]?.status, 'updated');
+      for (const [path, bytes] of release.files) {
+        assert.deepEqual(await loader.get(path), new Uint8Array(bytes));
+      }
+      trails.push(...loader.trail().map(({ level, code }) => `${level} ${code}`));
+      await loader.confirm();
+      await loader.close();
+    }
+    await origin.close();
+    const asked = origin.requests.filter(({ path }) => /\/v\//.test(path));
+    return { asked, trails, releases: shelf.releases };
+  }
+
+  it('is found although names hold hashes', async () => {
+    // Only the same path was a base: what builds name by its hash came whole each time, although
+    // publishing had made the delta.
+    const { asked, trails, releases } = await updated({}, [1, 2]);
+    const old = [...releases[0]!.files.values()].map((bytes) => [sha256(bytes)]);
+    assert.deepEqual(asked.map(({ bases }) => bases).sort(), old.sort());
+    assert.deepEqual(trails, []);
+  });
+
+  it('that the origin has no delta from costs no request of its own', async () => {
+    // Each file took two requests: one for a delta that was not there, and one for the whole.
+    const { asked, trails } = await updated({ hasDelta: () => false }, [1, 2]);
+    assert.equal(asked.length, 2);
+    assert.deepEqual(trails, ['delta LOADER_DELTA', 'delta LOADER_DELTA']);
+  });
+
+  it('may be the second of two, in one request', async () => {
+    const builtIn = [script(1), script(21, 200)].map(sha256);
+    const { asked, trails } = await updated(
+      { hasDelta: (base) => builtIn.includes(base) },
+      [1, 2, 3],
+    );
+    assert.deepEqual(
+      asked.map(({ bases }) => bases.length),
+      [2, 2],
+    );
+    assert.deepEqual(trails, []);
+  });
+
+  it('is passed over by a gateway that knows no other way, and the whole comes then', async () => {
+    const { asked } = await updated({ isOld: true, hasDelta: () => false }, [1, 2]);
+    assert.deepEqual(asked.map(({ bases }) => bases.length).sort(), [0, 0, 1, 1]);
   });
 });

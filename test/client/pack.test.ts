@@ -4,10 +4,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Loader, LoaderStorage } from '../../client/api.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
-import { cutContents, fillContents, readTar } from '../../client/tar.ts';
-import { script, testLoader } from '../support/loader.ts';
+import { cutContents, fillContents, readTar, writeTar } from '../../client/tar.ts';
+import { writePack } from '../../host/distribution/pack.ts';
+import { builtInOf, script, testLoader } from '../support/loader.ts';
 import { ReleaseOrigin } from '../support/release-origin.ts';
-import { makeTar, ReleaseShelf, type TestFiles, tarHeader } from '../support/release-shelf.ts';
+import {
+  makeTar,
+  ReleaseShelf,
+  sha256,
+  type TestFiles,
+  tarHeader,
+} from '../support/release-shelf.ts';
 import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
 
 const long = `${'deep/'.repeat(30)}ünïcode.js`;
@@ -67,6 +74,87 @@ describe('a packed channel', () => {
     }
   });
 
+  it('of small files comes as one, whatever the headers of a tar take', async () => {
+    // A tar has 512 bytes and more for each file, so "single files are less than half" was true of
+    // every channel of small files: 300 of them came in 300 requests.
+    const small = (version: number): TestFiles => {
+      const each = Array.from({ length: 300 }, (_, index) => [`i/${index}.svg`, `<svg ${index}/>`]);
+      return { ...Object.fromEntries(each), 'a.txt': `${version}` };
+    };
+    shelf.publish('app', small(1), { isPacked: true });
+    origin.requests.length = 0;
+    const loader = open(memoryStorage());
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await checkFiles(loader);
+    assert.equal(origin.count(/pack/), 1);
+    assert.equal(origin.count(/\/v\//), 0);
+    await loader.close();
+  });
+
+  it('brings its idle files along', async () => {
+    shelf.publish(
+      'app',
+      { ...filesOf(20), 'later.js': { bytes: script(21), priority: 'idle' } },
+      { isPacked: true },
+    );
+    origin.requests.length = 0;
+    const loader = open(memoryStorage());
+    await loader.start();
+    await loader.update();
+    await loader.idle();
+    await loader.close();
+    assert.equal(origin.count(/\/v\//), 0);
+  });
+
+  it('that is built in is the base of the first update', async () => {
+    // Only a pack that had come over the network was a base: the first update of each app, and
+    // each after one that came as single files, took the whole.
+    const builtIn = shelf.publish('app', filesOf(30), { isPacked: true });
+    const two = shelf.publish('app', filesOf(31), { isPacked: true });
+    origin.requests.length = 0;
+    const loader = testLoader(shelf, {
+      origins: [origin.url],
+      storage: memoryStorage(),
+      builtIn: { app: builtInOf(builtIn) },
+    });
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await checkFiles(loader);
+    const asked = origin.requests.filter(({ path }) => /pack|\/v\//.test(path));
+    assert.deepEqual(
+      asked.map(({ path, base }) => [path, base]),
+      [[`/app/pack/${two.version}`, sha256(builtIn.pack!)]],
+    );
+    assert.deepEqual(loader.trail(), []);
+    await loader.close();
+  });
+
+  it('that fails comes as single files, which are not asked for by delta', async () => {
+    // Publishing makes no deltas of a packed channel's files: each was a request for nothing.
+    const storage = memoryStorage();
+    origin.options = { fault: ({ path }) => (/pack/.test(path) ? { kind: 'cut' } : null) };
+    for (const version of [40, 41]) {
+      shelf.publish('app', filesOf(version), { isPacked: true });
+      const loader = open(storage);
+      await loader.start();
+      assert.equal((await loader.update())[0]?.status, 'updated');
+      await checkFiles(loader);
+      await loader.close();
+    }
+    assert.equal(origin.count(/\/v\/.*base=/), 0);
+    origin.options = {};
+    const three = shelf.publish('app', filesOf(42), { isPacked: true });
+    origin.requests.length = 0;
+    const loader = open(storage);
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await loader.close();
+    const asked = origin.requests.filter(({ path }) => /pack|\/v\//.test(path));
+    assert.equal(asked.length, 1);
+    assert.notEqual(asked[0]?.base, null, `the pack of ${three.version} came whole`);
+  });
+
   it('takes single files when the pack does not hold what was signed', async () => {
     const wrong = makeTar([{ path: 'other.js', bytes: Buffer.from('other') }]);
     const { createHash } = await import('node:crypto');
@@ -123,6 +211,15 @@ describe('the tar reader', () => {
     };
     assert.deepEqual(Buffer.from((await fillContents(skeleton, read))!), Buffer.from(tar));
     assert.equal(await fillContents(skeleton, async () => null), null);
+  });
+
+  it('writes what the publisher writes', async () => {
+    const paths = [long, 'a.js', `${'p'.repeat(96)}.txt`, `${'p'.repeat(97)}.txt`, 'ä'].sort();
+    const all = paths.map((path, index) => ({ path, bytes: Buffer.alloc(index * 300, index) }));
+    const sized = all.map(({ path, bytes }) => ({ path, sizeBytes: bytes.length }));
+    const read = async (path: string) => all.find((one) => one.path === path)?.bytes ?? null;
+    assert.deepEqual(Buffer.from((await writeTar(sized, read))!), Buffer.from(writePack(all)));
+    assert.equal(await writeTar(sized, async () => null), null);
   });
 
   it('takes links, devices, folders, and other oddities for no pack', () => {

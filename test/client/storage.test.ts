@@ -3,11 +3,21 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  promises,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Loader, LoaderOptions, LoaderStorage } from '../../client/api.ts';
+import { utf8 } from '../../client/bytes.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
 import { withLockFile } from '../../client/node-lock.ts';
 import { fileStorage } from '../../client/node-storage.ts';
@@ -85,6 +95,43 @@ describe('the storage', () => {
     assert.equal(update?.error?.code, 'LOADER_LIMIT');
     assert.match(update?.error?.message ?? '', /1000/);
     await loader.close();
+  });
+
+  it('syncs a folder again for what was renamed while it was being synced', async () => {
+    // A folder counted as synced from the end of its sync on, whatever had come in the meantime:
+    // after a power cut the state named content that was not there.
+    const { syncs, hold, restore } = await watchSyncs();
+    try {
+      const storage = fileStorage(folder);
+      const [one, two] = [`ab${'1'.repeat(62)}`, `ab${'2'.repeat(62)}`];
+      const at = join(folder, 'content', 'ab');
+      await storage.write(one, utf8('one'));
+      const holds = hold(at);
+      const first = storage.writeState('names one');
+      await holds.reached;
+      await storage.write(two, utf8('two'));
+      holds.release();
+      await first;
+      await storage.writeState('names two');
+      assert.equal(syncs.filter((path) => path === at).length, 2);
+    } finally {
+      restore();
+    }
+  });
+
+  it('keeps a folder for the next state when its sync fails', async () => {
+    const { syncs, fail, restore } = await watchSyncs();
+    try {
+      const storage = fileStorage(folder);
+      const at = join(folder, 'content', 'ab');
+      await storage.write(`ab${'1'.repeat(62)}`, utf8('one'));
+      fail(at);
+      await assert.rejects(storage.writeState('names one'), /EIO/);
+      await storage.writeState('names one');
+      assert.equal(syncs.filter((path) => path === at).length, 2);
+    } finally {
+      restore();
+    }
   });
 
   it('goes on from what an interrupted update has brought', async () => {
@@ -271,3 +318,50 @@ describe('a full disk', () => {
     }
   });
 });
+
+/** Watches each sync of a file or folder, and may hold one up or have it fail. */
+async function watchSyncs() {
+  const probe = await promises.open(folder, 'r');
+  const prototype = Object.getPrototypeOf(probe) as { sync: () => Promise<void> };
+  await probe.close();
+  const real = prototype.sync;
+  const syncs: string[] = [];
+  let before = async (_path: string): Promise<void> => {};
+  prototype.sync = async function (this: { readonly fd: number }) {
+    const path = readlinkSync(`/proc/self/fd/${this.fd}`);
+    syncs.push(path);
+    await before(path);
+    await real.call(this as never);
+  };
+  const once = (path: string, act: () => Promise<void>): void => {
+    before = async (one) => {
+      if (one !== path) return;
+      before = async () => {};
+      await act();
+    };
+  };
+  const hold = (path: string) => {
+    let reach = (): void => {};
+    let release = (): void => {};
+    const reached = new Promise<void>((resolve) => {
+      reach = resolve;
+    });
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    once(path, async () => {
+      reach();
+      await released;
+    });
+    return { reached, release };
+  };
+  const fail = (path: string): void => {
+    once(path, async () => {
+      throw new Error('EIO: the disk is gone');
+    });
+  };
+  const restore = (): void => {
+    prototype.sync = real;
+  };
+  return { syncs, hold, fail, restore };
+}

@@ -147,8 +147,8 @@ describe('four threads', () => {
     const { grantsNs, limiter } = await play(played);
     assertPolicies(played, grantsNs);
     assert.ok(limiter.evictionCount() > 10_000, `${limiter.evictionCount()} evictions`);
-    // A thread that loses its core while it holds a set makes others refuse: on a busy machine a few
-    // of all takes, and never one grant too many.
+    // A thread that loses its core while it holds a set makes others refuse: on a busy machine a
+    // few of all takes, and never one grant too many.
     const closedCount = limiter.closedCount();
     assert.ok(closedCount < scene.takesCount / 100, `${closedCount} refused for a held set`);
   });

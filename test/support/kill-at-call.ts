@@ -1,6 +1,6 @@
 // Preloaded into a child: counts its changes of the file system and ends it, as a crash would, at
 // the one that KILL_AT names. TEAR=1 writes half of what that call writes first. TRACE names a file
-// that gets one line for each call.
+// that gets one line for each call, and one with `done` in front when a rename or a sync has ended.
 
 import { appendFileSync, writeSync } from 'node:fs';
 import * as promises from 'node:fs/promises';
@@ -17,18 +17,24 @@ let callCount = 0;
 
 function step(name: string, args: readonly unknown[], beforeDeath: () => void): void {
   callCount += 1;
-  const shown = args.filter((arg) => typeof arg === 'string').join(' -> ');
-  if (trace !== undefined) appendFileSync(trace, `${name} ${shown}\n`);
+  note(name, args);
   if (callCount !== killAt) return;
   beforeDeath();
   process.kill(process.pid, 'SIGKILL');
 }
 
+function note(name: string, args: readonly unknown[]): void {
+  const shown = args.filter((arg) => typeof arg === 'string').join(' -> ');
+  if (trace !== undefined) appendFileSync(trace, `${name} ${shown}\n`);
+}
+
 for (const name of ['open', 'rename', 'rm', 'mkdir', 'link', 'writeFile', 'utimes']) {
   const original = real[name]!;
-  real[name] = (...args) => {
+  real[name] = async (...args) => {
     step(name, args, () => {});
-    return original(...args);
+    const result = await original(...args);
+    if (name === 'rename') note('done rename', args);
+    return result;
   };
 }
 syncBuiltinESMExports();
@@ -59,9 +65,10 @@ prototype.writeFile = function (this: Handle, bytes) {
   });
   return writeFile.call(this, bytes);
 };
-prototype.sync = function (this: Handle) {
+prototype.sync = async function (this: Handle) {
   step('sync', [paths.get(this)], () => {});
-  return sync.call(this);
+  await sync.call(this);
+  note('done sync', [paths.get(this)]);
 };
 process.on('exit', () => {
   if (trace !== undefined) appendFileSync(trace, `end ${callCount}\n`);

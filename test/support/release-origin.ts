@@ -11,7 +11,9 @@ export interface OriginRequest {
   readonly path: string;
   /** As it stood in the request. */
   readonly target: string;
+  /** The first that is named. */
   readonly base: string | null;
+  readonly bases: readonly string[];
   /** The hash of the dictionary that a browser offered, in hex. */
   readonly dictionary: string | null;
 }
@@ -31,6 +33,10 @@ export type OriginFault =
 
 export interface OriginOptions {
   readonly fault?: (request: OriginRequest) => OriginFault | null;
+  /** The bases that there are deltas from; by default all. */
+  readonly hasDelta?: (baseSha256: string) => boolean;
+  /** Knows one base for a request and no `else=whole`, as gateways once did. */
+  readonly isOld?: true;
   /** The answer for a channel; by default the newest release for everybody. */
   readonly answer?: (channel: string, sequence: number) => unknown;
   /** Makes files dictionaries, and answers a browser that has one with what this makes of them. */
@@ -88,9 +94,11 @@ export class ReleaseOrigin {
     }
     const target = url.pathname.replace(/^\/r/, '');
     const path = decodeURIComponent(target);
-    const base = url.searchParams.get('base');
+    const bases = url.searchParams.getAll('base');
+    const base = bases[0] ?? null;
+    const takesWhole = url.searchParams.get('else') === 'whole' && !this.options.isOld;
     const dictionary = dictionaryOf(request);
-    const asked = { method: request.method ?? '', path, target, base, dictionary };
+    const asked = { method: request.method ?? '', path, target, base, bases, dictionary };
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     // Any page may ask: what is served is public.
@@ -98,7 +106,7 @@ export class ReleaseOrigin {
     response.setHeader('access-control-allow-headers', 'content-type');
     if (asked.method === 'OPTIONS') return void response.writeHead(204).end();
     this.requests.push(asked);
-    const answer = this.#answer(asked, Buffer.concat(parts));
+    const answer = this.#answer(asked, takesWhole, Buffer.concat(parts));
     const fault = this.options.fault?.(asked) ?? null;
     const encode = this.options.dictionary;
     if (fault !== null) await fail(response, answer, fault);
@@ -107,7 +115,7 @@ export class ReleaseOrigin {
     } else sendByDictionary(asked, response, answer, encode);
   }
 
-  #answer({ path, base }: OriginRequest, body: Buffer): Answer {
+  #answer({ path, bases }: OriginRequest, takesWhole: boolean, body: Buffer): Answer {
     const [first, second, ...rest] = path.slice(1).split('/');
     if (first === 'check') return json(this.#check(JSON.parse(body.toString('utf8'))));
     if (first === 'outcomes') {
@@ -119,9 +127,13 @@ export class ReleaseOrigin {
     if (second === 'manifest') return bytesAnswer(manifestOf(releases, rest[0]!));
     const release = releases.find(({ version }) => version === rest[0]);
     const found = second === 'pack' ? release?.pack : release?.files.get(rest.slice(1).join('/'));
-    if (found === undefined || found === null || base === null) return bytesAnswer(found);
-    const delta = this.#shelf.delta(found, base);
-    return { ...bytesAnswer(delta), type: 'application/vnd.sluice.dcz' };
+    if (found === undefined || found === null || bases.length === 0) return bytesAnswer(found);
+    const known = this.options.isOld ? bases.slice(0, 1) : bases;
+    for (const base of known.filter((one) => this.options.hasDelta?.(one) ?? true)) {
+      const delta = this.#shelf.delta(found, base);
+      if (delta !== null) return { ...bytesAnswer(delta), type: 'application/vnd.sluice.dcz' };
+    }
+    return takesWhole ? bytesAnswer(found) : bytesAnswer(null);
   }
 
   #check({ channels }: { channels: Record<string, { sequence: number }> }): unknown {

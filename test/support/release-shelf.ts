@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sealEnvelope } from '../../host/distribution/envelope.ts';
+import { writePack } from '../../host/distribution/pack.ts';
 import { keyIdOf } from '../../host/distribution/trust-root.ts';
 
 export const FAR_MS = 4_000_000_000_000;
@@ -111,7 +112,7 @@ export class ReleaseShelf {
     const sequence = more.sequence ?? (this.newest(channel)?.sequence ?? 0) + 1;
     const list = Object.entries(files).map(([path, file]) => ({ path, ...fileOf(file) }));
     list.sort((one, other) => (one.path < other.path ? -1 : 1));
-    const pack = more.isPacked === true ? makeTar(list) : null;
+    const pack = more.isPacked === true ? writePack(list) : null;
     const document: Record<string, unknown> = {
       type: 'release',
       channel,

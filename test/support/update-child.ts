@@ -1,6 +1,9 @@
-// A device as a process of its own: starts, updates and confirms in the folder it is given.
+// A device as a process of its own: starts, updates and confirms in the folder it is given. What
+// its storage promised goes to the trace (kill-at-call.ts): `kept HASH` once content is written,
+// and `state` when the state is about to name it.
 
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
+import type { LoaderStorage } from '../../client/api.ts';
 import { loadDecoder } from '../../client/decoder.ts';
 import { openLoader } from '../../client/loader.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
@@ -9,12 +12,28 @@ import { fileStorage } from '../../client/node-storage.ts';
 
 const [directory, origin, trustRootPath] = process.argv.slice(2);
 const wasm = new Uint8Array(readFileSync('build/decoder.wasm')) as Bytes;
+const trace = process.env.TRACE;
+const note = (line: string): void => {
+  if (trace !== undefined) appendFileSync(trace, `${line}\n`);
+};
+const files = fileStorage(directory!);
+const storage: LoaderStorage = {
+  ...files,
+  write: async (sha256, content) => {
+    await files.write(sha256, content);
+    note(`kept ${sha256}`);
+  },
+  writeState: async (text) => {
+    note('state begins');
+    await files.writeState(text);
+  },
+};
 const loader = openLoader(
   {
     channels: ['app'],
     origins: [origin!],
     trustRoot: readFileSync(trustRootPath!, 'utf8'),
-    storage: fileStorage(directory!),
+    storage,
     limits: { rounds: 1 },
   },
   { storage: memoryStorage, decoder: () => loadDecoder(wasm) },

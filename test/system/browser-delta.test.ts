@@ -49,6 +49,9 @@ describe('a browser', () => {
     `globalThis.ran = ${version};\n${script(version)}`.replaceAll('export ', ''),
   );
   const page = '<!doctype html><title>delta</title>';
+  const hashedName = (version: number): string => {
+    return `assets/entry-${sha(scripts[version - 1]!).slice(0, 8)}.js`;
+  };
 
   before(async () => {
     needDebian('chromium', 'chromium');
@@ -61,6 +64,7 @@ describe('a browser', () => {
           'main.js': scripts[version - 1]!,
           'odd (1)+x.js': scripts[version - 1]!,
           'app.wasm': wasmModule(version),
+          [hashedName(version)]: scripts[version - 1]!,
         },
       });
     }
@@ -131,6 +135,15 @@ describe('a browser', () => {
     const tab = await freshPage();
     await load(tab, '/r/app/v/1.0.0/odd%20(1)+x.js');
     const second = await untilDelta(tab, '/r/app/v/2.0.0/odd%20(1)+x.js');
+    assert.equal(second.coding, 'dcz');
+    assert.equal(second.sha256, sha(scripts[1]!));
+    await tab.context().close();
+  });
+
+  it('takes a file by delta whose name holds its hash', async () => {
+    const tab = await freshPage();
+    await load(tab, `/r/app/v/1.0.0/${hashedName(1)}`);
+    const second = await untilDelta(tab, `/r/app/v/2.0.0/${hashedName(2)}`);
     assert.equal(second.coding, 'dcz');
     assert.equal(second.sha256, sha(scripts[1]!));
     await tab.context().close();

@@ -25,7 +25,10 @@ describe('the loader through a gateway', () => {
   before(async () => {
     store = await TestStore.create();
     folder = mkdtempSync(join(tmpdir(), 'loader-gateway-'));
-    await store.publish({ version: '1.0.0', files: { 'main.js': script(1), 'a b+ü.txt': 'x' } });
+    await store.publish({
+      version: '1.0.0',
+      files: { 'main.js': script(1), 'a b+ü.txt': 'x', 'app.3f2a.js': script(8) },
+    });
     await store.publish({
       channel: 'maps',
       version: '7',
@@ -49,7 +52,7 @@ describe('the loader through a gateway', () => {
     rmSync(folder, { recursive: true });
   });
 
-  function open(): Loader {
+  function open(channels: readonly string[] = CHANNELS): Loader {
     const wasm = new Uint8Array(readFileSync('build/decoder.wasm')) as Bytes;
     const asking: typeof fetch = (input, init) => {
       sent.push(String(input).slice(gateway.url.length));
@@ -57,7 +60,7 @@ describe('the loader through a gateway', () => {
     };
     return openLoader(
       {
-        channels: CHANNELS,
+        channels,
         origins: [`${gateway.url}/r`],
         trustRoot: readFileSync(join(store.dir, 'roots/1.json')),
         storage: fileStorage(folder),
@@ -83,8 +86,47 @@ describe('the loader through a gateway', () => {
     assert.deepEqual(loader.trail(), []);
   });
 
+  it('takes a packed channel of 300 small files in a handful of requests', async () => {
+    // It came as 300 single files, and the next release asked for 300 deltas that nobody had made.
+    const icons = (version: number) => {
+      const each = Array.from({ length: 300 }, (_, index) => [
+        `icons/${index}.svg`,
+        `<svg><path d="M${index * 7} ${index < 20 ? version : 0}h9v9z"/></svg>`,
+      ]);
+      return Object.fromEntries(each) as Record<string, string>;
+    };
+    const channel = 'icons';
+    await store.publish({ channel, version: '1', files: icons(1), isPacked: true });
+    for (const version of ['1', '2']) {
+      if (version === '2') await store.publish({ channel, version, files: icons(2) });
+      const loader = open([channel]);
+      await loader.start();
+      for (let round = 0; round < 300 && loader.release()?.version !== version; round += 1) {
+        sent.length = 0;
+        const [update] = await loader.update();
+        assert.notEqual(update?.status, 'failed', update?.error?.message);
+        if (update?.status !== 'updated') await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await loader.confirm();
+      await loader.idle();
+      for (const [path, text] of Object.entries(icons(Number(version)))) {
+        assert.equal(Buffer.from(await loader.get(path)).toString(), text);
+      }
+      await loader.close();
+      const contents = sent.filter((one) => /\/v\/|\/pack\//.test(one));
+      assert.equal(contents.length, 1, contents.join('\n'));
+      assert.match(contents[0]!, version === '1' ? /\/pack\/1$/ : /\/pack\/2\?base=/);
+      // Root, check, manifest, pack, and reports.
+      assert.ok(sent.length <= 6, sent.join('\n'));
+      assert.deepEqual(loader.trail(), []);
+    }
+  });
+
   it('comes to the next ones by deltas', async () => {
-    await store.publish({ version: '1.1.0', files: { 'main.js': script(2), 'a b+ü.txt': 'x' } });
+    await store.publish({
+      version: '1.1.0',
+      files: { 'main.js': script(2), 'a b+ü.txt': 'x', 'app.91bc.js': script(9) },
+    });
     await store.publish({
       channel: 'maps',
       version: '8',
@@ -108,7 +150,7 @@ describe('the loader through a gateway', () => {
     await loader.close();
     assert.deepEqual(loader.trail(), []);
     const contents = sent.filter((one) => /\/v\/|\/pack\//.test(one));
-    assert.equal(contents.length, 2);
-    for (const one of contents) assert.match(one, /\?base=[0-9a-f]{64}$/);
+    assert.equal(contents.length, 3);
+    for (const one of contents) assert.match(one, /\?base=[0-9a-f]{64}&else=whole$/);
   });
 });

@@ -16,6 +16,7 @@ import { MakeDesk } from '../../host/distribution/make-desk.ts';
 import type { ReleaseManifest } from '../../host/distribution/model.ts';
 import { offeredReleases } from '../../host/distribution/offered-releases.ts';
 import { OutcomeBook } from '../../host/distribution/outcome-book.ts';
+import { formOf } from '../../host/distribution/path-form.ts';
 import { changeRule } from '../../host/distribution/release-changes.ts';
 import { encodeReleaseIndex, ReleaseIndex } from '../../host/distribution/release-index.ts';
 import { selectRelease } from '../../host/distribution/release-rules.ts';
@@ -480,12 +481,14 @@ describe('the index of a release', () => {
       const manifest = { files, pack } as unknown as ReleaseManifest;
       const index = new ReleaseIndex(encodeReleaseIndex(manifest));
       for (const { path, sha256, sizeBytes } of files) {
-        assert.deepEqual(index.find(path), { sha256, sizeBytes }, `seed ${seed}: ${path}`);
+        const isAlone = files.filter((one) => formOf(one.path) === formOf(path)).length === 1;
+        const expected = { sha256, sizeBytes, isAlone };
+        assert.deepEqual(index.find(path), expected, `seed ${seed}: ${path}`);
       }
       for (const path of ['', 'a', 'zz/zz', `${word()}/x`]) {
         assert.equal(index.find(path), null);
       }
-      assert.deepEqual(index.pack(), pack);
+      assert.deepEqual(index.pack(), pack === null ? null : { ...pack, isAlone: false });
     }
   });
 });

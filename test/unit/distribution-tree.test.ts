@@ -4,10 +4,12 @@ import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
+import { BaseFinder as LoaderFinder, formOf as loaderFormOf } from '../../client/path-form.ts';
 import { SeededRandom } from '../../host/core/index.ts';
 import { sha256Of } from '../../host/distribution/artefact-file.ts';
-import { formOf, planDeltas } from '../../host/distribution/delta-plan.ts';
+import { planDeltas } from '../../host/distribution/delta-plan.ts';
 import { packSize, readPack, writePack } from '../../host/distribution/pack.ts';
+import { BaseFinder, formOf } from '../../host/distribution/path-form.ts';
 import { parseReleaseOptions, withPriorities } from '../../host/distribution/release-options.ts';
 import { treeSource } from '../../host/distribution/release-source.ts';
 import { checkResourcePath } from '../../host/distribution/resource-path.ts';
@@ -354,15 +356,62 @@ describe('the plan of deltas', () => {
     assert.deepEqual(planned, [{ path: null, target: pack.sha256, base: hash('old pack') }]);
   });
 
+  it('leaves a file alone whose path goes on, and takes the one that is gone', () => {
+    const manifest = {
+      files: [file('c-AAAA1111.js', 'same', 500), file('c-BBBB2222.js', 'new', 520)],
+    };
+    const olds = [
+      old('1', [file('c-AAAA1111.js', 'same', 520), file('c-CCCC3333.js', 'gone', 900)]),
+    ];
+    assert.deepEqual(
+      planDeltas({ ...manifest, pack: null }, olds, {}, options).map(({ base }) => base),
+      [hash('gone')],
+    );
+  });
+
   it('sees through what builds put into names', () => {
-    for (const [one, other] of [
-      ['main.3f2a1b9c.js', 'main.00ffee11.js'],
-      ['a/chunk-ABCdefgh.js', 'a/chunk-x_9-8765.js'],
-      ['lib-1.2.3.js', 'lib-1.10.0.js'],
+    for (const [one, other, form] of [
+      ['main.3f2a1b9c.js', 'main.00ffee11.js', 'main.*.js'],
+      ['app.3f2a.js', 'app.91bc.js', 'app.*.js'],
+      ['a/chunk-ABCdefgh.js', 'a/chunk-x_9-8765.js', 'a/chunk-*.js'],
+      ['app-QWERTYUI.css', 'app-A2B3C4D5.css', 'app-*.css'],
+      ['vendor-react-3f2a1b9c.js', 'vendor-react-0a1b2c3d.js', 'vendor-react-*.js'],
+      ['main.3f2a1b9c.chunk.js.map', 'main.77777777.chunk.js.map', 'main.*.chunk.js.map'],
+      ['3f2a1b9cdeadbeef.js', '77777777aaaabbbb.js', '*.js'],
+      ['lib-1.2.3.js', 'lib-1.10.0.js', 'lib-*.*.*.js'],
     ] as const) {
-      assert.equal(formOf(one), formOf(other));
+      assert.equal(formOf(one), form);
+      assert.equal(formOf(other), form);
     }
-    assert.notEqual(formOf('main.js'), formOf('other.js'));
-    assert.notEqual(formOf('a/main.js'), formOf('b/main.js'));
+    for (const path of ['main.js', 'a/main.js', 'Button-Primary.js', 'vendor-vue.js', 'LICENSE']) {
+      assert.equal(formOf(path), path);
+    }
+  });
+
+  it('pairs as the loader does, whatever the names are', () => {
+    // The loader asked for the same path alone: files with a hash in their name came whole.
+    const below = (count: number): number => random.uint32() % count;
+    const pick = (of: string): string => of[below(of.length)]!;
+    const name = (): string => {
+      const hashed = Array.from({ length: 3 + below(7) }, () => pick('abcdefABCDEF0123456789_-'));
+      const stem = ['main', 'chunk-vendor', 'Page', 'v1.2', ''][below(5)];
+      return `${['', 'a/', 'b.c/'][below(3)]}${stem}${pick('.-_')}${hashed.join('')}${['.js', '.js.map', ''][below(3)]}`;
+    };
+    const release = () => {
+      const paths = [...new Set(Array.from({ length: 12 }, name))].sort();
+      return paths.map((path) => ({ ...file(path, path, below(3000)), path }));
+    };
+    let pairCount = 0;
+    for (let round = 0; round < 500; round += 1) {
+      const [one, two] = [release(), release()];
+      const paths = new Set(two.map(({ path }) => path));
+      const [ours, theirs] = [new BaseFinder(one, paths), new LoaderFinder(one, paths)];
+      for (const target of two) {
+        assert.equal(loaderFormOf(target.path), formOf(target.path));
+        assert.deepEqual(theirs.find(target), ours.find(target), target.path);
+        pairCount += Number(ours.find(target) !== null);
+      }
+    }
+    assert.ok(pairCount > 100, `${pairCount} pairs`);
   });
 });
