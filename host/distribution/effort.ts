@@ -1,5 +1,5 @@
-// How hard the zstd encoder tries, by what it is given: trying harder costs processor time for every
-// byte of base and content, and most where the two have little in common.
+// How hard the zstd encoder tries, by what it is given: trying harder costs processor time for
+// every byte of base and content, and most where the two have little in common.
 
 /** 1 while a client waits and for what is very large, 3 for what is small. */
 export type Effort = 1 | 2 | 3;
