@@ -3,6 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type Effort, effortFor } from '../host/distribution/index.ts';
 import { compileCodec, ZstdDecoder, ZstdEncoder } from '../host/kernels/index.ts';
 import { type ProgramName, programPath } from './programs.ts';
 
@@ -26,8 +27,8 @@ export interface DeltaTool {
 
 /** The tool that the bars are about. */
 export const REFERENCE = 'zstd -19 --patch-from';
-/** What the publisher uses. */
-export const PUBLISHED = 'sluice effort 3';
+/** What the publisher does: the effort goes by the sizes. */
+export const PUBLISHED = 'sluice publish';
 
 const CONTENT_SIZE_BYTES_MAX = 134_217_728;
 
@@ -45,6 +46,7 @@ export const DELTA_TOOLS: readonly DeltaTool[] = [
   ourTool(1),
   ourTool(2),
   ourTool(3),
+  ourTool('published'),
   programTool('xdelta3 -9', {
     programs: ['xdelta3'],
     encode: ({ older, newer, delta }) => [
@@ -100,15 +102,18 @@ function runProgram(path: string, words: readonly string[]): number {
 }
 
 /** Compiling the kernel is part of its time, as starting the process is of a program's. */
-function ourTool(effort: 1 | 2 | 3): DeltaTool {
+function ourTool(wished: Effort | 'published'): DeltaTool {
   return {
-    name: `sluice effort ${effort}`,
+    name: wished === 'published' ? PUBLISHED : `sluice effort ${wished}`,
     programs: [],
     encode: ({ older, newer, delta }) =>
       ownCpuMs(() => {
         const encoder = new ZstdEncoder(compileCodec(codecBytes()));
         const dictionary = readFileSync(older);
-        writeFileSync(delta, encoder.encode(readFileSync(newer), { dictionary, effort }));
+        const content = readFileSync(newer);
+        const sizeBytes = dictionary.length + content.length;
+        const effort = wished === 'published' ? effortFor(sizeBytes, 3) : wished;
+        writeFileSync(delta, encoder.encode(content, { dictionary, effort }));
       }),
     decode: ({ older, delta, decoded }) =>
       ownCpuMs(() => {

@@ -1,5 +1,6 @@
 // Configuration: schema, load, validate, normalise, and the snapshot that workers read.
 
+export { DISTRIBUTION_DISK } from './defaults.ts';
 export { checkFiles, loadConfigFile } from './files.ts';
 export type { ConfigIssue, PathPart } from './issue.ts';
 export { formatIssue } from './issue.ts';

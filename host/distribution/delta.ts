@@ -19,11 +19,9 @@ import {
 import { GatewayError, isGatewayError, RESOURCE_SIZE_BYTES_MAX } from '../core/index.ts';
 import { artefactFileSize, sha256Of } from './artefact-file.ts';
 import { putArtefact } from './content-writer.ts';
+import { type Effort, effortFor } from './effort.ts';
 import type { Store } from './store.ts';
 import { type ArtefactRef, ENCODINGS, type Encoding, shownArtefact } from './store-paths.ts';
-
-/** How hard the encoder tries: 1 while a client waits, 3 for what is published. */
-export type Effort = 1 | 2 | 3;
 
 /** The zstd kernels of a thread. */
 export interface ZstdTools {
@@ -52,6 +50,7 @@ export interface DeltaTask {
   readonly dir: string;
   readonly base: string;
   readonly target: string;
+  /** At most; large files get less: see effort.ts. */
   readonly effort: Effort;
   /** What may still be written to the store. */
   readonly roomBytes: number;
@@ -130,7 +129,11 @@ export async function makeDelta(
   const dictionary = await store.readWhole({ kind: 'object', sha256: base });
   const content = await store.readWhole({ kind: 'object', sha256: target });
   if (dictionary === null || content === null) return result('missing');
-  const frame = encodeIfFits(tools, content, { dictionary, effort });
+  const inputSizeBytes = dictionary.length + content.length;
+  const frame = encodeIfFits(tools, content, {
+    dictionary,
+    effort: effortFor(inputSizeBytes, effort),
+  });
   if (frame === null) return result('window');
   const dcz = writeDcz(base, frame);
   const best = await bestFullSize(store, target, targetSizeBytes);
@@ -236,7 +239,8 @@ function encodeIfFits(
 
 function compress(content: Uint8Array, encoding: Encoding, tools: ZstdTools): Uint8Array | null {
   if (encoding === 'gzip') return gzipSync(content, { level: 9 });
-  if (encoding === 'zstd') return encodeIfFits(tools, content, { effort: 3 });
+  if (encoding === 'zstd')
+    return encodeIfFits(tools, content, { effort: effortFor(content.length, 3) });
   const isLarge = content.length > BROTLI_BEST_SIZE_BYTES_MAX;
   return brotliCompressSync(content, {
     params: {

@@ -16,10 +16,11 @@ export type { FromDesk, Outcome, OutcomeReport, ToDesk, Wanted } from './channel
 export { checkedContent, readCheckedJson, replaceCheckedJson } from './checked-json.ts';
 export { ContentWriter, usedBytesOf } from './content-writer.ts';
 export { Deliverer, type DelivererDeps } from './deliver.ts';
-export type { DeltaTask, Effort, FormResult, VariantTask, ZstdTools } from './delta.ts';
+export type { DeltaTask, FormResult, VariantTask, ZstdTools } from './delta.ts';
 export { bestFullSize, makeDelta, makeVariant } from './delta.ts';
 export type { ChannelReport, DeskDeps, DeskReport, ReleaseReport } from './desk.ts';
 export { DistributionDesk } from './desk.ts';
+export { type Effort, effortFor } from './effort.ts';
 export type { Signer } from './envelope.ts';
 export { CHANNEL_PATTERN, RESERVED_CHANNELS, VERSION_PATTERN } from './fields.ts';
 export { readKeyFile, signersIn } from './key-files.ts';

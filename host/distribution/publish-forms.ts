@@ -3,8 +3,9 @@
 import { isGatewayError } from '../core/index.ts';
 import { eachAtOnce } from './bounded-work.ts';
 import type { ContentWriter } from './content-writer.ts';
-import type { Effort, FormResult } from './delta.ts';
+import type { FormResult } from './delta.ts';
 import type { PlannedDelta } from './delta-plan.ts';
+import type { Effort } from './effort.ts';
 import type { PublishJobs } from './publish.ts';
 import { ENCODINGS, type Encoding } from './store-paths.ts';
 

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -221,6 +222,59 @@ describe('the standalone binary', () => {
     assert.equal(await gateway.stop(), 0, gateway.log());
     assert.ok(!existsSync(`/proc/${second}`), 'the child outlived its supervisor');
     assert.deepEqual(readdirSync(temporary), [], 'a killed process left a file');
+  });
+
+  // The binary carries kernels and threads of its own, and nothing ever published with it: keys,
+  // tree, variants, deltas and what is served again, all by the one file.
+  it('publishes, and serves what it published', async () => {
+    const keys = join(root, 'keys');
+    const [store, tree] = [join(root, 'store'), join(root, 'tree')];
+    const script = (version: number) => {
+      const lines = Array.from({ length: 3_000 }, (_, line) => `export const n${line} = ${line};`);
+      return `export const version = ${version};\n${lines.join('\n')}\n`;
+    };
+    const made = run('keys', 'init', '--dir', keys);
+    assert.equal(made.status, 0, made.err);
+    mkdirSync(tree);
+    const flags = ['--channel', 'app', '--key', keys, '--dir', store];
+    for (const version of [1, 2]) {
+      writeFileSync(join(tree, 'main.js'), script(version));
+      const { status, out, err } = run('publish', tree, '--version', `${version}`, ...flags);
+      assert.equal(status, 0, err);
+      assert.match(out, new RegExp(`published ${version} in app as number ${version}: 1 files`));
+      if (version === 2) assert.match(out, /from 1 +\d{2,3} B .* 1 deltas/);
+    }
+    const head = readdirSync(keys).find((name) => name.startsWith('head-'));
+    const gateway = await start({
+      config: {
+        distribution: { dir: store, headKey: join(keys, head!) },
+        routes: [{ match: { path: '/r/*' }, distribution: {} }],
+      },
+    });
+    try {
+      const body = JSON.stringify({ device: { id: 'd' }, channels: { app: { sequence: 0 } } });
+      const checked = await ask(`${gateway.url}/r/check`, { method: 'POST', body });
+      assert.equal(JSON.parse(checked.body).channels.app.status, 'update', checked.body);
+      const path = `${gateway.url}/r/app/v/2/main.js`;
+      const whole = await ask(path);
+      assert.deepEqual([whole.status, whole.body], [200, script(2)]);
+      const sha256 = createHash('sha256').update(script(1)).digest();
+      const headers = {
+        'accept-encoding': 'br, dcz',
+        'available-dictionary': `:${sha256.toString('base64')}:`,
+      };
+      const delta = await fetch(path, { headers });
+      assert.equal(delta.headers.get('content-encoding'), 'dcz');
+      const bytes = Buffer.from(await delta.arrayBuffer());
+      assert.ok(bytes.length < 300, `${bytes.length} bytes`);
+      assert.deepEqual(bytes.subarray(8, 40), sha256);
+    } finally {
+      assert.equal(await gateway.stop(), 0, gateway.log());
+    }
+    const scanned = run('release', 'scan', '--dir', store);
+    assert.deepEqual([scanned.status, scanned.err], [0, '']);
+    assert.match(scanned.out, /, 0 findings/);
+    assert.deepEqual(readdirSync(temporary), []);
   });
 
   it('measures with bench', async () => {

@@ -15,6 +15,11 @@ import {
   writeDcz,
 } from '../../host/distribution/delta.ts';
 import { openManifest } from '../../host/distribution/documents.ts';
+import {
+  EFFORT_2_SIZE_BYTES_MAX,
+  EFFORT_3_SIZE_BYTES_MAX,
+  effortFor,
+} from '../../host/distribution/effort.ts';
 import { addSignatures } from '../../host/distribution/envelope.ts';
 import { collectGarbage, scanStore } from '../../host/distribution/maintenance.ts';
 import type { ReleaseManifest } from '../../host/distribution/model.ts';
@@ -140,6 +145,35 @@ describe('a delta', () => {
     assert.equal((await make(0)).outcome, 'window');
     assert.equal((await make(2)).outcome, 'made');
     assert.deepEqual(efforts, [3, 2, 1, 3, 2]);
+    await writer.close();
+  });
+
+  // Every delta was made at effort 3: a dictionary of 70 MiB that had nothing in common with its
+  // target took minutes. Now what is large gets less effort.
+  it('of large files is made with less effort', async () => {
+    const [small, large] = [EFFORT_3_SIZE_BYTES_MAX, EFFORT_2_SIZE_BYTES_MAX];
+    for (const [sizeBytes, wished, expected] of [
+      [0, 3, 3],
+      [small, 3, 3],
+      [small + 1, 3, 2],
+      [large, 3, 2],
+      [large, 1, 1],
+      [large + 1, 3, 1],
+      [large + 1, 2, 1],
+    ] as const) {
+      assert.equal(effortFor(sizeBytes, wished), expected, `${sizeBytes} at ${wished}`);
+    }
+    const writer = await scene.writer();
+    const half = 'x'.repeat(small / 2);
+    const [base, target] = [await putText(writer, half), await putText(writer, `${half}y`)];
+    const efforts: number[] = [];
+    const { encoder, decoder } = zstdTools();
+    const encode: typeof encoder.encode = (content, options) => {
+      efforts.push(options.effort);
+      return encoder.encode(content, options);
+    };
+    await makeDelta(scene.store, { encoder: { encode }, decoder }, { ...task, base, target });
+    assert.deepEqual(efforts, [2], 'base and target count together');
     await writer.close();
   });
 

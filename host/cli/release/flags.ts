@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { DISTRIBUTION_DISK } from '../../config/index.ts';
 import {
   GatewayError,
   parseDurationMs,
@@ -29,7 +30,8 @@ export interface FlagSpec {
 
 const ENDS_RULE = 'first and last a letter or a digit';
 const STORE_DIR_DEFAULT = 'data/resources';
-const DISK_DEFAULT = '64GiB';
+/** As the gateway's own limit, so that a publisher leaves what the gateway would not. */
+const DISK_DEFAULT = DISTRIBUTION_DISK;
 
 export const STORE_FLAGS: Readonly<Record<string, FlagSpec>> = {
   dir: { kind: 'value', what: `<folder> the store (default: ${STORE_DIR_DEFAULT})` },
@@ -120,7 +122,7 @@ export class Flags {
   store(): { readonly dir: string; readonly diskBytesMax: number } {
     const text = this.text('disk') ?? DISK_DEFAULT;
     const diskBytesMax = parseSizeBytes(text);
-    if (diskBytesMax === null) throw refused('disk', text, 'a size such as 64GiB');
+    if (diskBytesMax === null) throw refused('disk', text, 'a size such as 10GiB');
     return { dir: this.text('dir') ?? STORE_DIR_DEFAULT, diskBytesMax };
   }
 }
