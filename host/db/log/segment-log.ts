@@ -36,6 +36,8 @@ export class SegmentLog implements LogStore {
   readonly #pool: SegmentPool;
   readonly #listeners = new Set<DurableListener>();
   readonly #readable: ReadableLog;
+  /** Segments that are to leave the folder, oldest first. */
+  readonly #trimmed: Segment[] = [];
   #state: LogState;
   #file: LogFile;
   #active: Segment;
@@ -190,18 +192,28 @@ export class SegmentLog implements LogStore {
    *  Errors: DB_LOG_FAILED, and the log goes on. */
   trim(toLsn: Lsn): Promise<void> {
     return this.#afterJobs(async () => {
-      const { segments } = this.#readable;
-      while (true) {
-        const next = segments[1];
-        if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
-        // From now on nobody begins to read it, and oldest first: never a gap.
-        const segment = segments.shift()!;
-        segment.lastLsn = next.firstLsn - 1;
+      this.#cut(toLsn);
+      // Oldest first, and none is passed over: a gap would be taken for damage.
+      for (let segment = this.#trimmed[0]; segment !== undefined; segment = this.#trimmed[0]) {
+        const { path } = segment;
         await this.#pool.give(segment).catch((error: unknown) => {
-          throw diskError(error, `trimming ${segment.path}`);
+          throw diskError(error, `trimming ${path}`);
         });
+        this.#trimmed.shift();
       }
     });
+  }
+
+  /** Takes segments out of the sight of readers who begin from now on. */
+  #cut(toLsn: Lsn): void {
+    const { segments } = this.#readable;
+    while (true) {
+      const next = segments[1];
+      if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
+      const segment = segments.shift()!;
+      segment.lastLsn = next.firstLsn - 1;
+      this.#trimmed.push(segment);
+    }
   }
 
   /** Waits for what is under way, and notes how far the log is durable. */

@@ -80,18 +80,22 @@ export class SegmentPool {
     return this.#makeFile({ ...empty, secret: this.#newSecret(), sizeBytes });
   }
 
-  /** Takes back a trimmed segment. Errors: those of the disk. */
+  /** Takes back a trimmed segment. Errors: those of the disk; give it again before any other. */
   async give(segment: Segment): Promise<void> {
     const { files, folder } = this.#place;
+    const unlessGone = (error: unknown): void => {
+      // Gone the time before, when the names could not be synced.
+      if (!isMissing(error)) throw error;
+    };
     const isUsual = segment.sizeBytes === this.#segmentSizeBytes && segment.readerCount === 0;
     if (isUsual && this.#spares.length < LOG_SPARES_COUNT_MAX) {
       const spare = sparePath(folder, segment.number);
-      await files.rename(segment.path, spare);
+      await files.rename(segment.path, spare).catch(unlessGone);
       await files.syncFolder(folder);
       this.#spares.push(spare);
       return;
     }
-    await files.unlink(segment.path);
+    await files.unlink(segment.path).catch(unlessGone);
     await files.syncFolder(folder);
   }
 
