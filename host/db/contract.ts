@@ -139,23 +139,37 @@ export interface SqlDescription {
   readonly isReadonly: boolean;
 }
 
-/** One SQLite connection, lent by the pool of its database. Synchronous; on the owner's thread. */
+/** One SQLite connection, lent by the pool of its database. Synchronous; on the owner's thread.
+ *  Errors are SqlErrors (sql-error.ts). After each of them `isAutocommit` says whether the
+ *  transaction is still open: some errors roll it back. */
 export interface SqlConnection {
-  /** Runs exactly one statement to its end. Errors: SqlError; with DB_BUSY where another connection
-   *  holds the writer (nothing happened: it may be run again after `writerFree`), or where the
-   *  snapshot is stale (roll back first). */
+  /** Runs exactly one statement to its end. Errors: DB_BUSY where another connection holds the
+   *  writer (nothing happened: it may be run again when the writer is free), DB_STALE where the
+   *  transaction's snapshot is too old to write (roll back first), DB_LOST where the connection is
+   *  gone, and the others of SqlErrorCode. */
   run(statement: SqlStatement, sink: RowSink | null): RunOutcome;
-  /** Runs every statement of a text; rows are discarded. */
-  runSequence(sql: string): void;
+  /** Runs every statement of a text; rows are discarded. Errors: as for run, with `resumeAt` set
+   *  to where the statement that failed begins. What came before it has happened: after DB_BUSY,
+   *  call again with that as `startAt`. */
+  runSequence(sql: string, startAt?: number): void;
+  /** Errors: DB_REFUSED for a pragma that would act by being described. */
   describe(sql: string): SqlDescription;
   readonly isAutocommit: boolean;
+  /** Whether a client would miss anything if its next statement ran on another connection: an
+   *  open transaction, temporary tables, a pragma's setting. Where not, a stream that waits for
+   *  its client can give its connection back. */
+  readonly holdsState: boolean;
   /** The newest state that anything answered on this connection depends on: a reply may leave when
    *  that is durable. */
   readonly seenLsn: Lsn;
   /** Whether it holds the writer. */
   readonly isWriter: boolean;
-  /** Statements stop at this time with DB_DEADLINE; 0 for none. */
+  /** Statements stop at this time of the clock's nowMs() with DB_DEADLINE; 0 for none. A writing
+   *  statement that is stopped takes its transaction with it. */
   deadlineMs: number;
+  /** Another thread stops the statement that runs, with DB_CANCELLED, by storing this number in the
+   *  engine's cancel word; 0 for none. */
+  ticket: number;
   /** Rolls back, forgets and returns to the pool. */
   release(): void;
 }

@@ -1,0 +1,8 @@
+// The one door to SQLite.
+
+export type { Connection } from './connection.ts';
+export type { ReplayedCommit, ReplayedPage } from './engine.ts';
+export { compileSqlite, Engine } from './engine.ts';
+export type { Access, EngineLimits, EngineOptions } from './engine-options.ts';
+export { ENGINE_LIMITS } from './limits.ts';
+export type { Snapshot } from './overlay.ts';
