@@ -60,6 +60,9 @@ export interface PageStoreStats {
   readonly base: BranchBase | null;
 }
 
+/** As the log counts them. */
+const EPOCH_FIRST = 1;
+
 interface PreparedPage {
   readonly pageNumber: number;
   readonly record: Buffer;
@@ -95,6 +98,17 @@ export class LmdbPageStore implements PageStore {
   /** Opens a store, or makes it, with what was durable. Errors: DB_FORMAT; DB_STORE_FULL. */
   static async open(options: PageStoreOptions): Promise<LmdbPageStore> {
     return new LmdbPageStore(options);
+  }
+
+  /** What a store is a branch of, before its parent is opened. Errors: DB_FORMAT. */
+  static async baseOf(options: PageStoreOptions): Promise<BranchBase | null> {
+    const environment = new Environment(options);
+    const table = new MetaTable(environment, new PageCodec(options.codecModule));
+    try {
+      return table.readStore()?.base ?? null;
+    } finally {
+      await environment.close();
+    }
   }
 
   get lsn(): Lsn {
@@ -279,7 +293,7 @@ export class LmdbPageStore implements PageStore {
       this.#table.writeStore({
         lsn: base?.lsn ?? 0,
         pageCount,
-        epoch: parent?.epoch ?? 0,
+        epoch: parent?.epoch ?? EPOCH_FIRST,
         recordsSizeBytes: 0,
         foldedAtMs: clock.wallMs(),
         base,
