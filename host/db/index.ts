@@ -10,9 +10,14 @@ export {
   replayUpTo,
   stateFor,
 } from './catalog/index.ts';
+export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
+export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
+export { compileSqlite, type EngineLimits } from './engine/index.ts';
 export {
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
   type StoreReport,
 } from './page-store/index.ts';
+export { type DatabaseLease, DatabaseShelf, type ShelfLimits, type ShelfOptions } from './shelf.ts';
+export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';
