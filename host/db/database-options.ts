@@ -55,8 +55,7 @@ export type DatabaseEvent =
   | { readonly kind: 'log-reopened'; readonly durableLsn: Lsn }
   | { readonly kind: 'reopen-failed'; readonly error: unknown }
   | { readonly kind: 'checkpoint'; readonly lsn: Lsn }
-  | { readonly kind: 'checkpoint-failed'; readonly error: unknown }
-  | { readonly kind: 'close-failed'; readonly error: unknown };
+  | { readonly kind: 'checkpoint-failed'; readonly error: unknown };
 
 export interface DatabaseLimits {
   readonly foldSizeBytes: number;

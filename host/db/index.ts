@@ -19,5 +19,4 @@ export {
   type PageStoreStats,
   type StoreReport,
 } from './page-store/index.ts';
-export { type DatabaseLease, DatabaseShelf, type ShelfLimits, type ShelfOptions } from './shelf.ts';
 export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';
