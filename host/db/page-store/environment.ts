@@ -57,8 +57,7 @@ export class Environment {
   /** Opens the folder's environment, or makes it. Several threads of one process may have it open;
    *  one of them writes. Errors: DB_FORMAT for what LMDB does not take for its own. */
   static async open({ folder, sizeBytesMax }: EnvironmentOptions): Promise<Environment> {
-    // Loaded when it is needed: a gateway without databases does not have it in memory.
-    const { open } = await import('lmdb');
+    const open = await loadLmdb();
     const mapSize = Math.max(MAP_SIZE_BYTES_MIN, MAP_SIZE_FACTOR * sizeBytesMax);
     try {
       checkFile(join(folder, 'data.mdb'));
@@ -114,6 +113,16 @@ export class Environment {
     if (!NO_ROOM_CODES.includes(code) && !NO_ROOM.test(messageOf(error))) return error;
     const detail = `the disk has no room for ${this.#folder}, or fails: ${messageOf(error)}`;
     return new GatewayError('DB_STORE_FULL', detail, error);
+  }
+}
+
+/** Loaded when it is needed: a gateway without databases does not have it in memory.
+ *  Errors: GW_INTERNAL where there is no LMDB for this platform, as in the standalone binary. */
+async function loadLmdb(): Promise<typeof import('lmdb').open> {
+  try {
+    return (await import('lmdb')).open;
+  } catch (error) {
+    throw new GatewayError('GW_INTERNAL', `LMDB cannot be loaded: ${messageOf(error)}`, error);
   }
 }
 
