@@ -14,5 +14,6 @@ export {
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
+  STORE_SIZE_BYTES_MAX_DEFAULT,
   type StoreReport,
 } from './page-store/index.ts';
