@@ -11,6 +11,8 @@ import {
   ROUNDS_DEFAULT,
 } from './bench/options.ts';
 import { checkCommand } from './check.ts';
+import { DB_ACTIONS, dbCommand } from './db/command.ts';
+import { DB_FLAGS } from './db/flags.ts';
 import type { FlagSpec } from './release/flags.ts';
 import { KEYS_ACTIONS, KEYS_FLAGS, keysCommand } from './release/keys.ts';
 import { PUBLISH_FLAGS, publishCommand } from './release/publish.ts';
@@ -57,6 +59,13 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     what: `signing keys: ${KEYS_ACTIONS.join(', ')}`,
     flags: KEYS_FLAGS,
     run: keysCommand,
+  },
+  db: {
+    words: '[action] [name] [other]',
+    usage: 'db ACTION [NAME] [options]',
+    what: `databases of a gateway that does not run: ${DB_ACTIONS.join(', ')}`,
+    flags: DB_FLAGS,
+    run: (argv) => dbCommand(argv),
   },
 };
 
@@ -136,6 +145,6 @@ function splitValue(text: string): string[] {
 
 function unknownCommand(word: string): string {
   const { reason } = ERRORS.GW_FLAG_BAD_VALUE;
-  const expected = 'expected serve, check, bench, publish, release, keys or version';
+  const expected = 'expected serve, check, bench, publish, release, keys, db or version';
   return `unknown command ${word.slice(0, 80)}, ${expected} (GW_FLAG_BAD_VALUE, reason ${reason})`;
 }

@@ -17,6 +17,7 @@ export {
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
+  STORE_SIZE_BYTES_MAX_DEFAULT,
   type StoreReport,
 } from './page-store/index.ts';
 export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';

@@ -20,8 +20,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const UWS = join(ROOT, 'node_modules/uWebSockets.js');
 const SQLITE = join(ROOT, 'node_modules/@sqlite.org/sqlite-wasm');
 const PISCINA = dirname(createRequire(import.meta.url).resolve('piscina'));
-/** Optional natives, which their users do without: faster masks for ws, priorities for piscina. */
-const ABSENT = ['bufferutil', 'utf-8-validate', '@napi-rs/nice'];
+/** Natives that are left out. Their users do without: faster masks for ws, priorities for piscina;
+ *  but for LMDB, whose loader this is, and which only who opens a database loads. */
+const ABSENT = [
+  'bufferutil',
+  'utf-8-validate',
+  '@napi-rs/nice',
+  'node-gyp-build-optional-packages',
+];
 /** Where piscina's thread loads its tasks: first by require, then by import. */
 const TASK_LOADS = [
   '__importStar(require(s))',

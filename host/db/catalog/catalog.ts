@@ -16,6 +16,7 @@ import { CHAIN_START, SegmentLog } from '../log/index.ts';
 import { type BranchBase, LmdbPageStore, openSqliteFile } from '../page-store/index.ts';
 import { FolderLock } from './folder-lock.ts';
 import { checkDatabaseName, isDatabaseName } from './names.ts';
+import { type Moment, replayUpTo, stateFor } from './restore.ts';
 
 const TEMPORARY_FOLDER = '.temporary';
 const PAGES_FOLDER = 'pages';
@@ -158,6 +159,50 @@ export class DatabaseCatalog {
       isOpen = false;
     };
     return { store, close };
+  }
+
+  /** Opens a database's page store, brought to the end of its log: what no engine has folded yet is
+   *  folded. Not while an engine has the database. Errors: as for openPages, and those of the
+   *  log. */
+  async openWhole(name: string): Promise<OpenedPages> {
+    const pages = await this.openPages(name);
+    try {
+      const log = await this.openLog(name, pages.store);
+      try {
+        await replayUpTo(pages.store, log, this.#codec, { lsn: Number.POSITIVE_INFINITY });
+      } finally {
+        await log.close();
+      }
+      return pages;
+    } catch (error) {
+      await pages.close();
+      throw error;
+    }
+  }
+
+  /** Makes a branch that is the database at a moment of its past; an infinite LSN is now. Returns
+   *  its LSN. Errors: as for branch; DB_NO_STATE also for a commit that has not been made;
+   *  DB_LOG_TRIMMED where the log from the state before the moment is gone. */
+  async branchAt(parentName: string, name: string, moment: Moment): Promise<Lsn> {
+    const { store, close } = await this.openPages(parentName);
+    try {
+      const log = await this.openLog(parentName, store);
+      try {
+        let reachedLsn: Lsn = 0;
+        await this.branch(parentName, name, stateFor(store, moment), async (branch) => {
+          reachedLsn = await replayUpTo(branch, log, this.#codec, moment);
+          if ('lsn' in moment && Number.isFinite(moment.lsn) && reachedLsn < moment.lsn) {
+            const detail = `lsn ${moment.lsn}; the last commit is ${reachedLsn}`;
+            throw new GatewayError('DB_NO_STATE', detail);
+          }
+        });
+        return reachedLsn;
+      } finally {
+        await log.close();
+      }
+    } finally {
+      await close();
+    }
   }
 
   /** Opens a database's log. Errors: those of SegmentLog. */

@@ -6,7 +6,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
 import { GatewayError, isGatewayError } from '../../core/index.ts';
 
 /** Address space, not memory: the map is never moved under readers of other threads. */
@@ -18,6 +18,7 @@ const PAGE_SIZE_BYTES = 4_096;
 /** What LMDB of data format 2 begins its two meta pages with, after the page's own head. */
 const MAGIC = Buffer.from('dec0efbe02000000', 'hex');
 const MAGIC_OFFSET = 24;
+const BINARY = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 const NO_ROOM = /MDB_MAP_FULL|ENOSPC|EDQUOT|EFBIG|no space left|file too large|quota|MapFull/i;
 /** Of the errno in what lmdb-js throws: ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is what
  *  LMDB says of a write that the disk took half of, as one that becomes full does. */
@@ -45,16 +46,23 @@ export class Environment {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #folder: string;
 
+  private constructor(folder: string, root: RootDatabase<Buffer, Buffer>) {
+    this.#folder = folder;
+    this.#root = root;
+    this.current = root.openDB<Buffer, Buffer>('current', BINARY);
+    this.history = root.openDB<Buffer, Buffer>('history', BINARY);
+    this.meta = root.openDB<Buffer, Buffer>('meta', BINARY);
+  }
+
   /** Opens the folder's environment, or makes it. Several threads of one process may have it open;
    *  one of them writes. Errors: DB_FORMAT for what LMDB does not take for its own. */
-  constructor({ folder, sizeBytesMax }: EnvironmentOptions) {
-    this.#folder = folder;
-    const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+  static async open({ folder, sizeBytesMax }: EnvironmentOptions): Promise<Environment> {
+    const open = await loadLmdb();
     const mapSize = Math.max(MAP_SIZE_BYTES_MIN, MAP_SIZE_FACTOR * sizeBytesMax);
     try {
       checkFile(join(folder, 'data.mdb'));
-      this.#root = open<Buffer, Buffer>({
-        ...binary,
+      const root = open<Buffer, Buffer>({
+        ...BINARY,
         path: folder,
         noSubdir: false,
         maxDbs: 3,
@@ -65,9 +73,7 @@ export class Environment {
         ),
         pageSize: PAGE_SIZE_BYTES,
       });
-      this.current = this.#root.openDB<Buffer, Buffer>('current', binary);
-      this.history = this.#root.openDB<Buffer, Buffer>('history', binary);
-      this.meta = this.#root.openDB<Buffer, Buffer>('meta', binary);
+      return new Environment(folder, root);
     } catch (error) {
       const detail = `${folder} is no page store: ${messageOf(error)}`;
       throw new GatewayError('DB_FORMAT', detail, error);
@@ -107,6 +113,16 @@ export class Environment {
     if (!NO_ROOM_CODES.includes(code) && !NO_ROOM.test(messageOf(error))) return error;
     const detail = `the disk has no room for ${this.#folder}, or fails: ${messageOf(error)}`;
     return new GatewayError('DB_STORE_FULL', detail, error);
+  }
+}
+
+/** Loaded when it is needed: a gateway without databases does not have it in memory.
+ *  Errors: GW_INTERNAL where there is no LMDB for this platform, as in the standalone binary. */
+async function loadLmdb(): Promise<typeof import('lmdb').open> {
+  try {
+    return (await import('lmdb')).open;
+  } catch (error) {
+    throw new GatewayError('GW_INTERNAL', `LMDB cannot be loaded: ${messageOf(error)}`, error);
   }
 }
 

@@ -1,7 +1,8 @@
 // Every limit of the page store, with its reason.
 
-/** What the records of a store may take unless told otherwise. Units: bytes. */
-export const STORE_SIZE_BYTES_MAX_DEFAULT = 68_719_476_736;
+/** What the records of a store may take unless told otherwise. Address space for four times as much
+ *  is reserved for each open store, of which a process has 128 TiB. Units: bytes. */
+export const STORE_SIZE_BYTES_MAX_DEFAULT = 17_179_869_184;
 /** SQLite's own: file format, section 1.3.8. */
 export const PAGE_NUMBER_MAX = 4_294_967_294;
 /** Pages compressed before other work of the thread gets its turn: about half a millisecond. */
@@ -14,5 +15,5 @@ export const FILE_CHUNK_SIZE_BYTES = 1_048_576;
 export const DURABLE_PINS_COUNT_MAX = 1_000;
 /** Branches of branches: a page may be looked for in each of them. */
 export const BRANCH_DEPTH_MAX = 16;
-/** Folded states found bad and named by a check; the rest is counted. */
+/** Records found bad and named by a check; the rest is counted. */
 export const FINDINGS_COUNT_MAX = 100;

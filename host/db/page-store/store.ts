@@ -79,12 +79,12 @@ export class LmdbPageStore implements PageStore {
   #meta: StoreMeta;
   #jobs: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: PageStoreOptions) {
+  private constructor(options: PageStoreOptions, environment: Environment) {
     this.#options = options;
     this.#codec = new PageCodec(options.codecModule);
     this.#parent = options.parent ?? null;
     this.#states = new StateBook(options.retentionMs);
-    this.#environment = new Environment(options);
+    this.#environment = environment;
     this.#table = new MetaTable(this.#environment, this.#codec);
     this.#meta = this.#table.readStore() ?? this.#make();
     this.#readStates();
@@ -97,12 +97,12 @@ export class LmdbPageStore implements PageStore {
 
   /** Opens a store, or makes it, with what was durable. Errors: DB_FORMAT; DB_STORE_FULL. */
   static async open(options: PageStoreOptions): Promise<LmdbPageStore> {
-    return new LmdbPageStore(options);
+    return new LmdbPageStore(options, await Environment.open(options));
   }
 
   /** What a store is a branch of, before its parent is opened. Errors: DB_FORMAT. */
   static async baseOf(options: PageStoreOptions): Promise<BranchBase | null> {
-    const environment = new Environment(options);
+    const environment = await Environment.open(options);
     const table = new MetaTable(environment, new PageCodec(options.codecModule));
     try {
       return table.readStore()?.base ?? null;
