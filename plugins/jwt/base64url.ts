@@ -1,5 +1,5 @@
-// Base64url without padding (RFC 4648 section 5), as tokens have it. Strict: one text for one value,
-// so that a token cannot be written in two ways.
+// Base64url without padding (RFC 4648 section 5), as tokens have it. Strict: one text for one
+// value, so that a token cannot be written in two ways.
 
 /** The bytes of a text; null when it is not the one form of some bytes. */
 export function decodeBase64url(text: string): Uint8Array | null {
