@@ -19,6 +19,18 @@ export type {
   WebSocketPeer,
 } from './exchange.ts';
 export { BODY_SIZE_UNKNOWN } from './exchange.ts';
+export type {
+  FilterChain,
+  FilterFacts,
+  FilterOutcome,
+  FilterPlane,
+  FilterSink,
+  FilterStream,
+  LocalAnswer,
+  ServiceCaller,
+  ServiceReply,
+  ServiceRequest,
+} from './filter-chain.ts';
 export type { HeaderList } from './headers.ts';
 export {
   headerValue,

@@ -1,0 +1,25 @@
+// The Proxy-Wasm host: loads, meters and runs filters that were built for Envoy and its kin.
+
+export type {
+  AbiVersion,
+  FailurePolicy,
+  HostServices,
+  Isolation,
+  LoadOptions,
+  MetricKind,
+  ModuleImport,
+  ModuleReport,
+  PluginLimits,
+  PluginLogLevel,
+  PluginLogLine,
+  PluginMetrics,
+  PluginModule,
+  PluginPhase,
+  PluginSpec,
+  PluginStats,
+  SharedData,
+  SharedQueues,
+  SharedStatus,
+  Timers,
+} from './contract.ts';
+export { PLUGIN_DEFAULTS, pluginSpec } from './defaults.ts';

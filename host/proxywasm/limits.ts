@@ -1,0 +1,69 @@
+// Every bound of the Proxy-Wasm host that is not a plugin's own, each with a sentence of origin.
+
+/** A module file: the largest seen, a Go filter with a rule engine, is 16 MiB. */
+export const MODULE_SIZE_BYTES_MAX = 67_108_864;
+/** Functions, globals, exports and the like of one module: V8's own limit is 1,000,000. */
+export const MODULE_ITEMS_COUNT_MAX = 1_000_000;
+/** Locals of a function: V8's limit, which the rewriter's own local must fit in as well. */
+export const LOCALS_COUNT_MAX = 50_000;
+/** Entries of a table, for an entry costs the host 8 to 16 bytes that no memory limit counts. */
+export const TABLE_ENTRIES_COUNT_MAX = 131_072;
+/** Straight code that one step covers, so that a step is bounded in time: about 1 us. */
+export const STEP_CODE_SIZE_BYTES = 1_024;
+/** A function without calls and loops that is no longer than this costs nothing to enter: it is a
+ *  getter, and the code that calls it is counted. */
+export const FREE_LEAF_SIZE_BYTES = 32;
+/** To grow memory or a table costs the host a call into the runtime: about 1 us. */
+export const GROW_STEPS = 32;
+/** Memory that one step covers in a bulk operation: fills run at 16 bytes per ns. */
+export const STEP_BULK_SIZE_BYTES_LOG2 = 10;
+/** Table entries that one step covers. */
+export const STEP_TABLE_COUNT_LOG2 = 7;
+/** A module's memory may be clamped to this much at most: the host of Envoy's limit. */
+export const MEMORY_SIZE_BYTES_MAX = 1_073_741_824;
+export const PAGE_SIZE_BYTES = 65_536;
+
+/** A call into the host, in steps: about 100 ns, where a step of code takes 3 to 30 ns. */
+export const HOST_CALL_STEPS = 8;
+/** Bytes that the host copies for a guest, covered by one step. */
+export const HOST_COPY_SIZE_BYTES_LOG2 = 10;
+
+/** Serialized header maps: the bounds of Envoy's host. */
+export const PAIRS_SIZE_BYTES_MAX = 1_048_576;
+export const PAIRS_COUNT_MAX = 1_024;
+/** Bytes that one random_get may ask for: the bound of Envoy's host. */
+export const RANDOM_SIZE_BYTES_MAX = 65_536;
+/** One log line; longer ones are cut. */
+export const LOG_LINE_SIZE_BYTES_MAX = 8_192;
+/** Log lines of one plugin on one thread in a second; the rest is counted. */
+export const LOG_LINES_PER_SECOND_MAX = 100;
+
+/** Contexts of one instance; each is a stream in flight. */
+export const CONTEXTS_COUNT_MAX = 65_536;
+/** A property path, and a value that set_property keeps. */
+export const PROPERTY_PATH_SIZE_BYTES_MAX = 1_024;
+export const PROPERTY_VALUE_SIZE_BYTES_MAX = 65_536;
+/** Properties that one stream may hold. */
+export const PROPERTIES_COUNT_MAX = 64;
+/** Metrics of one thread, and a metric's name. */
+export const METRICS_COUNT_MAX = 4_096;
+export const METRIC_NAME_SIZE_BYTES_MAX = 512;
+
+/** Shared data: keys with their vm id, values, entries, and all of it together. */
+export const SHARED_KEY_SIZE_BYTES_MAX = 1_024;
+export const SHARED_VALUE_SIZE_BYTES_MAX = 262_144;
+export const SHARED_ENTRIES_COUNT_MAX = 8_192;
+export const SHARED_SIZE_BYTES_MAX = 16_777_216;
+/** Queues, and messages that wait in one. */
+export const QUEUES_COUNT_MAX = 256;
+export const QUEUE_MESSAGES_COUNT_MAX = 4_096;
+
+/** A body that a call to a service sends, and the answer that it takes. */
+export const CALL_BODY_SIZE_BYTES_MAX = 4_194_304;
+export const CALL_REPLY_SIZE_BYTES_MAX = 4_194_304;
+/** The shortest tick: more often, a plugin would be busy with nothing else. */
+export const TICK_MS_MIN = 5;
+/** A local answer's body. */
+export const LOCAL_BODY_SIZE_BYTES_MAX = 4_194_304;
+/** What the host gives back to a foreign function's caller: a bound for decompression. */
+export const FOREIGN_RESULT_SIZE_BYTES_MAX = 16_777_216;

@@ -1,0 +1,336 @@
+// The rewriter: what it returns computes what the original computes, counts what an oracle counts,
+// stops what does not end, and takes any bytes.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { isGatewayError, SeededRandom } from '../../host/core/index.ts';
+import { Codec, ZstdEncoder } from '../../host/kernels/index.ts';
+import { rewriteModule } from '../../host/proxywasm/rewriter/rewrite.ts';
+import { toWat, wat } from '../support/plugin-modules.ts';
+import { FUZZ_TIME_MS, testSeed } from '../support/seed.ts';
+import { codecModuleBytes } from '../support/wasm.ts';
+
+const PAGES = 256;
+
+interface Run {
+  readonly call: (name: string, ...args: (number | bigint)[]) => unknown;
+  readonly used: () => number;
+  readonly exports: WebAssembly.Exports;
+}
+
+function metered(bytes: Uint8Array, fuel: number, imports: WebAssembly.Imports = {}): Run {
+  const { bytes: output, fuelExport } = rewriteModule(bytes, PAGES);
+  assert.ok(WebAssembly.validate(output), 'the output is valid');
+  const module = new WebAssembly.Module(output);
+  const { exports } = new WebAssembly.Instance(module, imports);
+  const global = exports[fuelExport] as WebAssembly.Global;
+  return {
+    exports,
+    call: (name, ...args) => {
+      global.value = fuel;
+      return (exports[name] as (...args: unknown[]) => unknown)(...args);
+    },
+    used: () => fuel - global.value,
+  };
+}
+
+/** Counts at text level, where the rewriter counts at byte level: a function's entry and each turn
+ *  of a loop. Only for functions shorter than a step's code and without free leaves. */
+function counted(bytes: Uint8Array): WebAssembly.Exports {
+  const bump = 'global.get $n i32.const 1 i32.add global.set $n';
+  const lines = toWat(bytes).split('\n');
+  const output: string[] = [];
+  let isHead = false;
+  for (const line of lines) {
+    const isLocal = /^\s*\(local /.test(line);
+    if (isHead && !isLocal) {
+      output.push(bump);
+      isHead = false;
+    }
+    output.push(line);
+    if (/^\s*\(func /.test(line)) isHead = true;
+    if (/^\s*loop\b/.test(line)) output.push(bump);
+  }
+  const text = output.join('\n');
+  const open = text.indexOf('(module') + '(module'.length;
+  const globals = '(global $n (export "n") (mut i32) (i32.const 0))';
+  // Behind the module's own globals, so that their numbers stay.
+  const closing = text.lastIndexOf(')');
+  const oracle = `${text.slice(0, open)}${text.slice(open, closing)}\n${globals})`;
+  return new WebAssembly.Instance(new WebAssembly.Module(wat(oracle))).exports;
+}
+
+const PROGRAMS = `(module
+  (memory (export "memory") 1)
+  (global $g (mut i32) (i32.const 7))
+  (table 4 funcref)
+  (elem (i32.const 0) $fib $nested $multi $pick)
+  (type $unary (func (param i32) (result i32)))
+  (func $fib (export "fib") (param i32) (result i32)
+    (if (result i32) (i32.lt_s (local.get 0) (i32.const 2))
+      (then (local.get 0))
+      (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                     (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+  (func $nested (export "nested") (param $n i32) (result i32) (local $i i32) (local $j i32)
+    (local $sum i32)
+    (loop $outer
+      (local.set $j (i32.const 0))
+      (loop $inner
+        (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (local.get $j)))
+        (local.set $j (i32.add (local.get $j) (i32.const 1)))
+        (br_if $inner (i32.lt_u (local.get $j) (local.get $i))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $outer (i32.lt_u (local.get $i) (local.get $n))))
+    (i32.xor (local.get $sum) (global.get $g)))
+  (func $multi (export "multi") (param i32) (result i32)
+    (local.get 0) (local.get 0)
+    (loop $l (param i32 i32) (result i32 i32)
+      (local.set 0) (i32.const 3) (i32.mul)
+      (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))
+      (br_if $l (i32.gt_s (local.get 0) (i32.const 0))))
+    (i32.add) (drop) (i32.trunc_sat_f64_s (f64.convert_i32_s (i32.extend8_s (local.get 0))))
+    (call $id) )
+  (func $id (param i32) (result i32) (local.get 0) (loop))
+  (func $pick (export "pick") (param i32) (result i32)
+    (block $a (block $b (block $c (br_table $a $b $c (local.get 0))))
+      (return (call_indirect (type $unary) (i32.const 9) (i32.const 0))))
+    (call_indirect (type $unary) (i32.const 5) (i32.const 1)))
+  (func (export "vector") (param i32) (result i32)
+    (v128.store (i32.const 0) (v128.const i32x4 1 2 3 4))
+    (v128.store8_lane offset=64 3 (i32.const 0) (i8x16.splat (local.get 0)))
+    (i32x4.extract_lane 2 (i32x4.add (v128.load (i32.const 0)) (i32x4.splat (local.get 0))))
+    (loop)))`;
+
+describe('a rewritten module', () => {
+  const bytes = wat(PROGRAMS);
+  const plain = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+
+  for (const [name, argument] of [
+    ['fib', 15],
+    ['nested', 30],
+    ['multi', 9],
+    ['pick', 0],
+    ['pick', 1],
+    ['vector', 77],
+  ] as const) {
+    it(`computes and counts ${name}(${argument})`, () => {
+      const oracle = counted(bytes);
+      const run = metered(bytes, 1_000_000);
+      const expected = (plain[name] as (x: number) => number)(argument);
+      assert.equal(run.call(name, argument), expected);
+      assert.equal((oracle[name] as (x: number) => number)(argument), expected);
+      assert.equal(run.used(), (oracle.n as WebAssembly.Global).value);
+    });
+  }
+
+  it('has what it had, and two names more', () => {
+    const before = WebAssembly.Module.exports(new WebAssembly.Module(bytes));
+    const after = WebAssembly.Module.exports(
+      new WebAssembly.Module(rewriteModule(bytes, PAGES).bytes),
+    );
+    assert.deepEqual(after.slice(0, before.length), before);
+    assert.deepEqual(after.slice(before.length), [{ name: 'sluice_steps', kind: 'global' }]);
+  });
+
+  it('is codec.wasm to every caller', () => {
+    const original = codecModuleBytes();
+    // The codec never sets its steps, so the test puts so many in that they last.
+    const { bytes: output } = rewriteModule(original, 65_536);
+    const lasting = withSteps(output, 2_000_000_000);
+    const input = new Uint8Array(200_000).map((_, index) => (index * index) >> 5);
+    const codec = Codec.create(original);
+    const rewritten = Codec.create(lasting);
+    assert.equal(rewritten.crc32c(input), codec.crc32c(input));
+    assert.equal(rewritten.xxh64(input), codec.xxh64(input));
+    for (const effort of [1, 2, 3] as const) {
+      const frames = [original, lasting].map((wasm) =>
+        new ZstdEncoder(new WebAssembly.Module(wasm)).encode(input, { effort }),
+      );
+      assert.deepEqual(frames[1], frames[0]);
+    }
+  });
+});
+
+/** Sets the first value of the steps, which the rewriter leaves at 0. */
+function withSteps(bytes: Uint8Array, steps: number): Uint8Array<ArrayBuffer> {
+  const text = toWat(bytes);
+  const index = text.lastIndexOf('(mut i32) (i32.const 0)');
+  return wat(`${text.slice(0, index)}(mut i32) (i32.const ${steps})${text.slice(index + 23)}`);
+}
+
+describe('metering', () => {
+  it('stops endless loops, mutual recursion and loops of blocks', () => {
+    const run = metered(
+      wat(`(module
+        (func (export "loop") (loop $l (br $l)))
+        (func $a (export "tail") (call $b)) (func $b (call $a))
+        (func (export "branchy") (param i32)
+          (loop $l (block $x (br_if $x (local.get 0)) (br $l)) (br $l))))`),
+      10_000,
+    );
+    for (const name of ['loop', 'branchy']) {
+      assert.throws(() => run.call(name, 1), WebAssembly.RuntimeError);
+      assert.equal(run.used(), 10_001, name);
+    }
+    assert.throws(() => run.call('tail'));
+  });
+
+  it('charges bulk operations by their size', () => {
+    const run = metered(
+      wat(`(module (memory 64) (data $d "abcdefgh")
+        (table $t 1024 2048 funcref)
+        (func (export "fill") (param i32)
+          (memory.fill (i32.const 0) (i32.const 1) (local.get 0)))
+        (func (export "copy") (param i32)
+          (memory.copy (i32.const 0) (i32.const 8) (local.get 0)))
+        (func (export "init") (memory.init $d (i32.const 0) (i32.const 0) (i32.const 8)))
+        (func (export "tables") (result i32)
+          (table.fill $t (i32.const 0) (ref.null func) (i32.const 1024))
+          (table.grow $t (ref.null func) (i32.const 256)))
+        (func (export "grow") (result i32) (memory.grow (i32.const 1))))`),
+      100_000,
+    );
+    run.call('fill', 65_536);
+    assert.equal(run.used(), 1 + 64);
+    run.call('copy', 4_096);
+    assert.equal(run.used(), 1 + 4);
+    run.call('init');
+    assert.equal(run.used(), 1);
+    assert.equal(run.call('tables'), 1024);
+    assert.equal(run.used(), 1 + 8 + 32 + 2);
+    assert.equal(run.call('grow'), 64);
+    assert.equal(run.used(), 32);
+    // More than there are steps: stopped before a byte is moved, even for a size out of bounds.
+    const poor = metered(
+      wat(
+        '(module (memory 64) (func (export "f") (memory.fill (i32.const 0) (i32.const 1) (i32.const -1))))',
+      ),
+      100,
+    );
+    assert.throws(() => poor.call('f'), /unreachable/);
+  });
+
+  it('counts long straight code by its length', () => {
+    const line = '(global.set $g (i32.add (global.get $g) (i32.const 100000)))';
+    const code = line.repeat(1000);
+    const run = metered(
+      wat(`(module (global $g (mut i32) (i32.const 0)) (func (export "f") ${code})
+        (func (export "l") (loop ${code})))`),
+      1_000_000,
+    );
+    run.call('f');
+    assert.ok(run.used() > 5, `${run.used()}`);
+    run.call('l');
+    assert.ok(run.used() > 5, `${run.used()}`);
+  });
+
+  it('clamps memory and tables, and leaves the start to the host', () => {
+    const { bytes, startExport, memoryPages, memoryPagesMax } = rewriteModule(
+      wat(`(module (memory (export "memory") 2) (table (export "t") 1 funcref)
+        (global $ran (export "ran") (mut i32) (i32.const 0))
+        (func $start (global.set $ran (i32.const 1)) (loop $l (br $l))) (start $start)
+        (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))`),
+      8,
+    );
+    assert.deepEqual([memoryPages, memoryPagesMax], [2, Infinity]);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
+    assert.equal((exports.ran as WebAssembly.Global).value, 0);
+    (exports.sluice_steps as WebAssembly.Global).value = 100;
+    const grow = exports.grow as (pages: number) => number;
+    assert.equal(grow(7), -1);
+    assert.equal(grow(6), 2);
+    assert.throws(() => (exports.memory as WebAssembly.Memory).grow(1), RangeError);
+    assert.throws(() => (exports.t as WebAssembly.Table).grow(200_000), RangeError);
+    assert.throws(() => (exports[startExport] as () => void)(), WebAssembly.RuntimeError);
+    assert.equal((exports.ran as WebAssembly.Global).value, 1);
+  });
+
+  it('keeps out of the way of names that are taken', () => {
+    const { fuelExport, bytes } = rewriteModule(
+      wat('(module (func (export "sluice_steps")) (func (export "sluice_steps_")))'),
+      8,
+    );
+    assert.equal(fuelExport, 'sluice_steps__');
+    assert.ok(WebAssembly.validate(bytes));
+  });
+});
+
+describe('what cannot be metered', () => {
+  const refusals: readonly [string, string, RegExp][] = [
+    ['tail calls', '(func $f (return_call $f))', /it uses tail calls, at byte \d+/],
+    ['atomics', '(memory 1 1 shared)', /it uses threads, at byte \d+/],
+    [
+      'exceptions',
+      '(tag $e) (func (try (do) (catch $e)))',
+      /it uses exception handling, at byte \d+/,
+    ],
+    ['an imported memory', '(import "env" "m" (memory 1))', /it imports the memory m/],
+    ['an imported table', '(import "env" "t" (table 1 funcref))', /it imports the table t/],
+    ['memory above the limit', '(memory 300)', /begins at 300 pages, the limit is 256/],
+    ['a huge table', '(table 200000 funcref)', /begins at 200000 entries, the limit is 131072/],
+  ];
+  for (const [name, source, detail] of refusals) {
+    it(`refuses ${name} by name`, () => {
+      assert.throws(
+        () => rewriteModule(wat(`(module ${source})`), PAGES),
+        (error: unknown) => isGatewayError(error) && detail.test(error.detail),
+      );
+    });
+  }
+
+  it('refuses what is no module, at its byte', () => {
+    for (const [bytes, detail] of [
+      [[], /does not begin .* at byte 0/],
+      [[0, 0x61, 0x73, 0x6d, 2, 0, 0, 0], /does not begin .* at byte 0/],
+      [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 200, 1], /ends too early, at byte 11/],
+      [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 7, 1, 0, 1, 1, 0], /out of order/],
+    ] as const) {
+      assert.throws(
+        () => rewriteModule(new Uint8Array(bytes), PAGES),
+        (error: unknown) => isGatewayError(error) && detail.test(error.detail),
+      );
+    }
+  });
+});
+
+describe('mutated modules', () => {
+  it('are rewritten to a valid module or refused at a byte, never worse', () => {
+    const random = new SeededRandom(testSeed('mutated modules'));
+    const seeds = [
+      wat(PROGRAMS),
+      codecModuleBytes(),
+      new Uint8Array(readFileSync('build/decoder.wasm')),
+      new Uint8Array(readFileSync('build/edge.wasm')),
+    ];
+    const endMs = performance.now() + FUZZ_TIME_MS;
+    let validCount = 0;
+    while (performance.now() < endMs) {
+      const mutated = seeds[random.uint32() % seeds.length]!.slice();
+      for (let left = 1 + (random.uint32() % 3); left > 0; left--) mutate(mutated, random);
+      const isValid = WebAssembly.validate(mutated);
+      try {
+        const { bytes } = rewriteModule(mutated, PAGES);
+        if (!isValid) continue;
+        validCount += 1;
+        assert.ok(WebAssembly.validate(bytes), 'a valid module became invalid');
+      } catch (error) {
+        if (!isGatewayError(error)) throw error;
+        assert.match(error.detail, /at byte \d+$/);
+        if (isValid) assert.match(error.code, /INSTRUCTION|LIMIT|IMPORT/, error.detail);
+      }
+    }
+    assert.ok(validCount > 10, `${validCount} valid mutants were tried`);
+  });
+});
+
+function mutate(bytes: Uint8Array, random: SeededRandom): void {
+  const place = 8 + (random.uint32() % (bytes.length - 8));
+  const kind = random.uint32() % 3;
+  if (kind === 0) bytes[place] = random.uint32() & 0xff;
+  else if (kind === 1) bytes[place] = bytes[place]! ^ (1 << (random.uint32() % 8));
+  else {
+    const from = 8 + (random.uint32() % (bytes.length - 8));
+    bytes.copyWithin(place, from, from + (random.uint32() % 16));
+  }
+}

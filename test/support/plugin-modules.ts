@@ -1,0 +1,79 @@
+// Modules for the tests of the plugin host: hand-written text through wabt, and filters in
+// AssemblyScript built on the SDK that users have.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import createWabt from 'wabt';
+
+const FEATURES = {
+  bulk_memory: true,
+  exceptions: true,
+  multi_value: true,
+  mutable_globals: true,
+  reference_types: true,
+  sat_float_to_int: true,
+  sign_extension: true,
+  simd: true,
+  tail_call: true,
+  threads: true,
+};
+
+const wabt = await createWabt();
+
+/** Assembles a module. */
+export function wat(text: string): Uint8Array<ArrayBuffer> {
+  const module = wabt.parseWat('test.wat', text, FEATURES);
+  try {
+    return new Uint8Array(module.toBinary({ write_debug_names: true }).buffer);
+  } finally {
+    module.destroy();
+  }
+}
+
+/** Disassembles a module, an instruction a line. */
+export function toWat(bytes: Uint8Array): string {
+  const module = wabt.readWasm(bytes, { readDebugNames: false, ...FEATURES });
+  try {
+    return module.toText({ foldExprs: false, inlineExport: false });
+  } finally {
+    module.destroy();
+  }
+}
+
+const SDK = '@gcoredev/proxy-wasm-sdk-as/assembly';
+
+/** What the source of each filter begins with. */
+export const FILTER_PRELUDE = `
+export * from '${SDK}/proxy';
+import {
+  BufferTypeValues, Context, FilterDataStatusValues, FilterHeadersStatusValues, Headers, HeaderPair,
+  HeaderMapTypeValues, LogLevelValues, RootContext, WasmResultValues, get_buffer_bytes,
+  get_current_time_nanoseconds, get_property, log, registerRootContext, send_http_response,
+  set_buffer_bytes, set_property, set_tick_period_milliseconds, stream_context, BaseContext,
+  get_shared_data, set_shared_data, define_metric, increment_metric, MetricTypeValues,
+  GrpcStatusValues, makeHeaderPair
+} from '${SDK}';
+`;
+
+/** Compiles a filter that is written on the SDK. Cost: about 2 s. */
+export async function compileFilter(source: string): Promise<Uint8Array<ArrayBuffer>> {
+  // The compiler takes a second to load, which only filters pay.
+  const { main } = await import('assemblyscript/asc');
+  let binary: Uint8Array | null = null;
+  const { error, stderr } = await main(
+    ['entry.ts', '-O2', '--outFile', 'out.wasm', '--use', 'abort=abort_proc_exit'],
+    {
+      readFile: (name) => (name === 'entry.ts' ? FILTER_PRELUDE + source : readDependency(name)),
+      writeFile: (name, contents) => {
+        if (name === 'out.wasm') binary = contents as Uint8Array;
+      },
+      listFiles: () => [],
+    },
+  );
+  assert.equal(error, null, String(stderr));
+  return new Uint8Array(binary!);
+}
+
+function readDependency(name: string): string | null {
+  return existsSync(name) ? readFileSync(name, 'utf8') : null;
+}
