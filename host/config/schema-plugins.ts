@@ -68,6 +68,11 @@ const VARIABLE = parsed(
   (value) => (/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(value) ? value : undefined),
 );
 
+const ENVIRONMENT = dictionary(VARIABLE, text('a text', { sizeCharsMax: 4_096 }), {
+  of: 'variables',
+  countMax: limits.PLUGIN_VARIABLES_COUNT_MAX,
+});
+
 const CAPABILITY = parsed(
   '* or the name of a host function, like proxy_http_call',
   { pattern: '^(\\*|[a-z][a-z0-9_]*)$', maxLength: 64 },
@@ -144,10 +149,7 @@ const PLUGIN = object('a map with name, and file or url', {
     'plugins of one id share data and queues; those of one module and `vmConfig` without it',
   ),
   env: withDefault(
-    dictionary(VARIABLE, text('a text', { sizeCharsMax: 4_096 }), {
-      of: 'variables',
-      countMax: limits.PLUGIN_VARIABLES_COUNT_MAX,
-    }),
+    ENVIRONMENT,
     {},
     'environment variables',
   ),
@@ -227,3 +229,6 @@ export const FILTERS = list(
 );
 
 export type PluginValue = Infer<typeof PLUGIN>;
+
+/** What a plugin is given, for other files than the configuration. */
+export const PLUGIN_GIVEN = { config: ANYTHING, flag: FLAG, environment: ENVIRONMENT } as const;
