@@ -11,6 +11,7 @@ import {
   ROUNDS_DEFAULT,
 } from './bench/options.ts';
 import { checkCommand } from './check.ts';
+import { PLUGIN_ACTIONS, PLUGIN_FLAGS, pluginCommand } from './plugin/command.ts';
 import type { FlagSpec } from './release/flags.ts';
 import { KEYS_ACTIONS, KEYS_FLAGS, keysCommand } from './release/keys.ts';
 import { PUBLISH_FLAGS, publishCommand } from './release/publish.ts';
@@ -57,6 +58,13 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     what: `signing keys: ${KEYS_ACTIONS.join(', ')}`,
     flags: KEYS_FLAGS,
     run: keysCommand,
+  },
+  plugin: {
+    words: '[action] [file] [cases]',
+    usage: 'plugin inspect FILE, plugin test FILE CASES, or plugin new NAME',
+    what: `Proxy-Wasm filters: ${PLUGIN_ACTIONS.join(', ')}`,
+    flags: PLUGIN_FLAGS,
+    run: pluginCommand,
   },
 };
 
@@ -136,6 +144,6 @@ function splitValue(text: string): string[] {
 
 function unknownCommand(word: string): string {
   const { reason } = ERRORS.GW_FLAG_BAD_VALUE;
-  const expected = 'expected serve, check, bench, publish, release, keys or version';
+  const expected = 'expected serve, check, bench, publish, release, keys, plugin or version';
   return `unknown command ${word.slice(0, 80)}, ${expected} (GW_FLAG_BAD_VALUE, reason ${reason})`;
 }
