@@ -13,6 +13,7 @@ import {
 import { checkCommand } from './check.ts';
 import { DB_ACTIONS, dbCommand } from './db/command.ts';
 import { DB_FLAGS } from './db/flags.ts';
+import { PLUGIN_ACTIONS, PLUGIN_FLAGS, pluginCommand } from './plugin/command.ts';
 import type { FlagSpec } from './release/flags.ts';
 import { KEYS_ACTIONS, KEYS_FLAGS, keysCommand } from './release/keys.ts';
 import { PUBLISH_FLAGS, publishCommand } from './release/publish.ts';
@@ -66,6 +67,13 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     what: `databases of a gateway that does not run: ${DB_ACTIONS.join(', ')}`,
     flags: DB_FLAGS,
     run: (argv) => dbCommand(argv),
+  },
+  plugin: {
+    words: '[action] [file] [cases]',
+    usage: 'plugin inspect FILE, plugin test FILE CASES, or plugin new NAME',
+    what: `Proxy-Wasm filters: ${PLUGIN_ACTIONS.join(', ')}`,
+    flags: PLUGIN_FLAGS,
+    run: pluginCommand,
   },
 };
 
@@ -145,6 +153,6 @@ function splitValue(text: string): string[] {
 
 function unknownCommand(word: string): string {
   const { reason } = ERRORS.GW_FLAG_BAD_VALUE;
-  const expected = 'expected serve, check, bench, publish, release, keys, db or version';
+  const expected = 'expected serve, check, bench, publish, release, keys, db, plugin or version';
   return `unknown command ${word.slice(0, 80)}, ${expected} (GW_FLAG_BAD_VALUE, reason ${reason})`;
 }

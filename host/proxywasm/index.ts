@@ -23,3 +23,7 @@ export type {
   Timers,
 } from './contract.ts';
 export { PLUGIN_DEFAULTS, pluginSpec } from './defaults.ts';
+export { loadModule } from './loader.ts';
+export { MetricRegistry, type PluginMetric } from './metric-registry.ts';
+export { PluginBook } from './plugin-book.ts';
+export { systemTimers, type ThreadServicesOptions, threadServices } from './thread-services.ts';

@@ -91,8 +91,8 @@ export function ed25519Key(bytes: Uint8Array): usize {
   if (!isLess(y, P)) return 0;
   enter(y, y, p);
   copy(key + Z, one(p));
-  // x*x = (y*y - 1) / (d*y*y + 1) = u / v; x = u*v^3 * (u*v^7)^((p-5)/8), or that times a root of
-  // -1
+  // x*x = (y*y - 1) / (d*y*y + 1) = u / v
+  // x = u*v^3 * (u*v^7)^((p-5)/8), or that times a root of -1
   const u = numbers(1);
   const v = numbers(1);
   mul(t0, y, y, p);

@@ -1,0 +1,118 @@
+// A module's imports, linked: every host function under its names, guarded. A function that the
+// plugin has no capability for, that is called from malloc, or in a start function, answers with a
+// failure and does nothing; one that the host does not have answers UNIMPLEMENTED.
+
+import type { ModuleImport } from '../contract.ts';
+import type { Vm } from '../vm.ts';
+import { bufferFunctions } from './buffers.ts';
+import { callFunctions } from './calls.ts';
+import { clockFunctions } from './clock.ts';
+import { foreignFunctions } from './foreign.ts';
+import type { HostFunction, HostFunctions } from './function.ts';
+import { headerFunctions } from './header-maps.ts';
+import { legacyFunctions } from './legacy.ts';
+import { logFunctions } from './logging.ts';
+import { metricFunctions } from './metrics.ts';
+import { propertyFunctions } from './properties.ts';
+import { sharedFunctions } from './shared.ts';
+import { streamFunctions } from './streams.ts';
+import { INTERNAL_FAILURE, UNIMPLEMENTED } from './values.ts';
+import { wasiFunctions } from './wasi.ts';
+
+export const WASI_MODULES: readonly string[] = ['wasi_snapshot_preview1', 'wasi_unstable'];
+
+/** "Capabilities insufficient". Source: WASI preview 1, errno. */
+const WASI_NOT_CAPABLE = 76;
+/** What may be called while a module starts, beside WASI. */
+const ANY_TIME: ReadonlySet<string> = new Set(['proxy_log', 'emscripten_notify_memory_growth']);
+
+type Chapter = (vm: Vm) => HostFunctions;
+
+const CHAPTERS: readonly Chapter[] = [
+  logFunctions,
+  clockFunctions,
+  bufferFunctions,
+  headerFunctions,
+  propertyFunctions,
+  streamFunctions,
+  callFunctions,
+  sharedFunctions,
+  metricFunctions,
+  foreignFunctions,
+  legacyFunctions,
+];
+
+let envNames: ReadonlySet<string> | null = null;
+let wasiNames: ReadonlySet<string> | null = null;
+
+/** Whether the host has a function. */
+export function isHostFunction(module: string, name: string): boolean {
+  // Chapters only close over the instance, so that their names are known without one.
+  const none = {} as Vm;
+  envNames ??= new Set(CHAPTERS.flatMap((chapter) => Object.keys(chapter(none))));
+  wasiNames ??= new Set(Object.keys(wasiFunctions(none)));
+  if (module === 'env') return envNames.has(name);
+  return WASI_MODULES.includes(module) && wasiNames.has(name);
+}
+
+/** What a module is instantiated with. */
+export function hostImports(vm: Vm): WebAssembly.Imports {
+  const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
+  const env: HostFunctions = Object.assign({}, ...CHAPTERS.map((chapter) => chapter(vm)));
+  const wasi = wasiFunctions(vm);
+  for (const known of vm.module.report.imports) {
+    const isWasi = WASI_MODULES.includes(known.module);
+    const found = isWasi ? wasi[known.name] : known.module === 'env' ? env[known.name] : undefined;
+    imports[known.module] ??= {};
+    imports[known.module]![known.name] = link(vm, known, found, isWasi);
+  }
+  return imports;
+}
+
+function link(
+  vm: Vm,
+  { module, name }: ModuleImport,
+  found: HostFunction | undefined,
+  isWasi: boolean,
+): WebAssembly.ImportValue {
+  const { capabilities } = vm.spec;
+  if (found === undefined) {
+    return () => {
+      vm.log.host('warn', `it calls ${module}.${name}, which this host does not have`);
+      return UNIMPLEMENTED;
+    };
+  }
+  const refusal = isWasi ? WASI_NOT_CAPABLE : INTERNAL_FAILURE;
+  const isAllowed = capabilities.includes('*') || capabilities.includes(name);
+  if (!isAllowed) {
+    return () => {
+      vm.log.host('warn', `it calls ${name} without the capability`);
+      return refusal;
+    };
+  }
+  return guard(vm, found, refusal, isWasi || ANY_TIME.has(name));
+}
+
+type Loose = (...args: unknown[]) => number;
+
+/** By count of arguments, for a rest parameter costs an array at each call. */
+function guard(vm: Vm, found: HostFunction, refusal: number, isAnyTime: boolean): Loose {
+  const call = found as unknown as Loose;
+  const mayEnter = isAnyTime ? () => vm.enterAnyTime() : () => vm.enter();
+  switch (found.length) {
+    case 0:
+      return () => (mayEnter() ? call() : refusal);
+    case 1:
+      return (a) => (mayEnter() ? call(a) : refusal);
+    case 2:
+      return (a, b) => (mayEnter() ? call(a, b) : refusal);
+    case 3:
+      return (a, b, c) => (mayEnter() ? call(a, b, c) : refusal);
+    case 4:
+      return (a, b, c, d) => (mayEnter() ? call(a, b, c, d) : refusal);
+    case 5:
+      return (a, b, c, d, e) => (mayEnter() ? call(a, b, c, d, e) : refusal);
+    default:
+      return (...args) => (mayEnter() ? call(...args) : refusal);
+  }
+}

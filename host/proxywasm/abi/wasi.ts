@@ -1,0 +1,167 @@
+// The part of WASI preview 1 that Proxy-Wasm modules import: no files, no network, no waiting.
+// Statuses are WASI's errno. Source: WASI preview 1, and what Envoy's host answers.
+
+import { RANDOM_SIZE_BYTES_MAX } from '../limits.ts';
+import { GuestExit, type Vm } from '../vm.ts';
+import { monotonicNanoseconds, wallNanoseconds } from './clock.ts';
+import type { HostFunctions } from './function.ts';
+
+const SUCCESS = 0;
+const BADF = 8;
+const FAULT = 21;
+const INVAL = 28;
+const NOENT = 44;
+const NOSYS = 52;
+const NOTSUP = 58;
+
+const STDOUT_FD = 1;
+const STDERR_FD = 2;
+const LEVEL_INFO = 2;
+const LEVEL_ERROR = 4;
+const IO_VECTORS_COUNT_MAX = 1_024;
+/** fdstat: | filetype u8 | … | flags u16 | … | rights u64 | inheriting u64 |, 24 bytes. */
+const FDSTAT_SIZE_BYTES = 24;
+const FILETYPE_CHARACTER_DEVICE = 2;
+
+export function wasiFunctions(vm: Vm): HostFunctions {
+  return { ...outputFunctions(vm), ...processFunctions(vm), ...absentFunctions() };
+}
+
+function outputFunctions(vm: Vm): HostFunctions {
+  return {
+    fd_write(fd: number, vectorsPtr: number, vectorsCount: number, writtenPtr: number): number {
+      if (fd !== STDOUT_FD && fd !== STDERR_FD) return BADF;
+      if (vectorsCount < 0 || vectorsCount > IO_VECTORS_COUNT_MAX) return INVAL;
+      const { memory } = vm;
+      if (!memory.holds(vectorsPtr, 8 * vectorsCount)) return FAULT;
+      const start = vectorsPtr >>> 0;
+      const parts: Buffer[] = [];
+      let sizeBytes = 0;
+      for (let index = 0; index < vectorsCount; index++) {
+        const ptr = memory.view.readUInt32LE(start + 8 * index);
+        const part = memory.bytes(ptr, memory.view.readUInt32LE(start + 8 * index + 4));
+        if (part === null) return FAULT;
+        parts.push(part);
+        sizeBytes += part.length;
+        if (sizeBytes > memory.sizeBytes) return INVAL;
+      }
+      const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      if (line.length > 0) vm.log.guest(fd === STDOUT_FD ? LEVEL_INFO : LEVEL_ERROR, line);
+      return memory.setU32(writtenPtr, sizeBytes) === 0 ? SUCCESS : FAULT;
+    },
+    fd_fdstat_get(fd: number, outPtr: number): number {
+      if (fd !== STDOUT_FD && fd !== STDERR_FD) return BADF;
+      const stat = vm.memory.bytes(outPtr, FDSTAT_SIZE_BYTES);
+      if (stat === null) return FAULT;
+      stat.fill(0);
+      stat[0] = FILETYPE_CHARACTER_DEVICE;
+      // The right to write: bit 6.
+      stat.writeBigUInt64LE(64n, 8);
+      return SUCCESS;
+    },
+  };
+}
+
+function processFunctions(vm: Vm): HostFunctions {
+  return {
+    proc_exit(code: number): number {
+      throw new GuestExit(`it ended itself with exit code ${code}`);
+    },
+    environ_sizes_get(countPtr: number, sizePtr: number): number {
+      const lines = environment(vm);
+      const sizeBytes = lines.reduce((sum, line) => sum + line.length, 0);
+      const status = vm.memory.setU32(countPtr, lines.length);
+      return (status || vm.memory.setU32(sizePtr, sizeBytes)) === 0 ? SUCCESS : FAULT;
+    },
+    environ_get(pointersPtr: number, textPtr: number): number {
+      let pointer = pointersPtr >>> 0;
+      let text = textPtr >>> 0;
+      for (const line of environment(vm)) {
+        const target = vm.memory.bytes(text, line.length);
+        if (target === null || vm.memory.setU32(pointer, text) !== 0) return FAULT;
+        target.set(line);
+        pointer += 4;
+        text += line.length;
+      }
+      return SUCCESS;
+    },
+    args_sizes_get(countPtr: number, sizePtr: number): number {
+      return (vm.memory.setU32(countPtr, 0) || vm.memory.setU32(sizePtr, 0)) === 0
+        ? SUCCESS
+        : FAULT;
+    },
+    args_get(_pointersPtr: number, _textPtr: number): number {
+      return SUCCESS;
+    },
+    random_get(ptr: number, sizeBytes: number): number {
+      if (sizeBytes < 0 || sizeBytes > RANDOM_SIZE_BYTES_MAX) return INVAL;
+      const target = vm.memory.bytes(ptr, sizeBytes);
+      if (target === null) return FAULT;
+      vm.services.fillRandom(target);
+      return SUCCESS;
+    },
+    clock_time_get(clock: number, _precision: bigint, outPtr: number): number {
+      if (clock !== 0 && clock !== 1) return NOTSUP;
+      const now = clock === 0 ? wallNanoseconds(vm) : monotonicNanoseconds(vm);
+      return vm.memory.setU64(outPtr, now) === 0 ? SUCCESS : FAULT;
+    },
+    clock_res_get(clock: number, outPtr: number): number {
+      if (clock !== 0 && clock !== 1) return NOTSUP;
+      return vm.memory.setU64(outPtr, 1_000n) === 0 ? SUCCESS : FAULT;
+    },
+    sched_yield(): number {
+      return SUCCESS;
+    },
+  };
+}
+
+/** `NAME=VALUE` and a zero, each. */
+function environment(vm: Vm): Uint8Array[] {
+  return Object.entries(vm.spec.env).map(([name, value]) => Buffer.from(`${name}=${value}\0`));
+}
+
+/** A function that is there to be linked; `count` is how many arguments it takes. */
+function absent(status: number): () => number {
+  return () => status;
+}
+
+function absentFunctions(): HostFunctions {
+  return {
+    fd_close: absent(NOSYS),
+    fd_seek: absent(NOSYS),
+    fd_read: absent(NOSYS),
+    fd_fdstat_set_flags: absent(NOSYS),
+    // The end of the scan for folders that a runtime makes as it starts.
+    fd_prestat_get: absent(BADF),
+    fd_prestat_dir_name: absent(NOSYS),
+    fd_advise: absent(NOSYS),
+    fd_allocate: absent(NOSYS),
+    fd_datasync: absent(NOSYS),
+    fd_fdstat_set_rights: absent(NOSYS),
+    fd_filestat_get: absent(NOSYS),
+    fd_filestat_set_size: absent(NOSYS),
+    fd_filestat_set_times: absent(NOSYS),
+    fd_pread: absent(NOSYS),
+    fd_pwrite: absent(NOSYS),
+    fd_readdir: absent(NOSYS),
+    fd_renumber: absent(NOSYS),
+    fd_sync: absent(NOSYS),
+    fd_tell: absent(NOSYS),
+    path_create_directory: absent(NOSYS),
+    path_filestat_get: absent(NOSYS),
+    path_filestat_set_times: absent(NOSYS),
+    path_link: absent(NOSYS),
+    path_open: absent(NOENT),
+    path_readlink: absent(NOSYS),
+    path_remove_directory: absent(NOSYS),
+    path_rename: absent(NOSYS),
+    path_symlink: absent(NOSYS),
+    path_unlink_file: absent(NOSYS),
+    poll_oneoff: absent(NOSYS),
+    proc_raise: absent(NOSYS),
+    sock_accept: absent(NOSYS),
+    sock_recv: absent(NOSYS),
+    sock_send: absent(NOSYS),
+    sock_shutdown: absent(NOSYS),
+  };
+}
