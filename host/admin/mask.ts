@@ -1,7 +1,8 @@
 // The configuration as the admin API shows it: the same shape, without what would open a door.
 
 const MASK = '********';
-const SECRET_KEY = /^(token|password|secret|privateKey|signingKey)$/i;
+/** What a plugin is given may hold keys, and only the plugin knows where. */
+const SECRET_KEY = /^(token|password|secret|privateKey|signingKey|config|vmConfig)$/i;
 const SECRET_HEADER = /authorization|cookie|token|secret|password|api-?key/i;
 const PRIVATE_PEM = /PRIVATE KEY/;
 const DEPTH_MAX = 32;
@@ -19,12 +20,20 @@ function masked(value: unknown, depth: number): unknown {
   const isSecretField =
     'name' in value && typeof value.name === 'string' && SECRET_HEADER.test(value.name);
   const copy: Record<string, unknown> = {};
+  const isPlugin = 'vmConfig' in value && 'env' in value;
   for (const [key, inner] of Object.entries(value)) {
     const isSecret = SECRET_KEY.test(key) || (isSecretField && key === 'value');
-    copy[key] =
-      isSecret && typeof inner === 'string' && inner !== '' ? MASK : masked(inner, depth - 1);
+    if (isPlugin && key === 'env') copy[key] = maskedValues(inner);
+    else
+      copy[key] =
+        isSecret && typeof inner === 'string' && inner !== '' ? MASK : masked(inner, depth - 1);
   }
   return copy;
+}
+
+/** The names of environment variables, without their values. */
+function maskedValues(env: unknown): unknown {
+  return Object.fromEntries(Object.keys(env ?? {}).map((name) => [name, MASK]));
 }
 
 /** Header lists are flat: [name, value, name, value, ...]. */

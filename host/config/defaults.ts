@@ -64,3 +64,26 @@ export const DISTRIBUTION_DELTA_SIZE = '32MiB';
 export const DISTRIBUTION_JOBS = 1;
 /** Half of one core. */
 export const DISTRIBUTION_CPU = '30s';
+
+/** Envoy's first pause, and one that an operator still waits for. */
+export const PLUGIN_RELOAD_BASE = '1s';
+export const PLUGIN_RELOAD_MAX = '30s';
+/** Go modules begin with 8 MiB, C++ ones with 16. */
+export const PLUGIN_MEMORY = '64MiB';
+/** 4 to 30 ms of a worker; a request needs 50 to 8,700. */
+export const PLUGIN_STEPS = 1_000_000;
+/** A Go runtime's start takes 100,000 to a million. */
+export const PLUGIN_START_STEPS = 20_000_000;
+/** Envoy's per_connection_buffer_limit. */
+export const PLUGIN_BODY = '1MiB';
+export const PLUGIN_CALLS = 128;
+/** Instances of 60 to 120 KiB each. */
+export const PLUGIN_TENANTS = 1_000;
+export const PLUGIN_PHASE = 'none';
+export const PLUGIN_PRIORITY = 0;
+/** A check that fails must not let anything pass. */
+export const PLUGIN_ON_FAILURE = 'close';
+export const PLUGIN_ISOLATION = 'shared';
+export const PLUGIN_CAPABILITIES = ['*'];
+/** A check that sees the first of two headers alone can be led astray by the second. */
+export const PLUGIN_REPEATED_HEADERS = 'join';

@@ -1,12 +1,15 @@
 // The part of loading that does I/O: the configuration file itself, and the files it names.
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { isGatewayError } from '../core/index.ts';
 import { readText } from './document.ts';
 import { type ConfigIssue, formatPath, type PathPart } from './issue.ts';
 import { type LoadResult, loadConfig } from './load.ts';
-import type { Config } from './model.ts';
+import type { Config, PluginConfig } from './model.ts';
 import { readConfigText, readPlainFileSync } from './plain-file.ts';
+
+/** NUL, `asm`. */
+const WASM_MAGIC = 0x0061_736d;
 
 /** Reads and checks a configuration file, and every file it names. Never rejects for what is
  *  wrong with them. Errors: issues, as of loadConfig and checkFiles. */
@@ -51,6 +54,9 @@ export function checkFiles(
     found.push(...checkKey(['distribution', 'headKey'], headKey));
     if (signingKey !== '') found.push(...checkKey(['distribution', 'signingKey'], signingKey));
   }
+  for (const [index, plugin] of config.plugins.entries()) {
+    if (plugin.file !== '') found.push(...checkModule(['plugins', index], plugin));
+  }
   if (found.length === 0) return [];
   const read = readText(source.text);
   return found.map(({ path, message }) => {
@@ -85,6 +91,26 @@ function checkKey(path: readonly PathPart[], file: string): readonly FileIssue[]
     expected: 'a private key in PEM without a passphrase',
     parse: (pem) => void createPrivateKey(pem),
   });
+}
+
+/** That it is a module, and the one that is meant. Who loads it checks the rest. */
+function checkModule(
+  at: readonly PathPart[],
+  { file, sha256 }: PluginConfig,
+): readonly FileIssue[] {
+  let bytes: Buffer;
+  try {
+    bytes = readPlainFileSync(file);
+  } catch (cause) {
+    const why = isGatewayError(cause) ? cause.detail : cause;
+    return [{ path: [...at, 'file'], message: `${file}: ${why}` }];
+  }
+  if (bytes.length < 8 || bytes.readUInt32BE(0) !== WASM_MAGIC) {
+    return [{ path: [...at, 'file'], message: `expected a WebAssembly module in ${file}` }];
+  }
+  const found = createHash('sha256').update(bytes).digest('hex');
+  if (sha256 === '' || sha256 === found) return [];
+  return [{ path: [...at, 'sha256'], message: `${file} has the sha256 ${found}` }];
 }
 
 function checkFile(

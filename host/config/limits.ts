@@ -58,3 +58,18 @@ export const POOL_PENDING_MAX = 1_048_576;
 export const PIPELINE_DEPTH_MAX = 128;
 /** A signed head is read, checked and used within seconds even on a slow link. */
 export const HEAD_EXPIRY_MS_MIN = 10_000;
+/** Plugins of one file, each with an instance in each io worker. */
+export const PLUGINS_COUNT_MAX = 256;
+/** Plugins that one request meets. */
+export const FILTERS_COUNT_MAX = 16;
+/** A plugin's configuration: a set of rules for a web application firewall has 600 KB. */
+export const PLUGIN_CONFIG_SIZE_CHARS_MAX = 4_194_304;
+export const PLUGIN_VARIABLES_COUNT_MAX = 64;
+export const PLUGIN_UPSTREAMS_COUNT_MAX = 64;
+/** A page of Wasm, and the bound of Envoy's host. */
+export const PLUGIN_MEMORY_SIZE_BYTES_MIN = 65_536;
+export const PLUGIN_MEMORY_SIZE_BYTES_MAX = 1_073_741_824;
+export const PLUGIN_BODY_SIZE_BYTES_MAX = 1_073_741_824;
+export const PLUGIN_CALLS_MAX = 65_536;
+/** V8 refuses memories after about 12,000 in one process. */
+export const PLUGIN_TENANTS_COUNT_MAX = 10_000;

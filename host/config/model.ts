@@ -12,6 +12,7 @@ export interface Config {
   readonly services: readonly ServiceConfig[];
   readonly routes: readonly RouteConfig[];
   readonly log: LogConfig;
+  readonly plugins: readonly PluginConfig[];
   /** Null where nothing is distributed. */
   readonly distribution: DistributionConfig | null;
 }
@@ -34,6 +35,44 @@ export interface DistributionLimits {
   readonly deltaSizeBytesMax: number;
   readonly jobsMax: number;
   readonly cpuMsPerMinute: number;
+}
+
+export interface PluginConfig {
+  readonly name: string;
+  /** One of the two; the other is `''`. */
+  readonly file: string;
+  readonly url: string;
+  /** 64 hexadecimal digits in lower case; `''` for any. */
+  readonly sha256: string;
+  readonly rootId: string;
+  readonly vmId: string;
+  /** What the plugin is given, as UTF-8. */
+  readonly config: string;
+  readonly vmConfig: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly phase: 'authn' | 'authz' | 'none' | 'stats';
+  readonly priority: number;
+  readonly onFailure: 'close' | 'open' | 'reload';
+  readonly reload: { readonly baseMs: number; readonly maxMs: number };
+  readonly limits: PluginLimitsConfig;
+  readonly isolation: 'shared' | 'request' | 'tenant';
+  /** Null unless `isolation` is tenant. */
+  readonly tenant: { readonly header: string; readonly countMax: number } | null;
+  readonly capabilities: readonly string[];
+  readonly allowOnHeadersStopIteration: boolean;
+  readonly strict: boolean;
+  readonly background: boolean;
+  readonly repeatedHeaders: 'join' | 'first';
+  /** Services by the module's own names for them. */
+  readonly upstreams: Readonly<Record<string, string>>;
+}
+
+export interface PluginLimitsConfig {
+  readonly memorySizeBytes: number;
+  readonly steps: number;
+  readonly startSteps: number;
+  readonly bodySizeBytes: number;
+  readonly callsMax: number;
 }
 
 export interface ListenerConfig {
@@ -139,6 +178,8 @@ export interface RouteConfig {
   /** Null where the service's own apply. */
   readonly timeouts: TimeoutsConfig | null;
   readonly requestBodySizeBytesMax: number;
+  /** Names of plugins, in file order. */
+  readonly filters: readonly string[];
 }
 
 export type RouteAction =

@@ -17,6 +17,7 @@ import type {
   ServiceConfig,
   TimeoutsConfig,
 } from './model.ts';
+import { normalisePlugin } from './normalise-plugins.ts';
 import { parseRewritePath } from './path-pattern.ts';
 import type {
   ConditionValue,
@@ -64,6 +65,9 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
       file.routes.map((route, index) => normaliseRoute(route, index, { services, places })),
     ),
     log: Object.freeze(file.log),
+    plugins: frozen(
+      file.plugins.map((one) => normalisePlugin(one, (name) => resolveFile(name, surroundings))),
+    ),
     distribution: normaliseDistribution(file.distribution, surroundings),
   });
 }
@@ -179,6 +183,7 @@ function normaliseRoute(route: RouteValue, index: number, known: Known): RouteCo
     responseHeaders: operations(route.headers.response),
     timeouts: normaliseTimeouts(route, known),
     requestBodySizeBytesMax: route.maxBody,
+    filters: frozen(route.filters.map(({ plugin }) => plugin)),
   });
 }
 

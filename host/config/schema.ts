@@ -41,6 +41,7 @@ import {
   required,
   type Schema,
 } from './schema-kit.ts';
+import { FILTERS, PLUGINS } from './schema-plugins.ts';
 
 const PORT = integer({ min: 0, max: 65_535 });
 // --- listen, admin, workers, log -----------------------------------------------------------------
@@ -390,7 +391,7 @@ const ROUTE = object('a map with match, and one of to, redirect, respond, distri
   headers: withDefault(HEADERS, {}, 'header operations'),
   maxBody: withDefault(SIZE, defaults.MAX_BODY, 'largest request body; a larger one gets 413'),
   priority: notBuilt('load shedding by priority'),
-  filters: notBuilt('plugins'),
+  filters: withDefault(FILTERS, [], 'plugins that see the requests; phase and priority order them'),
   retries: notBuilt('retries with a budget'),
   cors: notBuilt('CORS'),
   mirror: notBuilt('traffic mirroring'),
@@ -428,7 +429,7 @@ export const FILE_SCHEMA = object('a map with listen, services and routes', {
   ),
   log: withDefault(LOG, {}, 'logs'),
   lanes: notBuilt('traffic lanes'),
-  plugins: notBuilt('Proxy-Wasm plugins'),
+  plugins: withDefault(PLUGINS, [], 'Proxy-Wasm plugins'),
   db: notBuilt('databases'),
   distribution: optional(DISTRIBUTION, 'apps and resources that are delivered as deltas'),
 });

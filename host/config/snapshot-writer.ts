@@ -64,6 +64,7 @@ class SnapshotWriter {
     const servicesVector = SnapshotRoot.createServicesVector(builder, services);
     const routesVector = SnapshotRoot.createRoutesVector(builder, routes);
     const distribution = this.#distribution(config.distribution);
+    const plugins = this.#texts(config.plugins.map((plugin) => JSON.stringify(plugin)));
     SnapshotRoot.startSnapshotRoot(builder);
     SnapshotRoot.addListeners(builder, listenersVector);
     SnapshotRoot.addTrustedProxies(builder, proxies);
@@ -76,6 +77,7 @@ class SnapshotWriter {
     SnapshotRoot.addLogLevel(builder, codeOf(LEVEL_WORDS, config.log.level));
     SnapshotRoot.addServices(builder, servicesVector);
     SnapshotRoot.addRoutes(builder, routesVector);
+    SnapshotRoot.addPlugins(builder, plugins);
     if (distribution !== 0) SnapshotRoot.addDistribution(builder, distribution);
     SnapshotRoot.finishSnapshotRootBuffer(builder, SnapshotRoot.endSnapshotRoot(builder));
     return builder.asUint8Array();
@@ -262,6 +264,7 @@ class SnapshotWriter {
     const targets = this.#targets(action);
     const status = 'status' in action ? action.status : 0;
     const channels = this.#texts(action.kind === 'distribution' ? action.channels : []);
+    const filters = this.#texts(route.filters);
     const text = this.#text(actionText(action));
     const answerHeaders = this.#texts(action.kind === 'respond' ? action.headers : []);
     const rewritePath = this.#text(action.kind === 'proxy' ? action.rewrite.path : '');
@@ -291,6 +294,7 @@ class SnapshotWriter {
     if (route.timeouts !== null) Route.addTimeouts(builder, this.#timeouts(route.timeouts));
     Route.addIsDistribution(builder, action.kind === 'distribution');
     Route.addChannels(builder, channels);
+    Route.addFilters(builder, filters);
     Route.addRequestBodySizeBytesMax(builder, route.requestBodySizeBytesMax);
     return Route.endRoute(builder);
   }

@@ -22,6 +22,7 @@ import type {
   HeaderOperations,
   ListenerConfig,
   LogConfig,
+  PluginConfig,
   RateConfig,
   RouteAction,
   RouteConfig,
@@ -119,6 +120,12 @@ export class Snapshot {
     });
   }
 
+  /** Errors: GW_INTERNAL for what is not JSON. */
+  get plugins(): readonly PluginConfig[] {
+    const root = this.#root;
+    return this.#list(root.pluginsLength(), (index) => readPlugin(root.plugins(index)));
+  }
+
   /** A route's name alone. Cost: one text, about 200 ns. */
   routeName(index: number): string {
     return this.#routeAt(index).name() ?? `route-${index}`;
@@ -147,6 +154,7 @@ export class Snapshot {
       responseHeaders: this.#operations(route.responseHeaders()),
       timeouts: timeouts === null ? null : readTimeouts(timeouts),
       requestBodySizeBytesMax: route.requestBodySizeBytesMax(),
+      filters: this.#list(route.filtersLength(), (place) => route.filters(place)),
     });
   }
 
@@ -290,6 +298,14 @@ function rate(entry: Rate): RateConfig {
     burst: entry.burst(),
     key: Object.freeze({ kind, name: entry.keyName() ?? '' }),
   });
+}
+
+function readPlugin(text: string): PluginConfig {
+  try {
+    return JSON.parse(text, (_key, value) => Object.freeze(value));
+  } catch {
+    throw damaged('a plugin is no JSON');
+  }
 }
 
 function readTimeouts(timeouts: Timeouts): TimeoutsConfig {

@@ -74,6 +74,10 @@ function checkAnswer(at: readonly PathPart[], route: RouteValue, report: Report)
     if (route[key] === undefined) continue;
     report.key([...at, key], 'GW_CONFIG_CONFLICT', `only a route with \`to\` has an upstream`);
   }
+  if (route.filters.length > 0) {
+    const message = 'only a route with `to` runs plugins';
+    report.key([...at, 'filters'], 'GW_CONFIG_CONFLICT', message);
+  }
   const { set, add, remove } = route.headers.request;
   if (set.length + add.length + remove.length > 0) {
     const message = 'only a route with `to` sends a request on';

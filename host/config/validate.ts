@@ -4,6 +4,7 @@
 import { ENDPOINTS_COUNT_MAX } from '../core/index.ts';
 import { type IssueSink, type PathPart, Report, suggestion } from './issue.ts';
 import type { FileValue, RouteValue, ServiceValue } from './schema.ts';
+import { checkFilters, checkPlugins } from './validate-plugins.ts';
 import { checkRoute } from './validate-route.ts';
 
 /** What the schema has read, with holes where it refused something. */
@@ -11,6 +12,7 @@ export interface Draft {
   readonly listen: readonly (FileValue['listen'][number] | undefined)[] | undefined;
   readonly admin: FileValue['admin'] | undefined;
   readonly distribution: FileValue['distribution'] | undefined;
+  readonly plugins: FileValue['plugins'] | undefined;
   readonly services: readonly (readonly [string, ServiceValue | undefined])[] | undefined;
   readonly routes: readonly (RouteValue | undefined)[] | undefined;
 }
@@ -20,6 +22,8 @@ export function validate(draft: Draft, sink: IssueSink): void {
   const report = new Report(sink);
   checkListeners(draft, report);
   checkServices(draft, report);
+  const services = draft.services === undefined ? undefined : new Map(draft.services);
+  checkPlugins(draft.plugins ?? [], services, report);
   checkRoutes(draft, report);
 }
 
@@ -134,6 +138,9 @@ function checkService(at: readonly PathPart[], service: ServiceValue, report: Re
 
 function checkRoutes(draft: Draft, report: Report): void {
   const services = new Map(draft.services ?? []);
+  // A plugin that could not be read may be the one that a route means.
+  const isEachPluginKnown = draft.plugins?.every((one) => one !== undefined) ?? false;
+  const plugins = new Map((draft.plugins ?? []).map((one) => [one?.name ?? '', one!]));
   const names = new Map<string, number>();
   const matches = new Map<string, number>();
   for (const [index, route] of (draft.routes ?? []).entries()) {
@@ -159,6 +166,7 @@ function checkRoutes(draft: Draft, report: Report): void {
       const message = 'the file has no `distribution` that says where the store is';
       report.key([...at, 'distribution'], 'GW_CONFIG_CONFLICT', message);
     }
+    if (isEachPluginKnown) checkFilters(at, route.filters, plugins, report);
     checkRoute(at, route, report);
   }
 }

@@ -36,6 +36,16 @@ describe('masking', () => {
     assert.equal(config.admin.token, 'hunter2', 'the original is untouched');
   });
 
+  it('what a plugin is given stays hidden, for only the plugin knows what of it is a key', () => {
+    const plugin = { name: 'auth', config: '{"k":"s1"}', vmConfig: 's2', env: { MODE: 's3' } };
+    assert.deepEqual(maskSecrets(plugin), {
+      name: 'auth',
+      config: '********',
+      vmConfig: '********',
+      env: { MODE: '********' },
+    });
+  });
+
   it('an unset token stays visibly unset, and odd values pass', () => {
     assert.deepEqual(maskSecrets({ token: '', list: [1, null, true] }), {
       token: '',

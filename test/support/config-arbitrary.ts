@@ -1,7 +1,7 @@
 // Random normalised configurations, for round trips. Every shape of the model can come up.
 
 import fc from 'fast-check';
-import type { Config, RouteConfig } from '../../host/config/index.ts';
+import type { Config, PluginConfig, RouteConfig } from '../../host/config/index.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 24 });
 const uint32 = fc.nat(0xffff_ffff);
@@ -114,8 +114,40 @@ function route(serviceCount: number): fc.Arbitrary<RouteConfig> {
     responseHeaders: operations,
     timeouts: fc.option(timeouts),
     requestBodySizeBytesMax: fc.maxSafeNat(),
+    filters: fc.array(text, { maxLength: 3 }),
   });
 }
+
+const plugin: fc.Arbitrary<PluginConfig> = fc.record({
+  name: text,
+  file: text,
+  url: text,
+  sha256: text,
+  rootId: text,
+  vmId: text,
+  config: text,
+  vmConfig: text,
+  env: fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
+  phase: fc.constantFrom('authn', 'authz', 'none', 'stats'),
+  priority: fc.integer(),
+  onFailure: fc.constantFrom('close', 'open', 'reload'),
+  reload: fc.record({ baseMs: uint32, maxMs: uint32 }),
+  limits: fc.record({
+    memorySizeBytes: uint32,
+    steps: uint32,
+    startSteps: uint32,
+    bodySizeBytes: uint32,
+    callsMax: uint16,
+  }),
+  isolation: fc.constantFrom('shared', 'request', 'tenant'),
+  tenant: fc.option(fc.record({ header: text, countMax: uint16 })),
+  capabilities: fc.array(text, { maxLength: 2 }),
+  allowOnHeadersStopIteration: fc.boolean(),
+  strict: fc.boolean(),
+  background: fc.boolean(),
+  repeatedHeaders: fc.constantFrom('join', 'first'),
+  upstreams: fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
+});
 
 const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
   fc.record({
@@ -129,6 +161,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
       access: fc.constantFrom('json', 'text', 'off'),
       level: fc.constantFrom('debug', 'info', 'warn', 'error'),
     }),
+    plugins: fc.array(plugin, { maxLength: 2 }),
     distribution: fc.option(
       fc.record({
         dir: text,

@@ -88,7 +88,7 @@ describe('docs/sluice.schema.json', () => {
     assert.ok(fits(base));
     for (const part of [
       'routs: []',
-      'plugins: []',
+      'plugins: [{ name: a, phase: soon }]',
       'log: { level: loud }',
       'admin: { port: 70000 }',
       'workers: { io: many }',

@@ -90,10 +90,9 @@ const TOP_CASES: readonly BadCase[] = [
   ),
   bad(
     'features that are not built',
-    `${BASE}lanes: {}\nplugins: []\ndb: {}\n`,
+    `${BASE}lanes: {}\ndb: {}\n`,
     `4:1 lanes ${NOT_BUILT} | not in this version`,
-    `5:1 plugins ${NOT_BUILT} | not in this version`,
-    `6:1 db ${NOT_BUILT} | not in this version`,
+    `5:1 db ${NOT_BUILT} | not in this version`,
   ),
   bad('a key without a value', `${BASE}log:\n`, `4:1 log ${BAD} | give it a value`),
   bad(
@@ -241,6 +240,80 @@ const SERVICE_CASES: readonly BadCase[] = [
 ];
 
 const MANY_PARAMETERS = Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('');
+
+/** BASE with one plugin, in line 5. */
+function plugin(title: string, text: string, ...issues: readonly string[]): BadCase {
+  return bad(title, `${BASE}plugins:\n  - ${text}\n`, ...issues);
+}
+
+const PLUGIN_CASES: readonly BadCase[] = [
+  plugin('no source', '{ name: p }', `5:5 plugins[0].file ${MISSING} | expected file or url`),
+  plugin('no name', '{ file: p.wasm }', `5:5 plugins[0].name ${MISSING} | a name`),
+  plugin(
+    'two sources',
+    `{ name: p, file: a, url: "http://a/b", sha256: ${'a'.repeat(64)} }`,
+    `5:25 plugins[0].url ${CONFLICT} | found both`,
+  ),
+  plugin(
+    'a url without a hash',
+    '{ name: p, url: "http://a/b" }',
+    `5:5 plugins[0].sha256 ${CONFLICT} | its hash is known`,
+  ),
+  plugin(
+    'a url that is none, a hash that is none, a config without a value',
+    '{ name: p, url: "ftp://a/b", sha256: abc, config: null }',
+    `5:21 plugins[0].url ${BAD} | http:// or https://`,
+    `5:42 plugins[0].sha256 ${BAD} | 64 hexadecimal digits`,
+    `5:55 plugins[0].config ${BAD} | give it a value`,
+  ),
+  plugin(
+    'a config that JSON cannot say',
+    '{ name: p, file: a, config: { a: [.inf] }, vmConfig: !!binary aGk= }',
+    `5:33 plugins[0].config ${BAD} | no infinity`,
+    `5:58 plugins[0].vmConfig ${BAD} | no binary`,
+  ),
+  plugin(
+    'numbers beyond their limits',
+    '{ name: p, file: a, limits: { memory: 2GiB, steps: 1, body: 2GiB, httpCalls: -1 } }',
+    `5:43 plugins[0].limits.memory ${LIMIT} | 64KiB to 1GiB`,
+    `5:56 plugins[0].limits.steps ${BAD} | from 1000`,
+    `5:65 plugins[0].limits.body ${LIMIT} | at most 1GiB`,
+    `5:82 plugins[0].limits.httpCalls ${BAD} | from 0`,
+  ),
+  plugin(
+    'words that are none',
+    '{ name: p, file: a, phase: auth, isolation: none, capabilities: [Log], env: { A-B: c } }',
+    `5:32 plugins[0].phase ${BAD} | one of authn, authz, none, stats`,
+    `5:49 plugins[0].isolation ${BAD} | one of shared, request, tenant`,
+    `5:70 plugins[0].capabilities[0] ${BAD} | the name of a host function`,
+    `5:83 plugins[0].env.A-B ${BAD} | letters, digits and _`,
+  ),
+  plugin(
+    'tenants without a key',
+    '{ name: p, file: a, isolation: tenant }',
+    `5:5 plugins[0].tenant ${CONFLICT} | what a tenant is`,
+  ),
+  plugin(
+    'a tenant without tenants, a service that is none, a pause above the longest',
+    '{ name: p, file: a, tenant: { header: x }, upstreams: { x: b }, reload: { base: 1m } }',
+    `5:25 plugins[0].tenant ${CONFLICT} | isolation: shared has no tenants`,
+    `5:64 plugins[0].upstreams.x ${BAD} | no service is called "b"`,
+    `5:77 plugins[0].reload ${CONFLICT} | longer than max`,
+  ),
+  bad(
+    'a name twice, and routes that name plugins which are not there',
+    `${BASE}plugins:\n  - { name: p, file: a }\n  - { name: p, file: a }\n` +
+      '  - { name: tick, file: a, background: true }\nroutes:\n' +
+      '  - { match: { path: /a }, to: a, filters: [p, q, p] }\n' +
+      '  - { match: { path: /b }, to: a, filters: [{ plugin: tick }] }\n' +
+      '  - { match: { path: /c }, respond: {}, filters: [p] }\n',
+    `6:13 plugins[1].name ${CONFLICT} | taken by plugins[0]`,
+    `9:48 routes[0].filters[1] ${BAD} | no plugin is called "q"`,
+    `9:51 routes[0].filters[2] ${CONFLICT} | stands twice`,
+    `10:55 routes[1].filters[0].plugin ${CONFLICT} | sees no requests`,
+    `11:41 routes[2].filters ${CONFLICT} | only a route with \`to\` runs plugins`,
+  ),
+];
 
 const ROUTE_CASES: readonly BadCase[] = [
   route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond or distribution`),
@@ -490,4 +563,5 @@ export const BAD_CASES: readonly BadCase[] = [
   ...TOP_CASES,
   ...SERVICE_CASES,
   ...ROUTE_CASES,
+  ...PLUGIN_CASES,
 ];

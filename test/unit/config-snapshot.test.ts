@@ -43,6 +43,7 @@ function readAll(snapshot: Snapshot): Config {
     services: indices(snapshot.serviceCount).map((index) => snapshot.service(index)),
     routes: indices(snapshot.routeCount).map((index) => snapshot.route(index)),
     log: snapshot.log,
+    plugins: snapshot.plugins,
     distribution: snapshot.distribution,
   };
 }

@@ -118,8 +118,20 @@ distribution(obj?:Distribution):Distribution|null {
   return offset ? (obj || new Distribution()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
 }
 
+plugins(index: number):string
+plugins(index: number,optionalEncoding:flatbuffers.Encoding):string|Uint8Array
+plugins(index: number,optionalEncoding?:any):string|Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 28);
+  return offset ? this.bb!.__string(this.bb!.__vector(this.bb_pos + offset) + index * 4, optionalEncoding) : null;
+}
+
+pluginsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 28);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
 static startSnapshotRoot(builder:flatbuffers.Builder) {
-  builder.startObject(12);
+  builder.startObject(13);
 }
 
 static addListeners(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset) {
@@ -216,6 +228,22 @@ static startRoutesVector(builder:flatbuffers.Builder, numElems:number) {
 
 static addDistribution(builder:flatbuffers.Builder, distributionOffset:flatbuffers.Offset) {
   builder.addFieldOffset(11, distributionOffset, 0);
+}
+
+static addPlugins(builder:flatbuffers.Builder, pluginsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(12, pluginsOffset, 0);
+}
+
+static createPluginsVector(builder:flatbuffers.Builder, data:flatbuffers.Offset[]):flatbuffers.Offset {
+  builder.startVector(4, data.length, 4);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addOffset(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startPluginsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(4, numElems, 4);
 }
 
 static endSnapshotRoot(builder:flatbuffers.Builder):flatbuffers.Offset {

@@ -1,0 +1,104 @@
+// What a case wanted against what came. Every difference is one line that names the place, and
+// both sides.
+
+import type { Exchange, Wanted, WantedHeaders } from './case-schema.ts';
+import type { Outcome } from './run-exchange.ts';
+
+const SHOWN_SIZE_CHARS_MAX = 200;
+
+/** The differences; none where all is as it should be. */
+export function differences({ expect }: Exchange, outcome: Outcome): string[] {
+  const found: string[] = [];
+  const { upstream, response } = expect;
+  if (upstream === false) {
+    if (outcome.upstreamHeaders !== null) {
+      found.push('upstream: expected nothing, found a request');
+    }
+  } else if (upstream !== undefined) {
+    if (outcome.upstreamHeaders === null) found.push('upstream: expected a request, found none');
+    else {
+      found.push(...headerDifferences('upstream', upstream.headers, outcome.upstreamHeaders));
+      compare('upstream.body', upstream.body, textOf(outcome.upstreamBody), found);
+    }
+  }
+  if (response === undefined) return found;
+  const failure = response.failure ?? '';
+  if (failure !== outcome.failure) {
+    const why = outcome.failure === '' ? '' : ` (${outcome.details})`;
+    found.push(`response.failure: expected ${show(failure)}, found ${show(outcome.failure)}${why}`);
+  }
+  if (response.status !== undefined && response.status !== outcome.status) {
+    const status = outcome.status ?? 'no answer';
+    found.push(`response.status: expected ${response.status}, found ${status}`);
+  }
+  found.push(...headerDifferences('response', response.headers, outcome.headers));
+  compare('response.body', response.body, textOf(outcome.body), found);
+  compare('response.details', response.details, outcome.details, found);
+  return found;
+}
+
+/** Lines that are missing among those that were logged. */
+export function logDifferences(wanted: readonly Wanted[], lines: readonly string[]): string[] {
+  let from = 0;
+  for (const [index, one] of wanted.entries()) {
+    const at = lines.findIndex((line, place) => place >= from && isAsWanted(one, line));
+    if (at < 0) return [`logs[${index}]: expected ${describe(one)}, found ${shownLines(lines)}`];
+    from = at + 1;
+  }
+  return [];
+}
+
+function shownLines(lines: readonly string[]): string {
+  return lines.length === 0 ? 'no line' : lines.map(show).join(', ');
+}
+
+function headerDifferences(
+  where: string,
+  wanted: WantedHeaders,
+  headers: readonly string[],
+): string[] {
+  const found: string[] = [];
+  for (const [name, value] of wanted) {
+    const values = headers.filter(
+      (_, index) => index % 2 === 1 && headers[index - 1] === name.toLowerCase(),
+    );
+    const text = values.length === 0 ? undefined : values.join('\n');
+    compare(`${where}.headers.${name}`, value, text, found);
+  }
+  return found;
+}
+
+function compare(
+  place: string,
+  wanted: Wanted | undefined,
+  found: string | undefined,
+  into: string[],
+): void {
+  if (wanted === undefined || isAsWanted(wanted, found)) return;
+  into.push(`${place}: expected ${describe(wanted)}, found ${show(found)}`);
+}
+
+function isAsWanted(wanted: Wanted, found: string | undefined): boolean {
+  if (wanted.kind === 'absent') return found === undefined || found === '';
+  if (found === undefined) return false;
+  if (wanted.kind === 'equals') return found === wanted.text;
+  if (wanted.kind === 'contains') return found.includes(wanted.text);
+  return wanted.pattern.test(found);
+}
+
+function describe(wanted: Wanted): string {
+  if (wanted.kind === 'absent') return 'none';
+  if (wanted.kind === 'equals') return show(wanted.text);
+  if (wanted.kind === 'contains') return `a text with ${show(wanted.text)}`;
+  return `a text that matches ${wanted.pattern}`;
+}
+
+function show(text: string | undefined): string {
+  if (text === undefined) return 'none';
+  const short = text.length > SHOWN_SIZE_CHARS_MAX ? `${text.slice(0, 200)}…` : text;
+  return JSON.stringify(short);
+}
+
+function textOf(chunks: readonly Uint8Array[]): string {
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,137 @@
+// One exchange through a filter: the client's side and the upstream's side are both played here.
+
+import type {
+  FilterChain,
+  FilterFacts,
+  FilterSink,
+  FilterStream,
+  HeaderList,
+  LocalAnswer,
+} from '../../core/index.ts';
+import type { Exchange } from './case-schema.ts';
+
+/** What came out at either end. */
+export class Outcome {
+  /** Null while nothing has reached the upstream. */
+  upstreamHeaders: HeaderList | null = null;
+  readonly upstreamBody: Uint8Array[] = [];
+  isUpstreamWhole = false;
+  /** Null while the client has no answer. */
+  status: number | null = null;
+  headers: HeaderList = [];
+  readonly body: Uint8Array[] = [];
+  details = '';
+  /** Code of what went wrong; `''` for nothing. */
+  failure = '';
+}
+
+class Ends implements FilterSink {
+  readonly outcome = new Outcome();
+
+  onRequestHeaders(headers: HeaderList, isLast: boolean): void {
+    this.outcome.upstreamHeaders = headers;
+    this.outcome.isUpstreamWhole = isLast;
+  }
+
+  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean {
+    this.outcome.upstreamBody.push(chunk.slice());
+    this.outcome.isUpstreamWhole = isLast;
+    return true;
+  }
+
+  onRequestDrain(): void {}
+
+  onResponseHeaders(headers: HeaderList, _isLast: boolean): void {
+    this.#answer(headers);
+  }
+
+  onResponseBody(chunk: Uint8Array, _isLast: boolean): boolean {
+    this.outcome.body.push(chunk.slice());
+    return true;
+  }
+
+  onResponseDrain(): void {}
+
+  onLocalResponse({ status, headers, body, details }: LocalAnswer): void {
+    this.outcome.status = status;
+    this.outcome.headers = headers;
+    this.outcome.body.push(body.slice());
+    this.outcome.details = details;
+  }
+
+  onFailure(code: string, detail: string): void {
+    this.outcome.failure = code;
+    this.outcome.details = detail;
+  }
+
+  onClose(detail: string): void {
+    this.outcome.failure = 'closed';
+    this.outcome.details = detail;
+  }
+
+  #answer(headers: HeaderList): void {
+    const at = headers.indexOf(':status');
+    this.outcome.status = Number(headers[at + 1]);
+    this.outcome.headers = headers.filter((_, index) => index !== at && index !== at + 1);
+  }
+}
+
+/** Runs an exchange from the client's request to the end of the answer. `wallMs`: when. */
+export function runExchange(chain: FilterChain, exchange: Exchange, wallMs: number): Outcome {
+  const ends = new Ends();
+  const { outcome } = ends;
+  const stream = chain.open(factsOf(exchange, wallMs), ends);
+  const { request } = exchange;
+  const { method, path, authority } = request;
+  const pseudo = [':method', method, ':path', path, ':authority', authority, ':scheme', 'http'];
+  const headers = [...pseudo, ...flat(request.headers)];
+  const isOver = (): boolean => outcome.status !== null || outcome.failure !== '';
+  stream.requestHeaders(headers, request.body.length === 0);
+  send(request.body, (chunk, isLast) => {
+    if (!isOver()) stream.requestBody(chunk, isLast);
+  });
+  if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange);
+  stream.end({ status: outcome.status ?? 0, reason: 0, details: outcome.details });
+  return outcome;
+}
+
+function respond(stream: FilterStream, { upstream }: Exchange): void {
+  const { status, headers, body } = upstream;
+  stream.responseHeaders([':status', String(status), ...flat(headers)], body.length === 0);
+  send(body, (chunk, isLast) => {
+    stream.responseBody(chunk, isLast);
+  });
+}
+
+function send(
+  chunks: readonly Uint8Array[],
+  give: (chunk: Uint8Array, isLast: boolean) => void,
+): void {
+  for (const [index, chunk] of chunks.entries()) give(chunk, index === chunks.length - 1);
+}
+
+function flat(headers: Exchange['request']['headers']): string[] {
+  return headers.flatMap(([name, values]) =>
+    values.flatMap((value) => [name.toLowerCase(), value]),
+  );
+}
+
+function factsOf({ client, route, request }: Exchange, wallMs: number): FilterFacts {
+  const at = client.lastIndexOf(':');
+  return {
+    routeName: route,
+    scheme: 'http',
+    httpVersion: '1.1',
+    peerAddress: client.slice(0, at),
+    peerPort: Number(client.slice(at + 1)),
+    localAddress: '127.0.0.1',
+    localPort: 8080,
+    startWallMs: wallMs,
+    serviceName: 'upstream',
+    endpointAddress: '127.0.0.1:9001',
+    traceparent: '',
+    requestBodySizeBytes: request.body.reduce((sum, { length }) => sum + length, 0),
+    responseBodySizeBytes: 0,
+    durationMs: 0,
+  };
+}
