@@ -148,11 +148,7 @@ const PLUGIN = object('a map with name, and file or url', {
     '',
     'plugins of one id share data and queues; those of one module and `vmConfig` without it',
   ),
-  env: withDefault(
-    ENVIRONMENT,
-    {},
-    'environment variables',
-  ),
+  env: withDefault(ENVIRONMENT, {}, 'environment variables'),
   phase: withDefault(
     choice(['authn', 'authz', 'none', 'stats']),
     defaults.PLUGIN_PHASE,

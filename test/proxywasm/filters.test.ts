@@ -19,7 +19,7 @@ class Filter extends Context {
     h.add('x-method', h.get(':method'));
     const path = h.get(':path');
     if (path == '/deny') {
-      send_http_response(403, 'denied', String.UTF8.encode('no'), [makeHeaderPair('x-why', 'deny')], GrpcStatusValues.Unknown);
+      send_http_response(403, 'denied', String.UTF8.encode('no'), [makeHeaderPair('x-why', 'deny')]);
       return FilterHeadersStatusValues.StopIteration;
     }
     if (path == '/wait') return FilterHeadersStatusValues.StopIteration;

@@ -46,12 +46,9 @@ const SDK = '@gcoredev/proxy-wasm-sdk-as/assembly';
 export const FILTER_PRELUDE = `
 export * from '${SDK}/proxy';
 import {
-  BufferTypeValues, Context, FilterDataStatusValues, FilterHeadersStatusValues, Headers, HeaderPair,
-  HeaderMapTypeValues, LogLevelValues, RootContext, WasmResultValues, get_buffer_bytes,
-  get_current_time_nanoseconds, get_property, log, registerRootContext, send_http_response,
-  set_buffer_bytes, set_property, set_tick_period_milliseconds, stream_context, BaseContext,
-  get_shared_data, set_shared_data, define_metric, increment_metric, MetricTypeValues,
-  GrpcStatusValues, makeHeaderPair
+  BufferTypeValues, Context, FilterDataStatusValues, FilterHeadersStatusValues, GrpcStatusValues,
+  LogLevelValues, RootContext, get_buffer_bytes, get_property, log, makeHeaderPair,
+  registerRootContext, send_http_response, set_buffer_bytes, stream_context
 } from '${SDK}';
 import { proxy_log } from '${SDK}/imports';
 export namespace plugin_process {
