@@ -153,6 +153,32 @@ describe('heads', () => {
   });
 });
 
+describe('the share of a release', () => {
+  it('is told as it was set and as it is in force', async () => {
+    const clock = new ManualClock(0, 1_000);
+    const store = await TestStore.create(clock);
+    const schedule = [{ atMs: 2_000, rollout: 5_000 }];
+    const rule = { rollout: 1_000, schedule };
+    await store.publish({ version: '1', files: FILES, forms: 'none', rule });
+    const plane = await DeliveryPlane.start({ engine: 'node', store });
+    try {
+      const shares = () => {
+        const [release] = plane.desk.report().channels[0]!.releases;
+        return [release!.rollout, release!.rolloutInForce, release!.schedule.length];
+      };
+      assert.deepEqual(shares(), [1_000, 1_000, 1]);
+      clock.advance(1_500);
+      assert.deepEqual(shares(), [1_000, 5_000, 1]);
+      const before = await plane.desk.change('app', '1', { rollout: 2_000 });
+      assert.equal(before.schedule.length, 1);
+      assert.deepEqual(shares(), [2_000, 2_000, 0]);
+    } finally {
+      await plane.stop();
+      store.remove();
+    }
+  });
+});
+
 describe('halting', () => {
   const halt = { failureShare: 0.2, minimumCount: 10 };
 
