@@ -10,8 +10,8 @@ import { type DeltaBase, packTarget } from './network.ts';
 import type { OpenRelease } from './release.ts';
 import { cutContents, fillContents, readTar, type TarEntry, writeTar } from './tar.ts';
 
-/** Brings the files of a packed release by its pack; null when it has none, when nothing is missing,
- *  or when a few single files are less than a whole pack. `missing`: idle files too, which a pack
+/** Brings the files of a packed release by its pack; null when it has none, when nothing is
+ *  missing, or when a few single files are less than a whole pack. `missing`: idle files too, which a pack
  *  brings along. Errors: LOADER_PACK, LOADER_LIMIT, LOADER_DISK, LOADER_UNAVAILABLE. */
 export async function receivePack(
   release: OpenRelease,

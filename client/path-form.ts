@@ -1,5 +1,5 @@
-// Which file of a release that is here lies in the place of a new one, although builds put hashes and
-// numbers into names: the base that publishing made its delta from. The rule is that of
+// Which file of a release that is here lies in the place of a new one, although builds put hashes
+// and numbers into names: the base that publishing made its delta from. The rule is that of
 // host/distribution/path-form.ts; docs/distribution.md has it in words, and a test holds the two
 // together.
 

@@ -69,8 +69,8 @@ export function cutContents(bytes: Uint8Array, entries: readonly TarEntry[]): By
   return concat(parts);
 }
 
-/** The pack of such files, as `sluice publish` makes it; null when `read` has not every content. They
- *  must be sorted by path. Errors: LOADER_PACK for one that is not of its size. */
+/** The pack of such files, as `sluice publish` makes it; null when `read` has not every content.
+ *  They must be sorted by path. Errors: LOADER_PACK for one that is not of its size. */
 export async function writeTar(
   files: readonly { readonly path: string; readonly sizeBytes: number }[],
   read: (path: string) => Promise<Uint8Array | null>,

@@ -9,7 +9,7 @@ import type { Bytes } from '../../client/model.ts';
 import { nodeFetch } from '../../client/node-fetch.ts';
 import type { ReleaseShelf, TestRelease } from './release-shelf.ts';
 
-/** For origins that never answer, or trickle. Anything else may take as long as the machine does. */
+/** For origins that never answer, or trickle; others may take as long as the machine does. */
 export const QUICK_LIMITS = {
   requestTimeoutMs: 1_500,
   stallTimeoutMs: 1_000,

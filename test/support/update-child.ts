@@ -1,6 +1,6 @@
-// A device as a process of its own: starts, updates and confirms in the folder it is given. What its
-// storage promised goes to the trace (kill-at-call.ts): `kept HASH` once content is written, and
-// `state` when the state is about to name it.
+// A device as a process of its own: starts, updates and confirms in the folder it is given. What
+// its storage promised goes to the trace (kill-at-call.ts): `kept HASH` once content is written,
+// and `state` when the state is about to name it.
 
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { LoaderStorage } from '../../client/api.ts';
