@@ -15,7 +15,12 @@ export { cacheStorage };
 
 /** Makes a loader; `start()` opens what is there. Errors: LOADER_OPTIONS. */
 export function createLoader(options: LoaderOptions): Loader {
-  return openLoader(options, { storage: cacheStorage, decoder: decoderModule });
+  return openLoader(options, {
+    storage: cacheStorage,
+    decoder: decoderModule,
+    // Browsers want fetch called on the window.
+    fetch: (input, init) => globalThis.fetch(input, init),
+  });
 }
 
 /** A release that is served beside the page: the URL below which its files are, and the URL of its

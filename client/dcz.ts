@@ -24,8 +24,7 @@ export function deltaSizeBytesMax(targetSizeBytes: number): number {
   return targetSizeBytes + Math.ceil(targetSizeBytes / 16_384) + DELTA_OVERHEAD_BYTES;
 }
 
-/** The SHA-256 of the base that a delta says it is from. Errors: LOADER_DELTA for what is no dcz.
- *   */
+/** The SHA-256 of the base that a delta says it is from. Errors: LOADER_DELTA: it is no dcz. */
 export function baseNamedIn(body: Uint8Array): string {
   if (body.length > HEADER_SIZE_BYTES && hex(body.subarray(0, 8)) === MAGIC_HEX) {
     return hex(body.subarray(8, HEADER_SIZE_BYTES));

@@ -106,8 +106,17 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 /** A value for a message: short, and on one line. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = textOf(value).replace(/\s+/g, ' ');
   return text.length <= SHOWN_LENGTH_MAX ? text : `${text.slice(0, SHOWN_LENGTH_MAX)}…`;
+}
+
+/** JSON has no word for some values, and throws at others. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return typeof value === 'bigint' ? `${value}n` : 'an object without a JSON form';
+  }
 }
 
 function objectOf(value: unknown, place: string): Readonly<Record<string, unknown>> {

@@ -71,7 +71,7 @@ export async function bringFiles(
   files: readonly ReleaseFile[],
   context: InstallContext,
 ): Promise<void> {
-  const { supply, content, notes, signal } = context;
+  const { supply, content, notes, limits, signal } = context;
   const absent = await content.missing(onePerContent(files));
   const hashes = new Set(absent.map(({ sha256 }) => sha256));
   const missing = onePerContent(files).filter(({ sha256 }) => hashes.has(sha256));
@@ -83,9 +83,8 @@ export async function bringFiles(
     progress.add(file, supplied.receivedBytes);
     notes.emit('progress', progress.now());
   };
-  // Begun in order of priority; the scheduler bounds how many are under way.
   const ordered = PRIORITIES.flatMap((one) => missing.filter(({ priority }) => priority === one));
-  await allOrFirstFailure(ordered.map((file) => bring(file)));
+  await inLanes(ordered, limits.concurrency, bring);
 }
 
 export function isIdle({ priority }: ReleaseFile): boolean {
@@ -200,10 +199,21 @@ function progressOf(
   };
 }
 
-/** Waits for all, so that nothing goes on behind the caller's back, and then fails with the first
- *  failure. */
-async function allOrFirstFailure(tasks: readonly Promise<void>[]): Promise<void> {
-  const settled = await Promise.allSettled(tasks);
-  const failed = settled.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+/** Works in order, a few at a time, until one fails: an origin that is gone would fail each of them
+ *  as slowly. What is under way is waited for, so that nothing goes on behind the caller's back. */
+async function inLanes<T>(
+  items: readonly T[],
+  count: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length && failures.length === 0) {
+      next += 1;
+      await work(items[next - 1]!).catch((error: unknown) => void failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(count, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
 }

@@ -23,6 +23,11 @@ export const ROOTS_KEPT_COUNT_MAX = 256;
 export const CHECK_SIZE_BYTES_MAX = 262_144;
 export const CHANNELS_COUNT_MAX = 64;
 export const ORIGINS_COUNT_MAX = 16;
+/** What a gateway takes of a device. */
+export const DEVICE_ATTRIBUTES_COUNT_MAX = 32;
+export const DEVICE_TEXT_LENGTH_MAX = 256;
+/** The longest wait of a platform's timers; a longer one ends at once. */
+export const TIMER_MS_MAX = 2_147_483_647;
 /** The persisted state: roots, channels and waiting reports. */
 export const STATE_SIZE_BYTES_MAX = 33_554_432;
 /** Releases that are remembered as having crashed. */

@@ -13,8 +13,9 @@ import type {
 } from './api.ts';
 import { anySignal } from './clock.ts';
 import { LoaderError, toLoaderError } from './errors.ts';
+import { shown } from './fields.ts';
 import { mediaTypeOf } from './media-type.ts';
-import type { Bytes, ReleaseFile } from './model.ts';
+import { type Bytes, PRIORITIES, type ReleaseFile } from './model.ts';
 import { type Platform, readOptions } from './options.ts';
 import { infoOf, type OpenRelease } from './release.ts';
 import { Session } from './session.ts';
@@ -60,6 +61,7 @@ class ResourceLoader implements Loader {
 
   /** One after the other: the second finds what the first has brought. */
   async update(options: UpdateOptions = {}): Promise<ChannelUpdate[]> {
+    checkChoice('apply', options.apply, ['now', 'next-start']);
     const turn = this.#updating.then(() => {
       return this.#work(options.signal, (signal) => updateAll(this.#session, options, signal));
     });
@@ -68,6 +70,7 @@ class ResourceLoader implements Loader {
   }
 
   async get(path: string, options: GetOptions = {}): Promise<Bytes> {
+    checkChoice('priority', options.priority, PRIORITIES);
     return await this.#work(options.signal, async (signal) => {
       const { release, file } = this.#find(path, options.channel);
       const priority = options.priority ?? 'critical';
@@ -115,6 +118,7 @@ class ResourceLoader implements Loader {
     given: AbortSignal | undefined,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    checkSignal(given);
     const { lifetime } = this.#session;
     const closed = (): LoaderError => new LoaderError('LOADER_CLOSED', 'the loader is closed');
     if (lifetime.aborted) throw closed();
@@ -146,4 +150,20 @@ class ResourceLoader implements Loader {
     const detail = `release ${release.manifest.version} of ${channel} has no file ${path}`;
     throw new LoaderError('LOADER_NOT_FOUND', detail);
   }
+}
+
+/** Errors: LOADER_OPTIONS. */
+function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || (choices as readonly unknown[]).includes(value)) return;
+  const expected = `one of ${choices.join(', ')}`;
+  throw new LoaderError('LOADER_OPTIONS', `${name} is ${shown(value)}; expected ${expected}`);
+}
+
+/** Errors: LOADER_OPTIONS. */
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || typeof signal?.addEventListener === 'function') return;
+  throw new LoaderError(
+    'LOADER_OPTIONS',
+    `signal is ${shown(signal)}; expected that of an AbortController`,
+  );
 }

@@ -6,6 +6,7 @@ import type { BuiltIn, Loader, LoaderOptions } from './api.ts';
 import { decoderModule } from './decoder-module.ts';
 import { openLoader } from './loader.ts';
 import { memoryStorage } from './memory-storage.ts';
+import { nodeFetch } from './node-fetch.ts';
 
 export type * from './api.ts';
 export { isLoaderError, LoaderError, type LoaderErrorCode } from './errors.ts';
@@ -16,7 +17,7 @@ export { memoryStorage };
 /** Makes a loader; `start()` opens what is there. Without `storage` nothing outlives the process.
  *  Errors: LOADER_OPTIONS. */
 export function createLoader(options: LoaderOptions): Loader {
-  return openLoader(options, { storage: memoryStorage, decoder: decoderModule });
+  return openLoader(options, { storage: memoryStorage, decoder: decoderModule, fetch: nodeFetch });
 }
 
 /** A release inside the app: a folder with its files, and the file of its manifest's envelope. */

@@ -13,7 +13,14 @@ import { PLATFORM_CLOCK } from './clock.ts';
 import type { Decoder } from './dcz.ts';
 import { LoaderError } from './errors.ts';
 import { CHANNEL_PATTERN, shown } from './fields.ts';
-import { CHANNELS_COUNT_MAX, DEFAULT_LIMITS, ORIGINS_COUNT_MAX } from './limits.ts';
+import {
+  CHANNELS_COUNT_MAX,
+  DEFAULT_LIMITS,
+  DEVICE_ATTRIBUTES_COUNT_MAX,
+  DEVICE_TEXT_LENGTH_MAX,
+  ORIGINS_COUNT_MAX,
+  TIMER_MS_MAX,
+} from './limits.ts';
 import type { Bytes } from './model.ts';
 import { envelopeBytes } from './trust.ts';
 
@@ -21,6 +28,7 @@ import { envelopeBytes } from './trust.ts';
 export interface Platform {
   readonly storage: () => LoaderStorage;
   readonly decoder: () => Promise<Decoder>;
+  readonly fetch: typeof globalThis.fetch;
 }
 
 export interface LoaderSettings {
@@ -60,38 +68,52 @@ const KEYS: readonly (keyof LoaderOptions)[] = [
   'clock',
 ];
 
+const STORAGE_CALLS: readonly (keyof LoaderStorage)[] = [
+  'readState',
+  'writeState',
+  'read',
+  'write',
+  'missing',
+  'remove',
+  'list',
+  'exclusive',
+];
+const CLOCK_CALLS: readonly (keyof LoaderClock)[] = ['nowMs', 'after', 'random'];
+const DEVICE_KEYS: readonly (keyof LoaderDevice)[] = [
+  'id',
+  'appVersion',
+  'platform',
+  'region',
+  'attributes',
+];
+
 /** Errors: LOADER_OPTIONS, which names the option. */
 export function readOptions(options: LoaderOptions, platform: Platform): LoaderSettings {
-  const unknown = Object.keys(options).find((key) => !(KEYS as readonly string[]).includes(key));
-  if (unknown !== undefined) throw bad(unknown, undefined, 'no such option');
-  const levels = { ...ALL_LEVELS, ...readKnown('levels', options.levels, ALL_LEVELS, 'boolean') };
-  const limits = {
-    ...DEFAULT_LIMITS,
-    ...readKnown('limits', options.limits, DEFAULT_LIMITS, 'number'),
-  };
+  checkObject('options', options, KEYS);
+  const levels = { ...ALL_LEVELS, ...readLevels(options.levels) };
   const origins = readOrigins(options.origins);
+  const channels = readChannels(options.channels);
   return {
-    channels: readChannels(options.channels),
+    channels,
     origins: levels.origins ? origins : origins.slice(0, 1),
-    trustRoot: envelopeBytes(options.trustRoot),
-    builtIn: options.builtIn ?? {},
-    storage: options.storage ?? platform.storage(),
+    trustRoot: envelopeBytes(options.trustRoot, 'trustRoot'),
+    builtIn: readBuiltIn(options.builtIn, channels),
+    storage: readStorage(options.storage) ?? platform.storage(),
     decoder: platform.decoder,
-    device: options.device ?? {},
+    device: readDevice(options.device),
     levels,
-    limits,
-    // Browsers want fetch called on the window.
-    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
-    clock: options.clock ?? PLATFORM_CLOCK,
+    limits: { ...DEFAULT_LIMITS, ...readLimits(options.limits) },
+    fetch: readFetch(options.fetch) ?? platform.fetch,
+    clock: readClock(options.clock) ?? PLATFORM_CLOCK,
   };
 }
 
 function readChannels(channels: readonly string[]): readonly string[] {
   const isList = Array.isArray(channels) && channels.length > 0;
   if (!isList || channels.length > CHANNELS_COUNT_MAX) {
-    throw bad('channels', channels, `1 to ${CHANNELS_COUNT_MAX} names`);
+    throw bad('channels', channels, `a list of 1 to ${CHANNELS_COUNT_MAX} names`);
   }
-  const wrong = channels.find((channel) => !CHANNEL_PATTERN.test(channel));
+  const wrong = channels.find((one) => typeof one !== 'string' || !CHANNEL_PATTERN.test(one));
   if (wrong !== undefined) throw bad('channels', wrong, 'names of a-z 0-9 . _ -');
   if (new Set(channels).size !== channels.length) throw bad('channels', channels, 'each once');
   return [...channels];
@@ -99,33 +121,143 @@ function readChannels(channels: readonly string[]): readonly string[] {
 
 function readOrigins(origins: readonly string[]): string[] {
   if (!Array.isArray(origins) || origins.length > ORIGINS_COUNT_MAX) {
-    throw bad('origins', origins, `at most ${ORIGINS_COUNT_MAX} URLs`);
+    throw bad('origins', origins, `a list of at most ${ORIGINS_COUNT_MAX} URLs`);
   }
   return origins.map((origin) => {
-    if (typeof origin === 'string' && /^https?:\/\/[^?#]+$/.test(origin)) {
+    if (typeof origin === 'string' && /^https?:\/\/[^?#\s]+$/.test(origin) && isUrl(origin)) {
       return origin.replace(/\/+$/, '');
     }
     throw bad('origins', origin, 'a URL with http or https and without a query');
   });
 }
 
-function readKnown<T extends object>(
-  name: string,
-  given: Partial<T> | undefined,
-  known: T,
-  type: 'boolean' | 'number',
-): Partial<T> {
-  for (const [key, value] of Object.entries(given ?? {})) {
-    if (!Object.hasOwn(known, key)) throw bad(`${name}.${key}`, value, 'no such option');
-    const isGood = type === 'boolean' ? typeof value === 'boolean' : isCount(value);
-    if (!isGood)
-      throw bad(`${name}.${key}`, value, type === 'boolean' ? 'true or false' : 'above 0');
+function isUrl(text: string): boolean {
+  try {
+    return new URL(text).username === '';
+  } catch {
+    return false;
   }
-  return given ?? {};
 }
 
-function isCount(value: unknown): boolean {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0;
+function readBuiltIn(
+  given: LoaderOptions['builtIn'],
+  channels: readonly string[],
+): Readonly<Record<string, BuiltIn>> {
+  if (given === undefined) return {};
+  checkObject('builtIn', given, channels);
+  for (const [channel, one] of present(given)) {
+    const name = `builtIn.${channel}`;
+    checkFunctions(name, one, ['read']);
+    const { manifest } = one as BuiltIn;
+    const isGiven = typeof manifest === 'object' && manifest !== null;
+    if (isGiven || ['string', 'function'].includes(typeof manifest)) continue;
+    throw bad(`${name}.manifest`, manifest, 'an envelope, or a function that brings it');
+  }
+  return given;
+}
+
+function readStorage(given: LoaderStorage | undefined): LoaderStorage | undefined {
+  if (given !== undefined) checkFunctions('storage', given, STORAGE_CALLS);
+  return given;
+}
+
+function readFetch(given: LoaderOptions['fetch']): LoaderOptions['fetch'] {
+  if (given === undefined || typeof given === 'function') return given;
+  throw bad('fetch', given, 'a function');
+}
+
+/** What a clock gives back is checked too: time that is no number is always too early. */
+function readClock(given: LoaderClock | undefined): LoaderClock | undefined {
+  if (given === undefined) return undefined;
+  checkFunctions('clock', given, CLOCK_CALLS);
+  const nowMs = given.nowMs();
+  if (!Number.isFinite(nowMs)) throw bad('clock.nowMs()', nowMs, 'milliseconds since 1970');
+  return {
+    nowMs: () => given.nowMs(),
+    after: (ms, then) => {
+      const cancel: unknown = given.after(ms, then);
+      if (typeof cancel === 'function') return cancel as () => void;
+      throw bad('clock.after()', cancel, 'a function that calls it off');
+    },
+    random: () => given.random(),
+  };
+}
+
+/** Within what the gateway takes: a check that it refuses would be refused for ever. */
+function readDevice(given: LoaderDevice | undefined): LoaderDevice {
+  if (given === undefined) return {};
+  checkObject('device', given, DEVICE_KEYS);
+  for (const [key, value] of present(given)) {
+    if (key !== 'attributes') checkText(`device.${key}`, value, key === 'id' ? 1 : 0);
+  }
+  const { attributes } = given;
+  if (attributes === undefined) return given;
+  checkObject('device.attributes', attributes, null);
+  const count = Object.keys(attributes).length;
+  if (count > DEVICE_ATTRIBUTES_COUNT_MAX) {
+    throw bad('device.attributes', count, `at most ${DEVICE_ATTRIBUTES_COUNT_MAX} of them`);
+  }
+  for (const [key, value] of Object.entries(attributes)) {
+    checkText(`device.attributes.${key}`, value, 0);
+  }
+  return given;
+}
+
+function readLevels(given: LoaderOptions['levels']): Partial<LevelSwitches> {
+  if (given === undefined) return {};
+  checkObject('levels', given, Object.keys(ALL_LEVELS));
+  for (const [key, value] of present(given)) {
+    if (typeof value !== 'boolean') throw bad(`levels.${key}`, value, 'true or false');
+  }
+  return Object.fromEntries(present(given));
+}
+
+function readLimits(given: LoaderOptions['limits']): Partial<LoaderLimits> {
+  if (given === undefined) return {};
+  checkObject('limits', given, Object.keys(DEFAULT_LIMITS));
+  for (const [key, value] of present(given)) {
+    // Timers of platforms take a longer wait for none.
+    const most = /Ms(?:Max)?$/.test(key) ? TIMER_MS_MAX : Number.MAX_SAFE_INTEGER;
+    if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most) {
+      continue;
+    }
+    throw bad(`limits.${key}`, value, `an integer from 1 to ${most}`);
+  }
+  return Object.fromEntries(present(given));
+}
+
+/** What is given as `undefined` is not given. */
+function present(given: object): (readonly [string, unknown])[] {
+  return Object.entries(given).filter(([, value]) => value !== undefined);
+}
+
+function checkObject(name: string, value: unknown, keys: readonly string[] | null): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw bad(name, value, 'an object');
+  }
+  const unknown = keys === null ? undefined : Object.keys(value).find((key) => !keys.includes(key));
+  if (unknown === undefined) return;
+  const place = name === 'options' ? unknown : `${name}.${unknown}`;
+  throw new LoaderError(
+    'LOADER_OPTIONS',
+    `${place}: no such option; there are ${keys!.join(', ')}`,
+  );
+}
+
+function checkFunctions(name: string, value: unknown, calls: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) {
+    throw bad(name, value, `an object with ${calls.join(', ')}`);
+  }
+  for (const call of calls) {
+    const found = (value as Record<string, unknown>)[call];
+    if (typeof found !== 'function') throw bad(`${name}.${call}`, found, 'a function');
+  }
+}
+
+function checkText(name: string, value: unknown, lengthMin: number): void {
+  const isText = typeof value === 'string' && value.length >= lengthMin;
+  if (isText && value.length <= DEVICE_TEXT_LENGTH_MAX) return;
+  throw bad(name, value, `text of ${lengthMin} to ${DEVICE_TEXT_LENGTH_MAX} characters`);
 }
 
 function bad(name: string, value: unknown, expected: string): LoaderError {

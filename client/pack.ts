@@ -12,7 +12,8 @@ import { cutContents, fillContents, readTar, type TarEntry, writeTar } from './t
 
 /** Brings the files of a packed release by its pack; null when it has none, when nothing is
  *  missing, or when a few single files are less than a whole pack. `missing`: idle files too, which
- *  a pack brings along. Errors: LOADER_PACK, LOADER_LIMIT, LOADER_DISK, LOADER_UNAVAILABLE. */
+ *  a pack brings along.
+ *  Errors: LOADER_PACK, LOADER_LIMIT, LOADER_DISK, LOADER_UNAVAILABLE, LOADER_ABORTED. */
 export async function receivePack(
   release: OpenRelease,
   missing: readonly ContentRef[],

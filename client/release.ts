@@ -66,7 +66,10 @@ export async function openBuiltIn(
   { trust }: Shelf,
 ): Promise<BuiltInRelease> {
   const given = builtIn.manifest;
-  const bytes = envelopeBytes(typeof given === 'function' ? await given() : given);
+  const bytes = envelopeBytes(
+    typeof given === 'function' ? await given() : given,
+    `builtIn.${channel}.manifest`,
+  );
   const envelope = readEnvelope(bytes, 'release');
   // Where no signature can be checked, it stands as the app's own code does.
   const document = trust.isOpen ? await trust.verifyKept(envelope) : peekPayload(envelope);

@@ -6,6 +6,7 @@ import { throwIfAborted } from './clock.ts';
 import { hasEd25519 } from './digest.ts';
 import { type Envelope, verifyEnvelope } from './envelope.ts';
 import { isFinal, LoaderError, toLoaderError } from './errors.ts';
+import { shown } from './fields.ts';
 import { ROOT_STEPS_COUNT_MAX, ROOTS_KEPT_COUNT_MAX } from './limits.ts';
 import type { Bytes, TrustRoot } from './model.ts';
 import type { Network } from './network.ts';
@@ -151,10 +152,13 @@ function withRoot(
   return { ...state, roots, channels: new Map(channels) };
 }
 
-/** Errors: LOADER_OPTIONS. */
-export function envelopeBytes(source: EnvelopeSource): Bytes {
+/** Errors: LOADER_OPTIONS, which names `name`. */
+export function envelopeBytes(source: EnvelopeSource, name: string): Bytes {
   if (typeof source === 'string') return utf8(source);
   if (source instanceof Uint8Array) return source.slice() as Bytes;
   if (typeof source === 'object' && source !== null) return utf8(JSON.stringify(source));
-  throw new LoaderError('LOADER_OPTIONS', 'an envelope is text, bytes, or the parsed JSON');
+  throw new LoaderError(
+    'LOADER_OPTIONS',
+    `${name} is ${shown(source)}; expected an envelope: text, bytes, or the parsed JSON`,
+  );
 }

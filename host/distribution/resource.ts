@@ -130,8 +130,8 @@ export interface ReleaseFacts {
 }
 
 /** A file at its release's own address. `before` and `after`: see ResourceRequest. Its pattern
- *  takes any hash and number in the name, unless another file of the release would have the same
- *  pattern: browsers keep one dictionary for each. */
+ *  takes any hash and number in the name, unless another file of the release would have the same:
+ *  browsers keep one dictionary for each pattern. */
 export function fileResource(
   release: ReleaseFacts & { readonly content: IndexedContent },
   path: string,

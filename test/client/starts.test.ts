@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Loader, LoaderOptions, LoaderStorage } from '../../client/api.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
-import { builtInOf, script, testLoader } from '../support/loader.ts';
+import { builtInOf, clockAt, script, testLoader } from '../support/loader.ts';
 import { ReleaseOrigin } from '../support/release-origin.ts';
 import { ReleaseShelf, type TestRelease } from '../support/release-shelf.ts';
 
@@ -175,24 +175,77 @@ describe('the start', () => {
     assert.equal(ids[0], ids[1]);
   });
 
+  const attributes = Array.from({ length: 33 }, (_, index) => [`a${index}`, 'x']);
+
   it('refuses options that are none, with their name', () => {
-    const wrong: readonly (readonly [Partial<LoaderOptions>, RegExp])[] = [
-      [{ channels: [] }, /channels/],
+    // Only channels, origins, levels and limits were looked at: a clock without `after` was a
+    // TypeError in the middle of the first request, and a storage that is a path hung up `start`.
+    const clock = clockAt(0);
+    const storage = memoryStorage();
+    const fine = { manifest: '{}', read: async () => new Uint8Array(0) };
+    const wrong: readonly (readonly [object, RegExp])[] = [
+      [{ channels: [] }, /^channels is \[\]; expected a list of 1 to 64 names$/],
+      [{ channels: 'app' }, /^channels is "app"/],
       [{ channels: ['App'] }, /App/],
-      [{ channels: ['a', 'a'] }, /channels/],
+      [{ channels: [7] }, /^channels is 7/],
+      [{ channels: ['a', 'a'] }, /^channels/],
+      [{ origins: undefined }, /^origins is missing/],
       [{ origins: ['ftp://x'] }, /ftp/],
-      [{ origins: ['https://x/?a'] }, /origins/],
-      [{ levels: { disc: false } as never }, /levels\.disc/],
-      [{ limits: { rounds: 0 } }, /limits\.rounds/],
-      [{ chanels: [] } as never, /chanels/],
+      [{ origins: ['https://x/?a'] }, /^origins/],
+      [{ origins: ['https://'] }, /^origins/],
+      [{ origins: ['https://user:word@x/r'] }, /^origins/],
+      [{ trustRoot: undefined }, /^trustRoot is missing/],
+      [{ trustRoot: 7 }, /^trustRoot is 7/],
+      [{ builtIn: [] }, /^builtIn is \[\]/],
+      [{ builtIn: { other: fine } }, /^builtIn\.other/],
+      [{ builtIn: { app: { read: fine.read } } }, /^builtIn\.app\.manifest is missing/],
+      [{ builtIn: { app: { manifest: '{}' } } }, /^builtIn\.app\.read is missing/],
+      [{ storage: '/var/lib/app' }, /^storage is "\/var\/lib\/app"/],
+      [{ storage: { ...storage, list: undefined } }, /^storage\.list/],
+      [{ device: 'device-1' }, /^device is "device-1"/],
+      [{ device: { id: '' } }, /^device\.id/],
+      [{ device: { id: 7 } }, /^device\.id is 7/],
+      [{ device: { model: 'x' } }, /^device\.model/],
+      [{ device: { region: 'x'.repeat(257) } }, /^device\.region/],
+      [{ device: { attributes: { tier: 1 } } }, /^device\.attributes\.tier is 1/],
+      [{ device: { attributes: Object.fromEntries(attributes) } }, /^device\.attributes is 33/],
+      [{ levels: { disc: false } }, /^levels\.disc/],
+      [{ levels: { disk: 0 } }, /^levels\.disk is 0/],
+      [{ limits: { rounds: 0 } }, /^limits\.rounds is 0/],
+      [{ limits: { rounds: '3' } }, /^limits\.rounds is "3"/],
+      [{ limits: { rounds: 3n } }, /^limits\.rounds is 3n/],
+      [{ limits: { stallTimeoutMs: 2 ** 31 } }, /^limits\.stallTimeoutMs is 2147483648/],
+      [{ fetch: 'fetch' }, /^fetch is "fetch"/],
+      [{ clock: Date }, /^clock is function Date/],
+      [{ clock: Date.now }, /^clock is function now/],
+      [{ clock: { nowMs: clock.nowMs, random: clock.random } }, /^clock\.after is missing/],
+      [{ clock: { ...clock, random: 0.5 } }, /^clock\.random is 0\.5/],
+      [{ clock: { ...clock, nowMs: () => 'now' } }, /^clock\.nowMs\(\) is "now"/],
+      [{ chanels: [] }, /^chanels: no such option; there are channels, /],
     ];
     for (const [more, pattern] of wrong) {
       assert.throws(
-        () => open(more),
+        () => open(more as Partial<LoaderOptions>),
         (error: Error & { code?: string }) => {
-          return error.code === 'LOADER_OPTIONS' && pattern.test(error.message);
+          assert.match(error.message, pattern);
+          return error.code === 'LOADER_OPTIONS';
         },
       );
     }
+    open({ limits: { rounds: undefined } as never, levels: { disk: undefined } as never });
+  });
+
+  it('refuses what a clock or a call is given that is none', async () => {
+    const after = (() => 7) as never;
+    const loader = open({ clock: { ...clockAt(0), after }, device: { id: 'a' } });
+    await loader.start();
+    const [update] = await loader.update();
+    assert.match(String(update?.error?.message), /clock\.after\(\) is 7/);
+    const options = { code: 'LOADER_OPTIONS' };
+    await assert.rejects(loader.update({ apply: 'later' as never }), options);
+    await assert.rejects(loader.get('main.js', { priority: 'high' as never }), options);
+    await assert.rejects(loader.check({ signal: new AbortController() as never }), options);
+    await assert.rejects(loader.check({ signal: null as never }), options);
+    await loader.close();
   });
 });

@@ -27,6 +27,39 @@ function open(more: Partial<LoaderOptions> = {}): Loader {
   return testLoader(shelf, { origins: [origin.url], ...more });
 }
 
+describe('a request in Node', () => {
+  it('takes brotli over plain http too, which fetch alone does not', async () => {
+    // Files came as gzip, a fifth larger, although Node decodes brotli whatever the scheme.
+    shelf.publish('app', { 'main.js': script(1) });
+    const loader = open();
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    assert.deepEqual(await loader.get('main.js'), new Uint8Array(script(1)));
+    for (const { encodings } of origin.requests) assert.equal(encodings, 'br, gzip');
+    await loader.close();
+  });
+});
+
+describe('an update that cannot be', () => {
+  it('asks for no more files once one has come from nowhere', async () => {
+    // Each of the others was tried as often, with the same timeouts: an origin that had gone kept
+    // an update of 300 files for half an hour.
+    const each = Array.from({ length: 60 }, (_, index) => [`${index}.txt`, `${index}`]);
+    shelf.publish('app', Object.fromEntries(each));
+    origin.options = {
+      fault: ({ path }) => (/\/v\//.test(path) ? { kind: 'status', status: 503 } : null),
+    };
+    const loader = open({ limits: { concurrency: 4 } });
+    await loader.start();
+    assert.equal((await loader.update())[0]?.status, 'failed');
+    // Two rounds of each that was under way.
+    assert.ok(origin.count(/\/v\//) <= 8, `${origin.count(/\/v\//)} requests`);
+    origin.options = {};
+    assert.equal((await loader.update())[0]?.status, 'updated');
+    await loader.close();
+  });
+});
+
 describe('priorities', () => {
   it('bring critical files first and idle ones after the swap', async () => {
     shelf.publish('app', {

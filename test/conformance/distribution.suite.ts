@@ -188,7 +188,7 @@ export function distributionSuite(engine: Engine): void {
       assert.equal(bad.headers['x-sluice-reason'], '1022');
     });
 
-    it('takes the first base that there is a delta from, else sends the whole if told to', async () => {
+    it('takes the first base that there is a delta from, else the whole if told to', async () => {
       // A client with several bases paid a request for each, and one more for the whole.
       const target = '/app/v/2.0.0/main.js';
       const [none, other] = [sha256('x'), sha256('y')];

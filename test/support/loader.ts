@@ -6,13 +6,13 @@ import { loadDecoder } from '../../client/decoder.ts';
 import { openLoader } from '../../client/loader.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
 import type { Bytes } from '../../client/model.ts';
+import { nodeFetch } from '../../client/node-fetch.ts';
 import type { ReleaseShelf, TestRelease } from './release-shelf.ts';
 
-/** For origins that never answer, or trickle. Anything else may take as long as the machine does.
- *   */
+/** For origins that never answer, or trickle; others may take as long as the machine does. */
 export const QUICK_LIMITS = {
-  requestTimeoutMs: 400,
-  stallTimeoutMs: 200,
+  requestTimeoutMs: 1_500,
+  stallTimeoutMs: 1_000,
   bytesPerSecondMin: 1_000_000,
 };
 const TEST_LIMITS = { rounds: 2, backoffMs: 2, backoffMsMax: 4 };
@@ -29,7 +29,8 @@ export function testLoader(
     ...options,
     limits: { ...TEST_LIMITS, ...options.limits },
   };
-  return openLoader(whole, { storage: memoryStorage, decoder: () => loadDecoder(wasm) });
+  const decoder = () => loadDecoder(wasm);
+  return openLoader(whole, { storage: memoryStorage, decoder, fetch: nodeFetch });
 }
 
 /** A release inside the app. */

@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { type ReleaseShelf, sha256, type TestRelease } from './release-shelf.ts';
 
 export interface OriginRequest {
@@ -14,6 +14,7 @@ export interface OriginRequest {
   /** The first that is named. */
   readonly base: string | null;
   readonly bases: readonly string[];
+  readonly encodings: string;
   /** The hash of the dictionary that a browser offered, in hex. */
   readonly dictionary: string | null;
 }
@@ -97,8 +98,17 @@ export class ReleaseOrigin {
     const bases = url.searchParams.getAll('base');
     const base = bases[0] ?? null;
     const takesWhole = url.searchParams.get('else') === 'whole' && !this.options.isOld;
+    const encodings = String(request.headers['accept-encoding']);
     const dictionary = dictionaryOf(request);
-    const asked = { method: request.method ?? '', path, target, base, bases, dictionary };
+    const asked = {
+      method: request.method ?? '',
+      path,
+      target,
+      base,
+      bases,
+      encodings,
+      dictionary,
+    };
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     // Any page may ask: what is served is public.
@@ -159,13 +169,16 @@ function manifestOf(releases: readonly TestRelease[], wanted: string): Uint8Arra
 function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
   response.statusCode = answer.status;
   response.setHeader('content-type', answer.type);
-  const isDelta = answer.type.includes('dcz');
-  if (/\bgzip\b/.test(String(request.headers['accept-encoding'])) && !isDelta) {
-    response.setHeader('content-encoding', 'gzip');
-    response.end(answer.status === 204 ? undefined : gzipSync(answer.bytes));
-  } else {
-    response.end(answer.bytes);
-  }
+  const accepted = String(request.headers['accept-encoding']);
+  const coding = /\b(?:br|gzip)\b/.exec(accepted)?.[0];
+  if (coding === undefined || answer.type.includes('dcz')) return void response.end(answer.bytes);
+  response.setHeader('content-encoding', coding);
+  const encode = coding === 'br' ? quickBrotli : gzipSync;
+  response.end(answer.status === 204 ? undefined : encode(answer.bytes));
+}
+
+function quickBrotli(bytes: Buffer): Buffer {
+  return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 2 } });
 }
 
 /** Source: RFC 9842. */

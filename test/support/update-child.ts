@@ -8,6 +8,7 @@ import { loadDecoder } from '../../client/decoder.ts';
 import { openLoader } from '../../client/loader.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
 import type { Bytes } from '../../client/model.ts';
+import { nodeFetch } from '../../client/node-fetch.ts';
 import { fileStorage } from '../../client/node-storage.ts';
 
 const [directory, origin, trustRootPath] = process.argv.slice(2);
@@ -36,7 +37,7 @@ const loader = openLoader(
     storage,
     limits: { rounds: 1 },
   },
-  { storage: memoryStorage, decoder: () => loadDecoder(wasm) },
+  { storage: memoryStorage, decoder: () => loadDecoder(wasm), fetch: nodeFetch },
 );
 await loader.start();
 const [update] = await loader.update();

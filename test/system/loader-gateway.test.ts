@@ -10,6 +10,7 @@ import { loadDecoder } from '../../client/decoder.ts';
 import { openLoader } from '../../client/loader.ts';
 import { memoryStorage } from '../../client/memory-storage.ts';
 import type { Bytes } from '../../client/model.ts';
+import { nodeFetch } from '../../client/node-fetch.ts';
 import { fileStorage } from '../../client/node-storage.ts';
 import { script, TestStore } from '../support/distribution.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
@@ -56,7 +57,7 @@ describe('the loader through a gateway', () => {
     const wasm = new Uint8Array(readFileSync('build/decoder.wasm')) as Bytes;
     const asking: typeof fetch = (input, init) => {
       sent.push(String(input).slice(gateway.url.length));
-      return fetch(input, init);
+      return nodeFetch(input, init);
     };
     return openLoader(
       {
@@ -67,7 +68,7 @@ describe('the loader through a gateway', () => {
         device: { id: 'device-1', appVersion: '1.0.0', platform: 'test' },
         fetch: asking,
       },
-      { storage: memoryStorage, decoder: () => loadDecoder(wasm) },
+      { storage: memoryStorage, decoder: () => loadDecoder(wasm), fetch: nodeFetch },
     );
   }
 

@@ -395,7 +395,8 @@ describe('the plan of deltas', () => {
     const name = (): string => {
       const hashed = Array.from({ length: 3 + below(7) }, () => pick('abcdefABCDEF0123456789_-'));
       const stem = ['main', 'chunk-vendor', 'Page', 'v1.2', ''][below(5)];
-      return `${['', 'a/', 'b.c/'][below(3)]}${stem}${pick('.-_')}${hashed.join('')}${['.js', '.js.map', ''][below(3)]}`;
+      const [folder, end] = [['', 'a/', 'b.c/'][below(3)], ['.js', '.js.map', ''][below(3)]];
+      return `${folder}${stem}${pick('.-_')}${hashed.join('')}${end}`;
     };
     const release = () => {
       const paths = [...new Set(Array.from({ length: 12 }, name))].sort();
