@@ -37,6 +37,8 @@ class World {
   /** Transfers that were acknowledged, and that were begun. */
   #acknowledged = 0;
   #begun = 0;
+  endsCount = 0;
+  failuresCount = 0;
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -56,9 +58,10 @@ class World {
     await this.#check(database, life === 0);
     const steps = this.#files.stepCount;
     for (let count = 1 + this.#below(3); count > 0; count--) {
-      this.#files.faults.set(steps + 1 + this.#below(120), FAULTS[this.#below(FAULTS.length)]!);
+      this.#files.faults.set(steps + 1 + this.#below(60), FAULTS[this.#below(FAULTS.length)]!);
     }
     await this.#work(database);
+    if (this.#files.isEnded) this.endsCount++;
     // What happens between the end and the restart must leave no trace.
     this.#pages.failure = new Error('the process has ended');
     this.#files.isEnded = true;
@@ -112,14 +115,15 @@ class World {
 
   async #work(database: Database): Promise<void> {
     const waits: Promise<void>[] = [];
-    for (let round = 0; round < 40 && !this.#files.isEnded; round++) {
+    for (let round = 0; round < 80 && !this.#files.isEnded; round++) {
       for (let count = this.#below(4); count >= 0; count--) {
         const wait = this.#transfer(database);
         if (wait !== null) waits.push(wait);
       }
-      if (this.#below(3) === 0) await waits.at(-1);
+      if (this.#below(2) === 0) await waits.at(-1);
       if (this.#below(12) === 0) await database.checkpoint().catch(() => {});
       if (database.stats.state !== 'open' && !this.#files.isEnded) {
+        this.failuresCount++;
         await until(() => database.stats.state === 'open' || this.#files.isEnded);
         if (!this.#files.isEnded) await this.#check(database, false);
       }
@@ -170,12 +174,19 @@ describe('a database', () => {
   it('keeps what it acknowledged through failures of the disk and ends of the process', async () => {
     const seed = testSeed('database-crash');
     const end = performance.now() + 2 * FUZZ_TIME_MS;
-    for (let round = 0; round < 3 || performance.now() < end; round++) {
+    let endsCount = 0;
+    let failuresCount = 0;
+    for (let round = 0; round < 8 || performance.now() < end; round++) {
       try {
-        await new World(seed + round).run();
+        const world = new World(seed + round);
+        await world.run();
+        endsCount += world.endsCount;
+        failuresCount += world.failuresCount;
       } catch (error) {
         assert.fail(`SEED=${seed + round}: ${error instanceof Error ? error.stack : error}`);
       }
     }
+    console.log(`# ${endsCount} ends of the process, ${failuresCount} failures of the disk`);
+    assert.ok(endsCount > 0 && failuresCount > 0);
   });
 });
