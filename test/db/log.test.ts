@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { SeededRandom } from '../../host/core/index.ts';
 import { SegmentLog, type SegmentLogOptions } from '../../host/db/log/segment-log.ts';
+import { FaultyFiles } from '../support/faulty-files.ts';
 import {
   appendMany,
   codeOf,
@@ -179,6 +180,25 @@ describe('trimming', () => {
     assert.equal(log.nextLsn, 81);
     assert.equal((await readAll(log)).at(-1)!.lastLsn, 80);
     await log.close();
+  });
+
+  it('that failed is done again before anything newer goes', async () => {
+    // A segment that could not be renamed was passed over, the next trim took the one behind it,
+    // and the next opening found a gap and called it damage.
+    for (const failing of ['rename', 'sync'] as const) {
+      const files = new FaultyFiles(random);
+      const { open } = scene();
+      let log = await open({ files });
+      await appendMany(log, 30);
+      files.faults.set(files.stepCount + (failing === 'rename' ? 1 : 2), 'io-error');
+      assert.equal(await codeOf(() => log.trim(7)), 'DB_LOG_FAILED');
+      assert.equal(log.firstLsn, 8);
+      await log.trim(14);
+      await appendMany(log, 1);
+      log = await open({ files: files.restart('power cut') });
+      assert.deepEqual([log.firstLsn, log.nextLsn], [15, 32]);
+      await log.close();
+    }
   });
 
   it('does not write over a segment that somebody reads', async () => {

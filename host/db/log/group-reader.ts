@@ -6,6 +6,7 @@ import type { LogFile } from './files.ts';
 import {
   GROUP_HEAD_SIZE_BYTES,
   type GroupHead,
+  looksLikeNextHead,
   openGroup,
   parseGroupHead,
   type Xxh64,
@@ -27,6 +28,7 @@ export interface StoredGroup {
   readonly group: LogGroup;
   /** Head and payload, as a follower gets them. */
   readonly bytes: Uint8Array;
+  readonly path: string;
   /** Where it begins in the segment, and the next one may. */
   readonly offset: number;
   readonly endOffset: number;
@@ -67,7 +69,7 @@ export class GroupReader {
     const group = openGroup(head, bytes.subarray(GROUP_HEAD_SIZE_BYTES), this.#xxh64);
     if (group === null) return 'the payload fails its checksum';
     this.#offset = endOffset;
-    return { head, group, bytes, offset, endOffset };
+    return { head, group, bytes, path: this.#segment.path, offset, endOffset };
   }
 
   /** Goes through the blocks from the next one on; returns where a head of this life of the segment
@@ -83,6 +85,13 @@ export class GroupReader {
   /** Passes over the block at hand, as `findAnyHead` is to look behind it. */
   skipBlock(): void {
     this.#offset += LOG_BLOCK_SIZE_BYTES;
+  }
+
+  /** Whether what stands here was once the group behind `before`, by what a flipped bit leaves of
+   *  its head. */
+  async looksLikeNext(before: GroupHead): Promise<boolean> {
+    const marked = await this.#bytesAt(this.#offset, MARKED_HEAD_SIZE_BYTES);
+    return looksLikeNextHead(marked.subarray(MARK_SIZE_BYTES), before);
   }
 
   /** Reads anew what it has read ahead. */

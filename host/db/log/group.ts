@@ -97,6 +97,14 @@ export function parseGroupHead(bytes: Uint8Array, xxh64: Xxh64): GroupHead | str
   return faultOfNumbers(head, head.payloadSizeBytes) ?? head;
 }
 
+/** Whether bytes have a head's first LSN or its previous chain, as the head behind `before` has. */
+export function looksLikeNextHead(bytes: Uint8Array, before: GroupHead): boolean {
+  if (bytes.length < GROUP_HEAD_SIZE_BYTES) return false;
+  const view = viewOf(bytes);
+  const isNextLsn = view.getBigUint64(16, true) === BigInt(before.lastLsn + 1);
+  return isNextLsn || view.getBigUint64(48, true) === before.chain;
+}
+
 /** A group out of its head and the bytes behind it, or null where they are not its payload. */
 export function openGroup(head: GroupHead, payload: Uint8Array, xxh64: Xxh64): LogGroup | null {
   if (payload.length !== head.payloadSizeBytes) return null;

@@ -25,6 +25,11 @@ export const LOG_ZEROS_SIZE_BYTES = 1_048_576;
 /** A write of at most this size is a copy to the page cache of some microseconds, less than the way
  *  to another thread and back. */
 export const LOG_WRITE_INLINE_SIZE_BYTES_MAX = 65_536;
+/** Followers of one log; each may hold a file open and one read in memory. */
+export const LOG_FOLLOWERS_COUNT_MAX = 64;
+/** A log that has nothing to send says so this often, so that a follower knows its lag and a dead
+ *  connection shows. */
+export const FEED_BEAT_INTERVAL_MS = 1_000;
 /** A commit's pages: 1 GiB of them. */
 export const COMMIT_PAGES_COUNT_MAX = 262_144;
 /** The highest page number of a database. Source: database file format, section 1.3.2. */

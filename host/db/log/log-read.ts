@@ -15,7 +15,9 @@ export interface ReadableLog {
   readonly segments: Segment[];
   /** The last durable LSN. */
   lastLsn: Lsn;
+  /** Chain and epoch of the last group. */
   chain: bigint;
+  lastEpoch: number;
 }
 
 /** What a group is checked against. */

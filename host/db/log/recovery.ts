@@ -68,6 +68,10 @@ export async function recover(
   }
   if (end.lastGroup.head.lastLsn < durableLsn) {
     const lost = `${end.why}, but lsn ${durableLsn} was durable`;
+    const next = segments[tailIndex + 1];
+    // It may have been the first group of the next segment.
+    const isThere = !end.isLikeNext && next !== undefined;
+    if (isThere) throw corruptError(next.path, FIRST_GROUP_OFFSET, lost);
     throw corruptError(tail.path, end.lastGroup.endOffset, lost);
   }
   const { head, endOffset } = end.lastGroup;
@@ -145,13 +149,14 @@ async function isWritten(place: StatePlace, segment: Segment, file: LogFile): Pr
   return (await reader.findAnyHead()) !== null;
 }
 
-/** The last group of a segment that has one, and why the next place holds none. Errors:
+/** The last group of a segment that has one, why the next place holds none, and whether it looks as
+ *  if it had. Errors:
  *  DB_LOG_CORRUPT where another follows behind that place. */
 async function readToEnd(
   place: StatePlace,
   segment: Segment,
   file: LogFile,
-): Promise<{ lastGroup: StoredGroup; why: string }> {
+): Promise<{ lastGroup: StoredGroup; why: string; isLikeNext: boolean }> {
   const reader = new GroupReader(file, segment, place.xxh64);
   let last: StoredGroup | null = null;
   while (true) {
@@ -164,12 +169,13 @@ async function readToEnd(
     const offset = typeof found === 'string' ? reader.offset : found.offset;
     if (last === null) throw corruptError(segment.path, offset, why ?? 'no group');
     if (typeof found !== 'string') throw corruptError(segment.path, offset, why ?? 'no group');
+    const isLikeNext = await reader.looksLikeNext(last.head);
     reader.skipBlock();
     const later = await reader.findAnyHead();
     if (later !== null) {
       throw corruptError(segment.path, offset, `${found}, but a group stands at ${later}`);
     }
-    return { lastGroup: last, why: found };
+    return { lastGroup: last, why: found, isLikeNext };
   }
 }
 

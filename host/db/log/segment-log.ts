@@ -2,49 +2,30 @@
 // order of things is what recovery relies on (recovery.ts). After an error of the disk it takes
 // nothing more: what a failed sync left of a file only a new opening can tell.
 
-import { type GatewayError, secretBytes } from '../../core/index.ts';
+import type { GatewayError } from '../../core/index.ts';
 import type { LogGroup, LogStore, Lsn } from '../contract.ts';
-import type { LogFile, LogFiles } from './files.ts';
-import { writeAll } from './files.ts';
-import { CHAIN_START, checkGroup, encodeGroup, type Xxh64 } from './group.ts';
+import { type LogFile, writeAll } from './files.ts';
+import { checkGroup, encodeGroup } from './group.ts';
 import type { StoredGroup } from './group-reader.ts';
-import {
-  LOG_BLOCK_SIZE_BYTES,
-  LOG_EPOCH_MAX,
-  LOG_SEGMENT_SIZE_BYTES,
-  LOG_SEGMENT_SIZE_BYTES_MIN,
-} from './limits.ts';
-import { corruptError, diskError, logError } from './log-error.ts';
+import { LOG_BLOCK_SIZE_BYTES, LOG_EPOCH_MAX } from './limits.ts';
+import { diskError, logError } from './log-error.ts';
+import { type OpenedLog, openLog, type SegmentLogOptions } from './log-open.ts';
 import { type ReadableLog, readGroups } from './log-read.ts';
-import { nodeLogFiles } from './node-files.ts';
-import { type Recovered, recover } from './recovery.ts';
 import {
   FIRST_GROUP_OFFSET,
   groupSpanBytes,
   MARK_SIZE_BYTES,
   markOf,
-  SEGMENT_NAME,
   type Segment,
 } from './segment.ts';
-import { SegmentPool } from './segment-pool.ts';
-import { type LogState, readState, type StatePlace, writeState } from './state-file.ts';
+import type { SegmentPool } from './segment-pool.ts';
+import { type LogState, type StatePlace, writeState } from './state-file.ts';
 
-export interface SegmentLogOptions {
-  /** The log's own; made where it is not there. */
-  readonly folder: string;
-  readonly xxh64: Xxh64;
-  readonly files?: LogFiles;
-  /** Units: a multiple of 4,096. */
-  readonly segmentSizeBytes?: number;
-  /** What others know to have been durable, as a page store does: a log that ends before it is
-   *  damaged. */
-  readonly durableLsn?: Lsn;
-  /** Where a new log begins, as that of a branch does; an old one keeps its own. */
-  readonly base?: { readonly lsn: Lsn; readonly chain: bigint; readonly epoch: number };
-  readonly newSecret?: () => bigint;
-}
+export type { SegmentLogOptions } from './log-open.ts';
 
-/** A group that has become durable: what followers get. */
+/** A group of another log, checked by itself. */
+export type ReceivedGroup = Pick<StoredGroup, 'head' | 'group'>;
+
 export type DurableListener = (lastLsn: Lsn) => void;
 
 /** Buffers up to this size are kept from one append to the next. */
@@ -55,6 +36,8 @@ export class SegmentLog implements LogStore {
   readonly #pool: SegmentPool;
   readonly #listeners = new Set<DurableListener>();
   readonly #readable: ReadableLog;
+  /** Segments that are to leave the folder, oldest first. */
+  readonly #trimmed: Segment[] = [];
   #state: LogState;
   #file: LogFile;
   #active: Segment;
@@ -103,6 +86,10 @@ export class SegmentLog implements LogStore {
     return this.#readable.chain;
   }
 
+  get isOpen(): boolean {
+    return !this.#isClosed;
+  }
+
   /** Why the log takes nothing more, or null. */
   get failure(): GatewayError | null {
     return this.#failure;
@@ -121,6 +108,37 @@ export class SegmentLog implements LogStore {
       const from = `a group from lsn ${group.firstLsn}, expected ${expectedLsn}`;
       throw logError('DB_LOG_FENCED', `${from}, the log's next is ${this.nextLsn}`);
     }
+    await this.#appendChecked(group);
+  }
+
+  /** Appends a group that another log sent, whose epoch is `senderEpoch`; the group itself may be
+   *  of an older one. Errors: as for append, and DB_LOG_DIVERGED where the group goes on from
+   *  something that this log does not hold. */
+  async appendReceived(received: ReceivedGroup, senderEpoch: number): Promise<void> {
+    const { group, head } = received;
+    this.#checkOpen();
+    if (senderEpoch !== this.epoch) {
+      throw logError(
+        'DB_LOG_FENCED',
+        `a sender of epoch ${senderEpoch}, the log's is ${this.epoch}`,
+      );
+    }
+    const { chain, lastEpoch } = this.#readable;
+    if (group.firstLsn !== this.nextLsn) {
+      const from = `a group from lsn ${group.firstLsn}`;
+      throw logError('DB_LOG_FENCED', `${from}, the log's next is ${this.nextLsn}`);
+    }
+    if (head.previousChain !== chain) {
+      throw logError('DB_LOG_DIVERGED', `the group from lsn ${group.firstLsn} has another past`);
+    }
+    if (group.epoch < lastEpoch || group.epoch > senderEpoch) {
+      const epochs = `between ${lastEpoch} and ${senderEpoch}`;
+      throw logError('DB_LOG_DIVERGED', `a group of epoch ${group.epoch}, expected ${epochs}`);
+    }
+    await this.#appendChecked(group);
+  }
+
+  async #appendChecked(group: LogGroup): Promise<void> {
     if (this.#append !== null) throw new RangeError('an append is under way');
     this.#append = this.#write(group);
     try {
@@ -174,18 +192,28 @@ export class SegmentLog implements LogStore {
    *  Errors: DB_LOG_FAILED, and the log goes on. */
   trim(toLsn: Lsn): Promise<void> {
     return this.#afterJobs(async () => {
-      const { segments } = this.#readable;
-      while (true) {
-        const next = segments[1];
-        if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
-        // From now on nobody begins to read it, and oldest first: never a gap.
-        const segment = segments.shift()!;
-        segment.lastLsn = next.firstLsn - 1;
+      this.#cut(toLsn);
+      // Oldest first, and none is passed over: a gap would be taken for damage.
+      for (let segment = this.#trimmed[0]; segment !== undefined; segment = this.#trimmed[0]) {
+        const { path } = segment;
         await this.#pool.give(segment).catch((error: unknown) => {
-          throw diskError(error, `trimming ${segment.path}`);
+          throw diskError(error, `trimming ${path}`);
         });
+        this.#trimmed.shift();
       }
     });
+  }
+
+  /** Takes segments out of the sight of readers who begin from now on. */
+  #cut(toLsn: Lsn): void {
+    const { segments } = this.#readable;
+    while (true) {
+      const next = segments[1];
+      if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
+      const segment = segments.shift()!;
+      segment.lastLsn = next.firstLsn - 1;
+      this.#trimmed.push(segment);
+    }
   }
 
   /** Waits for what is under way, and notes how far the log is durable. */
@@ -228,6 +256,7 @@ export class SegmentLog implements LogStore {
     this.#active.firstLsn ??= group.firstLsn;
     this.#readable.lastLsn = group.lastLsn;
     this.#readable.chain = chain;
+    this.#readable.lastEpoch = group.epoch;
   }
 
   /** Zeros as far as the span goes behind what is written: what was in the buffer is overwritten or
@@ -240,80 +269,19 @@ export class SegmentLog implements LogStore {
   }
 
   async #roll(spanBytes: number): Promise<void> {
-    const segment = await this.#pool.take(FIRST_GROUP_OFFSET + spanBytes);
+    const sizeBytes = FIRST_GROUP_OFFSET + spanBytes;
+    const { segments } = this.#readable;
+    const isEmpty = this.#active.firstLsn === null;
+    const segment = await (isEmpty
+      ? this.#pool.lengthen(this.#active, sizeBytes)
+      : this.#pool.take(sizeBytes));
     const file = await this.#place.files.open(segment.path);
     await this.#file.close();
     this.#file = file;
     this.#active = segment;
     this.#offset = FIRST_GROUP_OFFSET;
-    this.#readable.segments.push(segment);
+    if (isEmpty) segments.pop();
+    segments.push(segment);
     this.#pool.prepare();
   }
-}
-
-interface OpenedLog {
-  readonly place: StatePlace;
-  readonly pool: SegmentPool;
-  readonly state: LogState;
-  readonly file: LogFile;
-  readonly active: Segment;
-  readonly offset: number;
-  readonly readable: ReadableLog;
-}
-
-async function openLog(options: SegmentLogOptions): Promise<OpenedLog> {
-  const { folder, xxh64, files = nodeLogFiles } = options;
-  const segmentSizeBytes = options.segmentSizeBytes ?? LOG_SEGMENT_SIZE_BYTES;
-  if (segmentSizeBytes % LOG_BLOCK_SIZE_BYTES !== 0) throw new RangeError('not whole blocks');
-  if (segmentSizeBytes < LOG_SEGMENT_SIZE_BYTES_MIN) throw new RangeError('too small a segment');
-  const place = { files, folder, xxh64 };
-  await files.makeFolder(folder);
-  // Names that a process left behind may not be durable yet.
-  await files.syncFolder(folder);
-  const state = (await readState(place)) ?? (await makeState(place, options));
-  const found = await recover(place, state, options.durableLsn ?? 0);
-  const pool = new SegmentPool({
-    place,
-    segmentSizeBytes,
-    newSecret: options.newSecret ?? newSecret,
-    spares: found.spares,
-    ready: found.segments.slice(found.tailIndex + 1),
-    nextNumber: (found.segments.at(-1)?.number ?? 0) + 1,
-  });
-  const segments = found.segments.slice(0, found.tailIndex + 1);
-  if (found.tailIndex < 0) segments.push(await pool.take(segmentSizeBytes));
-  const active = segments.at(-1)!;
-  const file = await files.open(active.path);
-  await makeDurable(file, found).catch(async (error: unknown) => {
-    await file.close();
-    throw error;
-  });
-  pool.prepare();
-  const readable = { segments, lastLsn: found.lastLsn, chain: found.chain };
-  return { place, pool, state, file, active, offset: found.tailOffset, readable };
-}
-
-async function makeState(place: StatePlace, options: SegmentLogOptions): Promise<LogState> {
-  const names = await place.files.list(place.folder);
-  const orphan = names.find((name) => SEGMENT_NAME.test(name));
-  if (orphan !== undefined) throw corruptError(`${place.folder}/state`, 0, 'the file is missing');
-  const { lsn, chain, epoch } = options.base ?? { lsn: 0, chain: CHAIN_START, epoch: 1 };
-  const state = { epoch, baseLsn: lsn, baseChain: chain, durableLsn: lsn };
-  await writeState(place, state);
-  return state;
-}
-
-/** The last group may be in the page cache and nowhere else: never synced, or the sync failed and
- *  the cache calls it clean. Written once more, the sync is about it. */
-async function makeDurable(file: LogFile, found: Recovered): Promise<void> {
-  if (found.lastGroup === null) return;
-  const { offset, endOffset } = found.lastGroup;
-  const bytes = new Uint8Array(endOffset - offset);
-  await file.read(bytes, offset);
-  await writeAll(file, bytes, offset);
-  await file.datasync();
-}
-
-function newSecret(): bigint {
-  return new DataView(secretBytes(8).buffer).getBigUint64(0);
 }

@@ -67,27 +67,35 @@ export class SegmentPool {
     const ready = this.#ready.shift();
     if (ready === undefined) return this.#make(Math.max(sizeBytesMin, this.#segmentSizeBytes));
     if (ready.sizeBytes >= sizeBytesMin) return ready;
-    // It holds nothing: a longer one takes its place and number.
-    const secret = this.#newSecret();
-    const longer = { ...ready, secret, sizeBytes: sizeBytesMin };
-    return this.#makeFile(longer).catch((error: unknown) => {
+    return this.lengthen(ready, sizeBytesMin).catch((error: unknown) => {
       this.#ready.unshift(ready);
       throw error;
     });
   }
 
-  /** Takes back a trimmed segment. Errors: those of the disk. */
+  /** A longer segment in the place of one that holds no group: a gap between groups would be taken
+   *  for damage. Errors: those of the disk, and then either is there. */
+  async lengthen(empty: Segment, sizeBytes: number): Promise<Segment> {
+    await this.settled();
+    return this.#makeFile({ ...empty, secret: this.#newSecret(), sizeBytes });
+  }
+
+  /** Takes back a trimmed segment. Errors: those of the disk; give it again before any other. */
   async give(segment: Segment): Promise<void> {
     const { files, folder } = this.#place;
+    const unlessGone = (error: unknown): void => {
+      // Gone the time before, when the names could not be synced.
+      if (!isMissing(error)) throw error;
+    };
     const isUsual = segment.sizeBytes === this.#segmentSizeBytes && segment.readerCount === 0;
     if (isUsual && this.#spares.length < LOG_SPARES_COUNT_MAX) {
       const spare = sparePath(folder, segment.number);
-      await files.rename(segment.path, spare);
+      await files.rename(segment.path, spare).catch(unlessGone);
       await files.syncFolder(folder);
       this.#spares.push(spare);
       return;
     }
-    await files.unlink(segment.path);
+    await files.unlink(segment.path).catch(unlessGone);
     await files.syncFolder(folder);
   }
 
