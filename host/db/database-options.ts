@@ -38,6 +38,8 @@ export interface DatabaseOptions {
   readonly clock: Clock;
   readonly codec: CommitCodec;
   readonly pages: PageStore;
+  /** How the page store is closed, where others may have it open too. */
+  readonly closePages?: () => Promise<void>;
   /** Opens the log, at first and after each of its failures. `durableLsn`: what the log must hold
    *  at least, or have trimmed. */
   readonly openLog: (durableLsn: Lsn) => Promise<LogStore>;

@@ -175,7 +175,8 @@ export class Database {
       this.#log = null;
       this.#engine.close();
       await log?.close();
-      await this.#options.pages.close();
+      const { pages, closePages } = this.#options;
+      await (closePages === undefined ? pages.close() : closePages());
     }
   }
 

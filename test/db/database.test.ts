@@ -74,7 +74,7 @@ describe('durability', () => {
     await database.close();
   });
 
-  it('a reply waits for the state it shows, a read too; what is durable does not wait', async () => {
+  it('a reply waits for the state it shows, a read too, and for no other', async () => {
     const { database, disk } = await openDatabase();
     const writer = await withTable(database);
     const reader = database.connect('read-only');

@@ -159,6 +159,8 @@ class SqlWriter {
       `ALTER TABLE extra${number} ADD COLUMN more DEFAULT ${number}`,
       `CREATE INDEX extra_n${number} ON extra${number}(n)`,
       'VACUUM',
+      'PRAGMA incremental_vacuum(3)',
+      'DELETE FROM w',
       'ANALYZE',
       'REINDEX',
     ]);
@@ -214,6 +216,7 @@ describe('random SQL', () => {
     it(`answers as sqlite3 does, round ${round}`, () => {
       const sqlWriter = new SqlWriter(new SeededRandom(seed + round));
       const statements = [
+        `PRAGMA auto_vacuum = ${['NONE', 'FULL', 'INCREMENTAL'][round % 3]}`,
         ...SCHEMA,
         ...Array.from({ length: STATEMENTS_COUNT }, () => sqlWriter.statement()),
         'COMMIT',

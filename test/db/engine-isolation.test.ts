@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { SqlConnection } from '../../host/db/contract.ts';
+import type { CommitRecord, PageSource, SqlConnection } from '../../host/db/contract.ts';
 import type { Engine } from '../../host/db/engine/index.ts';
 import { assertIntact, fault, makeEngine, rows, run } from '../support/sql.ts';
 
@@ -264,6 +264,49 @@ describe('a sink that refuses', () => {
     db.release();
     assertIntact(refusing);
     refusing.close();
+  });
+});
+
+describe('a database of more than a gigabyte', () => {
+  it('leaves out the page that SQLite locks', () => {
+    const LOCK_PAGE = 0x4000_0000 / 4096 + 1;
+    // A database of two pages whose header says that there are many more, all unused.
+    const pageCount = LOCK_PAGE - 3;
+    const source: PageSource = {
+      lsn: engine.lsn,
+      pageCount,
+      readPage(pageNumber, _lsn, into) {
+        if (!engine.readPage(pageNumber, into)) return pageNumber <= pageCount;
+        if (pageNumber === 1) new DataView(into.buffer, into.byteOffset).setUint32(28, pageCount);
+        return true;
+      },
+    };
+    const written = new Set<number>();
+    let newest = 0;
+    const sink = {
+      commit(record: CommitRecord): void {
+        newest = record.pageCount;
+        for (const { pageNumber, before } of record.pages) {
+          assert.equal(before === null, pageNumber > pageCount && !written.has(pageNumber));
+          written.add(pageNumber);
+        }
+      },
+    };
+    const large = makeEngine({ source, sink });
+    const connection = large.connect('read-write');
+    for (let value = 2; value < 10; value++) {
+      run(connection, 'INSERT INTO t VALUES (?, zeroblob(9000))', BigInt(value));
+    }
+    assert.ok(newest > LOCK_PAGE, `${newest} pages`);
+    assert.equal(written.has(LOCK_PAGE), false);
+    assert.ok(written.has(LOCK_PAGE - 1) && written.has(LOCK_PAGE + 1));
+    connection.release();
+    const reader = large.connect('read-only');
+    assert.deepEqual(rows(reader, 'SELECT sum(length(n)) FROM t WHERE id > 1'), [[72_000n]]);
+    for (const [finding] of rows(reader, 'PRAGMA integrity_check(9)')) {
+      assert.match(String(finding), /never used/);
+    }
+    large.close();
   });
 });
 

@@ -341,6 +341,41 @@ describe('limits', () => {
   });
 });
 
+describe('an instance that breaks', () => {
+  it('loses its connections, and no commit', () => {
+    let isBroken = false;
+    const clock = new ManualClock();
+    const now = clock.nowMs.bind(clock);
+    clock.nowMs = () => {
+      // An exception that passes through SQLite leaves its memory in an unknown state.
+      if (isBroken) throw new Error('in the middle of a statement');
+      return now();
+    };
+    const fragile = makeEngine({ clock });
+    const writer = fragile.connect('read-write');
+    const other = fragile.connect('read-write');
+    run(writer, 'CREATE TABLE t(n)');
+    run(writer, 'INSERT INTO t VALUES (1)');
+    run(writer, 'BEGIN');
+    run(writer, 'INSERT INTO t VALUES (2)');
+    other.deadlineMs = now() + 1_000;
+    isBroken = true;
+    const error = fault(() => run(other, FOREVER));
+    assert.equal(error.code, 'DB_LOST');
+    assert.match(String(error.cause), /in the middle of a statement/);
+    isBroken = false;
+    assert.equal(fault(() => run(writer, 'COMMIT')).code, 'DB_LOST');
+    writer.release();
+    other.release();
+    const again = fragile.connect('read-write');
+    assert.deepEqual(rows(again, 'SELECT n FROM t'), [[1n]]);
+    run(again, 'INSERT INTO t VALUES (3)');
+    again.release();
+    assertIntact(fragile);
+    fragile.close();
+  });
+});
+
 describe('a page source that fails', () => {
   it('fails the statement with the cause, and nothing else', () => {
     const image = makeEngine();

@@ -295,7 +295,7 @@ export class Connection implements SqlConnection {
 
   /** A prepared statement, out of the cache or new; to be given to #settle. */
   #take(sql: string): PreparedStatement {
-    const kept = this.#prepared.take(sql);
+    const kept = this.#prepared.find(sql);
     if (kept !== undefined) return kept;
     this.#checkSql(sql);
     const { sqlite } = this.#runtime;
@@ -324,7 +324,9 @@ export class Connection implements SqlConnection {
     }
     const isKept = !this.authorizer.sawPragma && sql.length <= CACHED_SQL_LENGTH_MAX;
     const beginsReadonly = this.authorizer.sawTransaction && isReadonlyBegin(sql);
-    return new PreparedStatement(sqlite, pointer, { sql, isKept, beginsReadonly });
+    const prepared = new PreparedStatement(sqlite, pointer, { sql, isKept, beginsReadonly });
+    if (isKept) this.#prepared.add(prepared);
+    return prepared;
   }
 
   /** After a statement, however it ended. */
@@ -334,8 +336,7 @@ export class Connection implements SqlConnection {
     if (runtime.isBroken) return;
     runtime.reset(prepared.pointer);
     this.#arguments.reset(prepared);
-    if (prepared.isKept) this.#prepared.keep(prepared);
-    else runtime.sqlite.exports.sqlite3_finalize(prepared.pointer);
+    if (!prepared.isKept) runtime.sqlite.exports.sqlite3_finalize(prepared.pointer);
     if (this.#isReadonlyTransaction && this.isAutocommit) this.#endReadonly();
   }
 

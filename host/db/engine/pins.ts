@@ -14,6 +14,11 @@ export class Pins {
 
   add(lsn: Lsn): void {
     let index = this.#lsns.length - 1;
+    if (index < 0 || this.#lsns[index]! < lsn) {
+      this.#lsns.push(lsn);
+      this.#counts.push(1);
+      return;
+    }
     while (index >= 0 && this.#lsns[index]! > lsn) index--;
     if (index >= 0 && this.#lsns[index] === lsn) {
       this.#counts[index]!++;
@@ -28,8 +33,13 @@ export class Pins {
     const index = this.#lsns.lastIndexOf(lsn);
     if (index < 0) throw new RangeError(`LSN ${lsn} is not pinned`);
     if (--this.#counts[index]! > 0) return false;
-    this.#lsns.splice(index, 1);
-    this.#counts.splice(index, 1);
+    if (index === this.#lsns.length - 1) {
+      this.#lsns.pop();
+      this.#counts.pop();
+    } else {
+      this.#lsns.splice(index, 1);
+      this.#counts.splice(index, 1);
+    }
     return true;
   }
 

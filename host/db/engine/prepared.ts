@@ -10,10 +10,12 @@ export class PreparedStatement {
   readonly parameterCount: number;
   readonly isReadonly: boolean;
   readonly isExplain: boolean;
-  /** Whether it may be run again without being prepared again. */
+  /** Whether it stays in the cache, to be run again. */
   readonly isKept: boolean;
   /** `BEGIN TRANSACTION READONLY`. */
   readonly beginsReadonly: boolean;
+  /** When it was last used, by the cache's count. */
+  lastUse = 0;
   readonly #sqlite: SqliteInstance;
   #columns: readonly SqlColumn[] | null = null;
   #columnsPreparedCount = 0;
@@ -84,34 +86,44 @@ export class PreparedStatement {
   }
 }
 
-/** A cache in order of use: Map keeps the order of insertion. */
+/** A cache by text. A use is a number, so that finding a statement changes nothing else; what was
+ *  used longest ago is looked for only when one must go. */
 export class PreparedStatements {
   readonly #byText = new Map<string, PreparedStatement>();
   readonly #countMax: number;
   readonly #finalize: (statement: PreparedStatement) => void;
+  #usesCount = 0;
 
   constructor(countMax: number, finalize: (statement: PreparedStatement) => void) {
     this.#countMax = countMax;
     this.#finalize = finalize;
   }
 
-  /** Takes a statement out; `keep` puts it back. */
-  take(sql: string): PreparedStatement | undefined {
+  find(sql: string): PreparedStatement | undefined {
     const found = this.#byText.get(sql);
-    if (found !== undefined) this.#byText.delete(sql);
+    if (found !== undefined) found.lastUse = ++this.#usesCount;
     return found;
   }
 
-  keep(statement: PreparedStatement): void {
+  /** Takes a new one. Cost: O(statements) where it is full. */
+  add(statement: PreparedStatement): void {
+    if (this.#byText.size >= this.#countMax) this.#dropOldest();
+    statement.lastUse = ++this.#usesCount;
     this.#byText.set(statement.sql, statement);
-    if (this.#byText.size <= this.#countMax) return;
-    const [oldest] = this.#byText.values();
-    this.#byText.delete(oldest!.sql);
-    this.#finalize(oldest!);
   }
 
   clear(): void {
     for (const statement of this.#byText.values()) this.#finalize(statement);
     this.#byText.clear();
+  }
+
+  #dropOldest(): void {
+    let oldest: PreparedStatement | null = null;
+    for (const statement of this.#byText.values()) {
+      if (oldest === null || statement.lastUse < oldest.lastUse) oldest = statement;
+    }
+    if (oldest === null) return;
+    this.#byText.delete(oldest.sql);
+    this.#finalize(oldest);
   }
 }

@@ -4,6 +4,8 @@
 // descriptor that syncs (test/db/store-faults.test.ts looks); asynchronous ones with a callback
 // never end on Node 20. LMDB pages of 4 KiB: larger ones write up to four times as much a fold.
 
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { GatewayError, isGatewayError } from '../../core/index.ts';
 
@@ -12,9 +14,14 @@ const MAP_SIZE_BYTES_MIN = 1_073_741_824;
 const MAP_SIZE_BYTES_MAX = 1_099_511_627_776;
 /** Records, free pages and what a fold writes before it frees what was there. */
 const MAP_SIZE_FACTOR = 4;
+const PAGE_SIZE_BYTES = 4_096;
+/** What LMDB of data format 2 begins its two meta pages with, after the page's own head. */
+const MAGIC = Buffer.from('dec0efbe02000000', 'hex');
+const MAGIC_OFFSET = 24;
 const NO_ROOM = /MDB_MAP_FULL|ENOSPC|EDQUOT|EFBIG|no space left|file too large|quota|MapFull/i;
-/** Of the errno in what lmdb-js throws: ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL. */
-const NO_ROOM_CODES: readonly unknown[] = [28, 27, 122, -30792];
+/** Of the errno in what lmdb-js throws: ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is what
+ *  LMDB says of a write that the disk took half of, as one that becomes full does. */
+const NO_ROOM_CODES: readonly unknown[] = [28, 27, 122, -30792, 5];
 
 export type Table = Database<Buffer, Buffer>;
 
@@ -45,14 +52,18 @@ export class Environment {
     const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
     const mapSize = Math.max(MAP_SIZE_BYTES_MIN, MAP_SIZE_FACTOR * sizeBytesMax);
     try {
+      checkFile(join(folder, 'data.mdb'));
       this.#root = open<Buffer, Buffer>({
         ...binary,
         path: folder,
         noSubdir: false,
         maxDbs: 3,
         overlappingSync: false,
-        mapSize: Math.min(MAP_SIZE_BYTES_MAX, Math.ceil(mapSize / 4096) * 4096),
-        pageSize: 4096,
+        mapSize: Math.min(
+          MAP_SIZE_BYTES_MAX,
+          Math.ceil(mapSize / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES,
+        ),
+        pageSize: PAGE_SIZE_BYTES,
       });
       this.current = this.#root.openDB<Buffer, Buffer>('current', binary);
       this.history = this.#root.openDB<Buffer, Buffer>('history', binary);
@@ -94,8 +105,33 @@ export class Environment {
     if (isGatewayError(error)) return error;
     const code = (error as { code?: unknown } | null)?.code;
     if (!NO_ROOM_CODES.includes(code) && !NO_ROOM.test(messageOf(error))) return error;
-    const detail = `the disk has no room for ${this.#folder}: ${messageOf(error)}`;
+    const detail = `the disk has no room for ${this.#folder}, or fails: ${messageOf(error)}`;
     return new GatewayError('DB_STORE_FULL', detail, error);
+  }
+}
+
+/** lmdb-js ends the process where a file is none of LMDB's. Errors: what was found. */
+function checkFile(path: string): void {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    const head = Buffer.alloc(2 * PAGE_SIZE_BYTES);
+    const size = readSync(file, head, 0, head.length, 0);
+    const isEmpty = size === 0;
+    for (const page of [0, PAGE_SIZE_BYTES]) {
+      const at = page + MAGIC_OFFSET;
+      const found = head.subarray(at, at + MAGIC.length);
+      if (!isEmpty && !found.equals(MAGIC)) {
+        throw new TypeError(`${found.toString('hex')} at byte ${at}, expected LMDB's mark`);
+      }
+    }
+  } finally {
+    closeSync(file);
   }
 }
 

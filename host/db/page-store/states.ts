@@ -78,7 +78,8 @@ export class StateBook {
       if (this.#durable.some((pin) => pin.lsn === state.lsn)) return true;
       // It was the state of the database until the next one was folded.
       const next = states[index + 1] ?? (nextLsn === null ? this.#newest : null);
-      return nowMs - (next?.foldedAtMs ?? nowMs) < this.#retentionMs;
+      // A clock that was set back makes it no younger than new.
+      return Math.max(0, nowMs - (next?.foldedAtMs ?? nowMs)) < this.#retentionMs;
     });
   }
 

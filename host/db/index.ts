@@ -1,0 +1,22 @@
+// Databases: SQLite over a durable log and a page store.
+
+export {
+  type CatalogOptions,
+  checkDatabaseName,
+  DatabaseCatalog,
+  isDatabaseName,
+  type Moment,
+  type OpenedPages,
+  replayUpTo,
+  stateFor,
+} from './catalog/index.ts';
+export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
+export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
+export { compileSqlite, type EngineLimits } from './engine/index.ts';
+export {
+  exportSqliteFile,
+  type LmdbPageStore,
+  type PageStoreStats,
+  type StoreReport,
+} from './page-store/index.ts';
+export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';
