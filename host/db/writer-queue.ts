@@ -25,6 +25,8 @@ export class WriterQueue {
   #isGranting = false;
   #isGrantDue = false;
   #timer: NodeJS.Timeout | null = null;
+  /** When the timer is due. */
+  #lookAtMs = 0;
 
   constructor(engine: Engine, clock: Clock, limits: DatabaseLimits) {
     this.#engine = engine;
@@ -49,7 +51,7 @@ export class WriterQueue {
     const untilMs = deadlineMs === 0 ? longestMs : Math.min(longestMs, deadlineMs);
     this.#waiters.push({ connection, done, untilMs });
     if (this.#engine.isWriterFree) this.onWriterFree();
-    else this.#schedule();
+    else if (this.#timer === null || untilMs < this.#lookAtMs) this.#schedule();
   }
 
   /** A connection that is given up waits no more; its callback is not called. */
@@ -102,6 +104,7 @@ export class WriterQueue {
     let nextMs = Math.min(...this.#waiters.map(({ untilMs }) => untilMs));
     const since = this.#engine.writer?.writerSinceMs ?? 0;
     if (since !== 0) nextMs = Math.min(nextMs, since + this.#limits.transactionMs);
+    this.#lookAtMs = nextMs;
     this.#timer = setTimeout(() => this.#look(), Math.max(1, nextMs - nowMs));
   }
 

@@ -475,3 +475,31 @@ function* everyPage(pages: MemoryPages): Generator<{ pageNumber: number; bytes: 
     if (pages.readPage(pageNumber, pages.lsn, bytes)) yield { pageNumber, bytes };
   }
 }
+
+describe('a hot row', () => {
+  it('is sold until none is left, once each, whoever asks', async () => {
+    const { database, disk } = await openDatabase();
+    const seller = await withTable(database);
+    run(seller, 'UPDATE t SET n = 500 WHERE id = 1');
+    const sell = 'UPDATE t SET n = n - 1 WHERE id = 1 AND n > 0 RETURNING n';
+    const sold: bigint[] = [];
+    const buy = async (): Promise<void> => {
+      for (;;) {
+        const connection = database.connect('read-write');
+        const [row] = rows(connection, sell);
+        await durable(database, connection.seenLsn);
+        connection.release();
+        if (row === undefined) return;
+        sold.push(row[0] as bigint);
+      }
+    };
+    await Promise.all(Array.from({ length: 64 }, buy));
+    assert.deepEqual(
+      sold.sort((one, other) => Number(one - other)),
+      Array.from({ length: 500 }, (_, left) => BigInt(left)),
+    );
+    assert.ok(disk.groups.length < 60, `${disk.groups.length} groups`);
+    await assertIntact(database);
+    await database.close();
+  });
+});

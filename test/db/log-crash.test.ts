@@ -19,7 +19,7 @@ const BLOCK = 4_096;
 /** Each of a handful of groups. */
 const FLIPS_COUNT = Math.min(SEEDS_COUNT, 300);
 const SEGMENT_SIZE_BYTES = 8 * BLOCK;
-const LIVES_MAX = 4;
+const LIVES_MAX = 3;
 const FAULTS: readonly Fault[] = [
   'end-before',
   'end-within',

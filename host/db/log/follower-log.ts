@@ -12,6 +12,8 @@ export interface FollowerLogOptions {
   readonly xxh64: Xxh64;
   /** Called with each group once it is durable here; in order. */
   readonly onGroup?: (group: LogGroup) => void;
+  /** Called when the sender has said how far it is. */
+  readonly onBeat?: () => void;
 }
 
 /** How far a sender said it was, as it was last heard. */
@@ -64,13 +66,14 @@ export class FollowerLog {
 
   /** Returns the sender's epoch. */
   async #take(item: FeedItem, senderEpoch: number): Promise<number> {
-    const { log, onGroup } = this.#options;
+    const { log, onGroup, onBeat } = this.#options;
     if (item.kind === 'beat') {
       if (item.epoch < log.epoch) {
         throw logError('DB_LOG_FENCED', `a sender of epoch ${item.epoch}, here is ${log.epoch}`);
       }
       if (item.epoch > log.epoch) await log.begin(item.epoch);
       this.#sender = { lastLsn: item.lastLsn, sentAtMs: item.sentAtMs };
+      onBeat?.();
       return item.epoch;
     }
     const { group, head } = item;
