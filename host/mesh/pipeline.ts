@@ -7,6 +7,8 @@ import {
   type ErrorCode,
   type Exchange,
   type ExchangeHandler,
+  type FilterChain,
+  type FilterPlane,
   type HeaderList,
   headerValue,
   LOOP_HOPS_COUNT_MAX,
@@ -28,6 +30,7 @@ import {
   type StatsWriter,
 } from '../kernels/index.ts';
 import type { AccessLog } from '../telemetry/index.ts';
+import { FilteredExchange } from './filtered-exchange.ts';
 import { Generation, type GenerationDeps, type GenerationSlots } from './generation.ts';
 import { hash32 } from './hash32.ts';
 import { applyHeaderOperations } from './header-operations.ts';
@@ -56,6 +59,8 @@ export interface MeshDeps {
   readonly uploadBudget: UploadBudget;
   /** What answers distribution routes; null where none is configured. */
   readonly distribution: RoutePlane | null;
+  /** What runs plugins; null where none is configured. */
+  readonly filters: FilterPlane | null;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -89,6 +94,7 @@ export class Mesh {
       random: deps.random,
       uploadBudget: deps.uploadBudget,
       distribution: deps.distribution,
+      filters: deps.filters,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };
@@ -146,10 +152,43 @@ export class Mesh {
       }
       extra = this.#rateGate.headers;
     }
+    if (route.filters !== null) {
+      this.#filter(visit, route, route.filters, capture, extra);
+      return;
+    }
+    this.#act(visit, route, this.#matcher.normalisedPath, capture, extra);
+  }
+
+  /** Sends a request through its filters first. They may hold it for long, so that everything the
+   *  matcher knows is taken now. */
+  #filter(
+    visit: Visit,
+    route: RouteRuntime,
+    chain: FilterChain,
+    capture: PathCapture,
+    extra: readonly string[],
+  ): void {
+    const path = this.#matcher.normalisedPath;
+    const filtered = new FilteredExchange(visit, path, chain, this.#recorder, this.#clock, () => {
+      this.#act(visit, route, filtered.path, capture, extra);
+    });
+    visit.exchange = filtered;
+    visit.filtered = filtered;
+    filtered.start();
+  }
+
+  #act(
+    visit: Visit,
+    route: RouteRuntime,
+    path: string,
+    capture: PathCapture,
+    extra: readonly string[],
+  ): void {
+    const { exchange } = visit;
     if (route.action.kind === 'proxy') {
-      this.#proxy(visit, route, route.action.proxy, capture, extra);
+      this.#proxy(visit, route, route.action.proxy, path, capture, extra);
     } else if (route.action.kind === 'plane') {
-      this.#handOver(visit, route, route.action.handle, extra);
+      this.#handOver(visit, route, route.action.handle, path, extra);
     } else if (route.action.answer(exchange, capture, extra)) {
       visit.answered(route.action.bodySizeBytes);
       this.#recorder.record(visit, route.action.status, 0, this.#clock.nowMs());
@@ -182,13 +221,14 @@ export class Mesh {
     visit: Visit,
     route: RouteRuntime,
     proxy: ProxyRuntime,
+    givenPath: string,
     capture: PathCapture,
     extra: readonly string[],
   ): void {
     const { exchange, generation } = visit;
     const path =
-      proxy.rewritePath === null
-        ? this.#matcher.normalisedPath
+      proxy.rewritePath === null || visit.isPathChosen
+        ? givenPath
         : proxy.rewritePath(capture, exchange.query);
     if (path === null) {
       this.#refuse(visit, 'GW_PROTOCOL_MALFORMED', 'a path parameter does not fit', extra);
@@ -249,9 +289,9 @@ export class Mesh {
     visit: Visit,
     route: RouteRuntime,
     handle: ExchangeHandler,
+    path: string,
     extra: readonly string[],
   ): void {
-    const path = this.#matcher.normalisedPath;
     const exchange = new PlaneExchange(visit, route, path, extra, this.#recorder, this.#clock);
     try {
       handle(exchange);

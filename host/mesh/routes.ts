@@ -4,6 +4,8 @@
 import type { RouteConfig, Snapshot } from '../config/index.ts';
 import {
   type ExchangeHandler,
+  type FilterChain,
+  type FilterPlane,
   GatewayError,
   type Random,
   type RoutePlane,
@@ -33,6 +35,8 @@ export interface RouteRuntime {
   readonly regex: RegexChecks | null;
   /** Null where nothing is limited. */
   readonly rates: RateRuntime | null;
+  /** Null where no plugin runs. */
+  readonly filters: FilterChain | null;
   readonly requestOperations: CompiledOperations | null;
   readonly responseOperations: CompiledOperations | null;
   /** Whether anything reads what the path captured. */
@@ -71,6 +75,8 @@ export interface RouteDeps {
   readonly random: Random;
   /** What answers distribution routes; null where none is configured. */
   readonly distribution: RoutePlane | null;
+  /** What runs plugins; null where none is configured. */
+  readonly filters: FilterPlane | null;
 }
 
 export class RouteSet {
@@ -116,6 +122,7 @@ export class RouteSet {
       seriesSlot: this.#seriesSlots[index]!,
       regex: path.startsWith('~') ? new RegexChecks([config.match]) : null,
       rates,
+      filters: this.#filters(config),
       requestOperations: compileHeaderOperations(config.requestHeaders),
       responseOperations,
       needsCapture:
@@ -172,6 +179,13 @@ export class RouteSet {
         return { kind: 'proxy', proxy };
       }
     }
+  }
+
+  #filters(config: RouteConfig): FilterChain | null {
+    if (config.filters.length === 0) return null;
+    const { filters } = this.#deps;
+    if (filters === null) throw new GatewayError('GW_INTERNAL', 'filters without plugins');
+    return filters.chain(config.filters);
   }
 
   #rates(config: RouteConfig): RateRuntime | null {

@@ -4,12 +4,20 @@
 import type { Clock, ErrorCode, Exchange } from '../core/index.ts';
 import { STATS_ROUTE_SLOT_NONE, STATS_SLOT_ABSENT, type StatsWriter } from '../kernels/index.ts';
 import type { AccessLog } from '../telemetry/index.ts';
+import type { FilteredExchange } from './filtered-exchange.ts';
 import type { Generation } from './generation.ts';
 import type { RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 
 export class Visit {
-  readonly exchange: Exchange;
+  /** As the client sent it. */
+  readonly received: Exchange;
+  /** As the pipeline sees it: behind the route's filters, where it has any. */
+  exchange: Exchange;
+  /** Takes the outcome until the filters have let it through; null without filters. */
+  filtered: FilteredExchange | null = null;
+  /** Whether a filter chose the path, so that the route does not rewrite it. */
+  isPathChosen = false;
   readonly generation: Generation;
   readonly startMs: number;
   /** Null until one matches; likewise below. */
@@ -25,6 +33,7 @@ export class Visit {
   detail = '';
 
   constructor(exchange: Exchange, generation: Generation, startMs: number) {
+    this.received = exchange;
     this.exchange = exchange;
     this.generation = generation;
     this.startMs = startMs;
@@ -32,7 +41,7 @@ export class Visit {
 
   /** A whole body of the gateway's own leaves. */
   answered(bodySizeBytes: number): void {
-    this.bytesOut = this.exchange.method === 'HEAD' ? 0 : bodySizeBytes;
+    this.bytesOut = this.received.method === 'HEAD' ? 0 : bodySizeBytes;
   }
 }
 
@@ -53,7 +62,7 @@ export class Recorder {
   /** A visit begins. The peer's address is asked for while there is a connection to ask: an answer
    *  that ends at once leaves none for the log line. */
   begin(visit: Visit): void {
-    if (this.#accessLog !== null) void visit.exchange.remoteAddress;
+    if (this.#accessLog !== null) void visit.received.remoteAddress;
   }
 
   /** A visit goes on beyond the call that began it, until record() is called with the same. */
@@ -71,7 +80,11 @@ export class Recorder {
 
   /** Counts and logs a visit that has ended. `reason`: 0 when nothing went wrong. */
   record(visit: Visit, status: number, reason: number, nowMs: number): void {
-    const { route, service, endpoint } = visit;
+    const { route, service, endpoint, filtered } = visit;
+    if (filtered !== null) {
+      filtered.settle(status, reason);
+      return;
+    }
     const durationMs = nowMs - visit.startMs;
     this.#stats.record(
       route === null ? STATS_ROUTE_SLOT_NONE : route.seriesSlot,
@@ -105,7 +118,7 @@ export class Recorder {
     reason: number,
     durationMs: number,
   ): void {
-    const { exchange } = visit;
+    const exchange = visit.received;
     const { query, path } = exchange;
     accessLog.write({
       wallMs: this.#clock.wallMs() - durationMs,

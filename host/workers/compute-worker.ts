@@ -77,6 +77,9 @@ async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
 /** The index of a release. */
 export { runIndexTask as indexRelease } from './index-task.ts';
 
+/** A plugin, loaded and tried. */
+export { runPluginTask as loadPlugin } from './plugin-task.ts';
+
 /** Where keys stand in the text of a configuration. */
 export function locate({ text, paths }: LocateTask): readonly KeyPlace[] {
   return locateKeys(text, paths);

@@ -2,10 +2,11 @@
 // answers. It is the only importer of piscina.
 
 import { Piscina } from 'piscina';
-import type { ConfigIssue, KeyPlace, PathPart } from '../config/index.ts';
+import type { ConfigIssue, KeyPlace, PathPart, PluginConfig } from '../config/index.ts';
 import { type ErrorCode, GatewayError } from '../core/index.ts';
 import type { ContentRef, DeltaTask, FormResult, VariantTask } from '../distribution/index.ts';
 import { computeWorkerPath } from './assets.ts';
+import type { InstalledPlugin, PluginOutcome } from './plugin-task.ts';
 
 export interface CompileTask {
   readonly text: string;
@@ -85,6 +86,14 @@ export class ComputePool {
   async indexRelease(task: IndexTask): Promise<SharedArrayBuffer> {
     const outcome: IndexOutcome = await this.#pool.run(task, { name: 'indexRelease' });
     if (outcome.ok) return outcome.index;
+    throw new GatewayError(outcome.code, outcome.detail);
+  }
+
+  /** Loads a plugin and tries whether it starts. Errors: GW_PLUGIN_FILE, and those of loadModule()
+   *  and PluginBook.install(). Cost: some 100 ms a MB. */
+  async loadPlugin(config: PluginConfig): Promise<InstalledPlugin> {
+    const outcome: PluginOutcome = await this.#pool.run(config, { name: 'loadPlugin' });
+    if (outcome.ok) return outcome.plugin;
     throw new GatewayError(outcome.code, outcome.detail);
   }
 

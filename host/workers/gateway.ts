@@ -32,6 +32,7 @@ import { ConfigSource, readConfigFile } from './config-source.ts';
 import { DistributionPlane, type ReleaseChange } from './distribution.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
+import type { InstalledPlugin } from './plugin-task.ts';
 import { prepareListening } from './ports.ts';
 import { RESTART_MESSAGE, restartPaths } from './restart-keys.ts';
 import { SeriesBook } from './series-book.ts';
@@ -209,6 +210,7 @@ export class Gateway {
       });
     }
     this.#certificates = new Certificates(snapshot.listeners);
+    const plugins = await this.#loadPlugins(snapshot);
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
     this.#snapshot = snapshot;
@@ -226,7 +228,7 @@ export class Gateway {
       onDistribution: (message, reply) => this.#distribution?.take(message, reply),
     });
     this.#fleet = fleet;
-    await fleet.start(this.#publication(compiled.snapshot, snapshot, []));
+    await fleet.start(this.#publication(compiled.snapshot, snapshot, [], plugins));
     this.#source.start();
     for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       log.info('listening', { engine, address, port: fleet.ports[index]!, tls: tls !== null });
@@ -266,11 +268,12 @@ export class Gateway {
     const before = this.snapshot;
     const fixed = restartPaths(before, next);
     if (fixed.length > 0) throw new ConfigRefused(await this.#restartIssues(compiled.text, fixed));
+    const plugins = await this.#loadPlugins(next);
     const table = this.#tables.place(compiled.routeTable);
     const renewed = this.#certificates!.takeChanged(next.listeners);
     // A number that was refused is given again; one that a worker may have is not.
     this.#generation = next.generation;
-    const publication = this.#publication(compiled.snapshot, next, renewed);
+    const publication = this.#publication(compiled.snapshot, next, renewed, plugins);
     this.series.superseded(before.generation, fleet.servingWorkers());
     await fleet.publish(publication, () => this.#tables.publish(table));
     this.#snapshot = next;
@@ -292,13 +295,20 @@ export class Gateway {
     buffer: SharedArrayBuffer,
     snapshot: Snapshot,
     renewed: readonly number[],
+    plugins: readonly InstalledPlugin[],
   ): Publication {
     return {
       generation: snapshot.generation,
       snapshot: buffer,
       slots: this.series.assign(snapshot),
       renewed,
+      plugins,
     };
+  }
+
+  /** Loads every plugin anew: its file may have changed. Errors: GW_PLUGIN_...; nothing changes. */
+  #loadPlugins({ plugins }: Snapshot): Promise<readonly InstalledPlugin[]> {
+    return Promise.all(plugins.map((plugin) => this.#compute.loadPlugin(plugin)));
   }
 
   async #restartIssues(text: string, paths: readonly (readonly PathPart[])[]) {

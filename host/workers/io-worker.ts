@@ -23,6 +23,7 @@ import { AccessLog, createPostedLog, LoopDelayMonitor } from '../telemetry/index
 import { readWasm } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
 import { HEARTBEAT_INTERVAL_MS } from './watchdog.ts';
+import { WorkerPlugins } from './worker-plugins.ts';
 
 /** Above this share of the heap limit the worker ends itself while it still can: when V8 gives up,
  *  nothing can be closed any more. The limit counts the young generation, which the old one, the
@@ -45,6 +46,7 @@ class IoWorker {
   readonly #log;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #uploadBudget = new UploadBudget();
+  readonly #plugins: WorkerPlugins;
   /** Null where nothing is distributed. */
   readonly #deliverer: Deliverer | null;
   /** By their place in the configuration; one that this worker does not serve is left out. */
@@ -66,6 +68,7 @@ class IoWorker {
     this.#stats = new StatsWriter(instance);
     this.#accessLog = this.#createAccessLog(snapshot.log.access);
     this.#deliverer = this.#createDeliverer(snapshot);
+    this.#plugins = new WorkerPlugins(this.#log, null);
     this.#mesh = new Mesh({
       matcher: new Matcher(instance),
       limiter: new Limiter(instance),
@@ -75,6 +78,7 @@ class IoWorker {
       random: systemRandom(),
       uploadBudget: this.#uploadBudget,
       distribution: this.#deliverer,
+      filters: this.#plugins.book,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -82,6 +86,7 @@ class IoWorker {
   }
 
   publish(publication: Publication): void {
+    this.#plugins.apply(publication.plugins);
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
     for (const index of publication.renewed) this.#renew(index);
   }
@@ -153,6 +158,7 @@ class IoWorker {
     this.#mesh.cut();
     for (const listener of this.#listeners.values()) await listener.close();
     this.#mesh.close();
+    this.#plugins.close();
     await this.#accessLog?.close();
   }
 

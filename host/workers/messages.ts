@@ -5,6 +5,7 @@ import type { ErrorCode } from '../core/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
 import type { LogRecord } from '../telemetry/index.ts';
+import type { InstalledPlugin } from './plugin-task.ts';
 
 /** One published configuration, as every io worker gets it: nothing in it is copied. */
 export interface Publication {
@@ -15,6 +16,8 @@ export interface Publication {
   /** Indexes of listeners whose certificates have changed on disk. A worker that starts reads all
    *  of them anyway. */
   readonly renewed: readonly number[];
+  /** Modules are shared, not copied. */
+  readonly plugins: readonly InstalledPlugin[];
 }
 
 /** Where each route, service and endpoint counts: series slots by their index. Endpoints are

@@ -1,147 +1,186 @@
-// The filters of plugins/, each through the cases beside it, by the command that authors use; and
-// what a file of cases cannot say: many pieces, and a share.
+// Filters written on the SDK that users have, and chains of them: heads, bodies, answers, pauses,
+// properties, ticks, and the switch to a new version under streams in flight.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { describe, it } from 'node:test';
-import { CASE_FILE, type CaseFile } from '../../host/cli/plugin/case-schema.ts';
-import { readModule } from '../../host/cli/plugin/read-module.ts';
-import { runCases } from '../../host/cli/plugin/run-cases.ts';
-import { readDocument } from '../../host/config/index.ts';
-import { isGatewayError, SeededRandom } from '../../host/core/index.ts';
-import type { PluginModule } from '../../host/proxywasm/index.ts';
-import { testSeed } from '../support/seed.ts';
+import { before, describe, it } from 'node:test';
+import { headerValue } from '../../host/core/index.ts';
+import { compileFilter } from '../support/plugin-modules.ts';
+import { PluginScene, REQUEST } from '../support/plugin-scene.ts';
 
-const FOLDER = 'plugins';
-const NAMES = readdirSync(FOLDER).filter((name) => existsSync(`${FOLDER}/${name}/index.ts`));
-
-function moduleOf(name: string): PluginModule {
-  const module = readModule(`build/plugins/${name}.wasm`, 'strict');
-  assert.ok(!isGatewayError(module), `${name}: ${module}`);
-  return module;
+const SOURCE = `
+class Root extends RootContext {
+  createContext(id: u32): Context { return new Filter(id, this); }
 }
-
-function caseFile(text: string, fileName: string): CaseFile {
-  const read = readDocument(text, CASE_FILE, fileName);
-  assert.ok(read.ok, read.ok ? '' : JSON.stringify(read.issues));
-  return read.value;
-}
-
-function assertCases(name: string, text: string): void {
-  const results = runCases(moduleOf(name), caseFile(text, `${name} cases`));
-  const bad = results.filter(({ problems }) => problems.length > 0);
-  assert.deepEqual(bad, []);
-}
-
-describe('filters', () => {
-  it('are the five of the guide', () => {
-    assert.deepEqual(NAMES, ['ab-cookie', 'json-guard', 'jwt', 'request-id', 'token-bucket']);
-  });
-
-  for (const name of NAMES) {
-    it(`${name}: every case beside it, and no import that another host may lack`, () => {
-      assertCases(name, readFileSync(`${FOLDER}/${name}/cases.yaml`, 'utf8'));
-      assert.deepEqual(moduleOf(name).report.warnings, []);
-      assert.equal(moduleOf(name).report.abi, '0.2.1');
-    });
+class Filter extends Context {
+  constructor(id: u32, root: RootContext) { super(id, root); }
+  onRequestHeaders(n: u32, eos: bool): FilterHeadersStatusValues {
+    const h = stream_context.headers.request;
+    h.add('x-config', this.root_context.getConfiguration());
+    h.add('x-method', h.get(':method'));
+    const path = h.get(':path');
+    if (path == '/deny') {
+      send_http_response(403, 'denied', String.UTF8.encode('no'), [makeHeaderPair('x-why', 'deny')]);
+      return FilterHeadersStatusValues.StopIteration;
+    }
+    if (path == '/wait') return FilterHeadersStatusValues.StopIteration;
+    if (path == '/property') h.add('x-route', String.UTF8.decode(get_property('route_name')));
+    return FilterHeadersStatusValues.Continue;
   }
+  onRequestBody(size: usize, eos: bool): FilterDataStatusValues {
+    if (!eos) return FilterDataStatusValues.StopIterationAndBuffer;
+    const body = String.UTF8.decode(get_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, u32(size)));
+    set_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, u32(size), String.UTF8.encode('[' + body + ']'));
+    return FilterDataStatusValues.Continue;
+  }
+  onResponseHeaders(n: u32, eos: bool): FilterHeadersStatusValues {
+    stream_context.headers.response.add('x-out', this.root_context.getConfiguration());
+    return FilterHeadersStatusValues.Continue;
+  }
+  onLog(): void {
+    log(LogLevelValues.info, 'log ' + stream_context.headers.response.get(':status'));
+  }
+}
+registerRootContext((id: u32) => { return new Root(id); }, 'r');
+`;
+
+let bytes: Uint8Array<ArrayBuffer>;
+
+before(async () => {
+  bytes = await compileFilter(SOURCE);
 });
 
-describe('jwt', () => {
-  it('refuses a token with any one bit of it changed', () => {
-    const seed = testSeed('jwt bits');
-    const random = new SeededRandom(seed);
-    const secret = Buffer.alloc(32, 7);
-    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const signed = `${part({ alg: 'HS256' })}.${part({ exp: 4_000_000_000 })}`;
-    const token = `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-    const exchanges = Array.from({ length: 200 }, () => {
-      const bytes = Buffer.from(token);
-      const at = random.uint32() % bytes.length;
-      bytes[at]! ^= 1 << (random.uint32() % 7);
-      const header = bytes.toString('latin1').replace(/[^\x21-\x7e]/g, '!');
-      return {
-        request: { headers: { authorization: `Bearer ${header}` } },
-        expect: { upstream: false, response: { status: 401 } },
-      };
-    });
-    const good = { request: { headers: { authorization: `Bearer ${token}` } } };
-    const passes = { ...good, expect: { upstream: {}, response: { status: 200 } } };
-    const config = { keys: [{ kty: 'oct', k: secret.toString('base64url') }] };
-    const cases = [{ name: `SEED=${seed}`, exchanges: [passes, ...exchanges, passes] }];
-    assertCases('jwt', JSON.stringify({ config, cases }));
-  });
-});
+function scene(): PluginScene {
+  const made = new PluginScene();
+  made.install(bytes, { rootId: 'r', config: Buffer.from('cfg'), name: 'a', priority: 2 });
+  made.install(bytes, { rootId: 'r', config: Buffer.from('two'), name: 'b', priority: 1 });
+  return made;
+}
 
-describe('json-guard', () => {
-  it('cuts the same out of a body, however it is cut into pieces', () => {
-    const seed = testSeed('json-guard pieces');
-    const random = new SeededRandom(seed);
-    const secret = { a: [1, { b: 'x"\\é\u{1F600}' }], c: null };
-    const text = JSON.stringify([
-      { id: 1, ssn: secret, name: 'é\u{1F600}\\"' },
-      { ssn: 12, deep: { ssn: true, list: ['ssn'] } },
-    ]);
-    const wanted = JSON.stringify([
-      { id: 1, ssn: '[redacted]', name: 'é\u{1F600}\\"' },
-      { ssn: '[redacted]', deep: { ssn: '[redacted]', list: ['ssn'] } },
-    ]);
-    const exchanges = Array.from({ length: 100 }, () => {
-      const chunks: string[] = [];
-      for (let at = 0; at < text.length; ) {
-        const size = 1 + (random.uint32() % 9);
-        // A chunk of a case is text: it is cut between characters.
-        const end = /[\ud800-\udbff]$/.test(text.slice(at, at + size)) ? at + size + 1 : at + size;
-        chunks.push(text.slice(at, end));
-        at = end;
-      }
-      return {
-        upstream: { headers: { 'content-type': 'application/json' }, body: chunks },
-        expect: { response: { body: wanted } },
-      };
-    });
-    const cases = [{ name: `SEED=${seed}`, exchanges }];
-    assertCases('json-guard', JSON.stringify({ config: { response: { redact: ['ssn'] } }, cases }));
+function withPath(path: string): string[] {
+  const headers = [...REQUEST];
+  headers[3] = path;
+  return headers;
+}
+
+describe('a filter on the AssemblyScript SDK', () => {
+  it('reads and writes request headers, in the order of the chain', () => {
+    const { requestHead } = scene().get(['b', 'a']);
+    assert.deepEqual(
+      requestHead!.filter((_, index, all) => all[index - (index % 2)] === 'x-config'),
+      ['x-config', 'cfg', 'x-config', 'two'],
+    );
+    assert.equal(headerValue(requestHead!, 'x-method'), 'GET');
   });
 
-  it('reads a body of a megabyte within the steps of its callbacks', () => {
-    const chunk = `{"name":"${'x'.repeat(16_000)}","list":[${'1,'.repeat(100)}1]},`;
-    const body = ['[', ...Array.from({ length: 60 }, () => chunk), '{}]'];
-    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
-    const expect = { upstream: { body: body.join('') }, response: { status: 200 } };
-    const cases = [{ name: 'a megabyte', request, expect }];
-    assertCases('json-guard', JSON.stringify({ config: { request: { check: true } }, cases }));
+  it('meets the response in the reverse order', () => {
+    const visited = scene().get(['a', 'b']);
+    visited.stream.responseHeaders([':status', '200'], true);
+    assert.deepEqual(visited.responseHead, [':status', '200', 'x-out', 'two', 'x-out', 'cfg']);
   });
-});
 
-describe('ab-cookie', () => {
-  it('gives each variant its share of known ids', () => {
-    const config = {
-      unitHeader: 'x-user',
-      experiments: [
-        {
-          name: 'a',
-          variants: [
-            { name: 'x', weight: 9 },
-            { name: 'y', weight: 1 },
-          ],
-        },
-      ],
+  it('buffers a body and replaces it', () => {
+    const visited = scene().open(['a', 'b']);
+    visited.stream.requestHeaders([...REQUEST], false);
+    assert.ok(visited.stream.wantsRequestBody);
+    assert.ok(visited.stream.requestBody(Buffer.from('he'), false));
+    assert.ok(visited.stream.requestBody(Buffer.from('llo'), true));
+    assert.deepEqual(visited.events, ['request head', 'request 9 last']);
+    assert.equal(visited.requestBody, '[[hello]]');
+  });
+
+  it('holds no more than its limit', () => {
+    const made = new PluginScene();
+    const limits = {
+      memorySizeBytes: 4_194_304,
+      steps: 1_000_000,
+      startSteps: 1_000_000,
+      bodySizeBytes: 100,
+      callsMax: 1,
     };
-    const module = moduleOf('ab-cookie');
-    const share = (variant: string): number => {
-      const cases = Array.from({ length: 500 }, (_, index) => ({
-        request: { headers: { 'x-user': `user-${index}` } },
-        expect: { upstream: { headers: { 'x-ab-a': variant } } },
-      }));
-      const file = { config, cases: [{ name: 'all', exchanges: cases }] };
-      const [result] = runCases(module, caseFile(JSON.stringify(file), 'share'));
-      return 500 - result!.problems.length;
-    };
-    const [x, y] = [share('x'), share('y')];
-    assert.equal(x + y, 500);
-    // The ids are fixed, so that this is no question of chance: 450 in the mean, six deviations.
-    assert.ok(x > 410 && x < 490, `${x} of 500`);
+    made.install(bytes, { rootId: 'r', limits });
+    const visited = made.open();
+    visited.stream.requestHeaders([...REQUEST], false);
+    for (let left = 3; left > 0; left--) visited.stream.requestBody(Buffer.alloc(40), false);
+    assert.equal(visited.failure, 'GW_PLUGIN_BODY_TOO_LARGE');
+    assert.match(visited.detail, /120 bytes, the limit of test is 100/);
+  });
+
+  it('answers itself, and filters before it see the answer', () => {
+    const visited = scene().get(['a', 'b'], withPath('/deny'));
+    assert.deepEqual(visited.events, ['answer 403']);
+    assert.deepEqual(visited.answer!.headers.slice(0, 2), ['x-why', 'deny']);
+    assert.equal(Buffer.from(visited.answer!.body).toString(), 'no');
+    assert.equal(visited.answer!.details, 'denied');
+  });
+
+  it('logs at the end what the client got, and is gone', () => {
+    const made = scene();
+    const visited = made.get(['a'], withPath('/property'));
+    assert.equal(headerValue(visited.requestHead!, 'x-route'), 'r');
+    visited.stream.responseHeaders([':status', '204'], true);
+    visited.end();
+    assert.ok(made.messages().includes('log 204'), made.messages().join());
+    assert.equal(made.book.stats()[0]!.streams, 0);
+  });
+
+  it('holds the head, and the body behind it without a look', () => {
+    const visited = scene().open(['a']);
+    visited.stream.requestHeaders(withPath('/wait'), false);
+    assert.ok(visited.stream.requestBody(Buffer.alloc(1_000), false));
+    assert.equal(visited.stream.requestBody(Buffer.alloc(300_000), false), false);
+    assert.deepEqual(visited.events, []);
+  });
+
+  it('that is not registered under its root id is not installed', () => {
+    const made = new PluginScene();
+    assert.throws(() => made.install(bytes, { rootId: 'other' }), /the plugin does not start/);
+  });
+
+  it('is missed: a chain without an installed plugin refuses', () => {
+    const visited = scene().get(['a', 'gone']);
+    assert.equal(visited.failure, 'GW_PLUGIN_UNAVAILABLE');
+    assert.match(visited.detail, /gone/);
+  });
+});
+
+describe('a new version', () => {
+  it('takes new streams, and old ones end where they began', () => {
+    const made = scene();
+    const old = made.open(['a']);
+    old.stream.requestHeaders([...REQUEST], true);
+    made.install(bytes, { rootId: 'r', config: Buffer.from('new'), name: 'a' });
+    const next = made.get(['a']);
+    assert.equal(headerValue(next.requestHead!, 'x-config'), 'new');
+    old.stream.responseHeaders([':status', '200'], true);
+    assert.equal(headerValue(old.responseHead!, 'x-out'), 'cfg');
+    assert.equal(made.book.stats().length, 3);
+    old.end();
+    assert.equal(made.book.stats().length, 2);
+  });
+});
+
+describe('isolation', () => {
+  it('gives each request an instance of its own', () => {
+    const made = new PluginScene();
+    made.install(bytes, { rootId: 'r', isolation: { kind: 'request' } });
+    assert.equal(made.book.stats()[0]!.instances, 0);
+    const visits = [made.get(), made.get(), made.get()];
+    assert.equal(made.book.stats()[0]!.instances, 3);
+    for (const visited of visits) visited.end();
+    assert.equal(made.book.stats()[0]!.instances, 0);
+  });
+
+  it('gives each tenant one, and drops the least used', () => {
+    const made = new PluginScene();
+    const isolation = { kind: 'tenant', header: 'x-tenant', countMax: 2 } as const;
+    made.install(bytes, { rootId: 'r', isolation });
+    const ask = (tenant: string) => made.get(['test'], [...REQUEST, 'x-tenant', tenant]).end();
+    for (const tenant of ['1', '2', '1', '3', '1']) ask(tenant);
+    const [stats] = made.book.stats();
+    assert.equal(stats!.instances, 2);
+    // The canary, and the tenants 1, 2 and 3, each once.
+    assert.equal(stats!.started, 4);
+    ask('2');
+    assert.equal(made.book.stats()[0]!.started, 5);
   });
 });

@@ -46,13 +46,19 @@ const SDK = '@gcoredev/proxy-wasm-sdk-as/assembly';
 export const FILTER_PRELUDE = `
 export * from '${SDK}/proxy';
 import {
-  BufferTypeValues, Context, FilterDataStatusValues, FilterHeadersStatusValues, Headers, HeaderPair,
-  HeaderMapTypeValues, LogLevelValues, RootContext, WasmResultValues, get_buffer_bytes,
-  get_current_time_nanoseconds, get_property, log, registerRootContext, send_http_response,
-  set_buffer_bytes, set_property, set_tick_period_milliseconds, stream_context, BaseContext,
-  get_shared_data, set_shared_data, define_metric, increment_metric, MetricTypeValues,
-  GrpcStatusValues, makeHeaderPair
+  BufferTypeValues, Context, FilterDataStatusValues, FilterHeadersStatusValues, GrpcStatusValues,
+  LogLevelValues, RootContext, get_buffer_bytes, get_property, log, makeHeaderPair,
+  registerRootContext, send_http_response, set_buffer_bytes, stream_context
 } from '${SDK}';
+import { proxy_log } from '${SDK}/imports';
+export namespace plugin_process {
+  export namespace stdout {
+    export function write(line: string): void {
+      const bytes = String.UTF8.encode(line.trimEnd());
+      proxy_log(2, changetype<usize>(bytes), bytes.byteLength);
+    }
+  }
+}
 `;
 
 /** Compiles a filter that is written on the SDK. Cost: about 2 s. */
@@ -61,7 +67,10 @@ export async function compileFilter(source: string): Promise<Uint8Array<ArrayBuf
   const { main } = await import('assemblyscript/asc');
   let binary: Uint8Array | null = null;
   const { error, stderr } = await main(
-    ['entry.ts', '-O2', '--outFile', 'out.wasm', '--use', 'abort=abort_proc_exit'],
+    [
+      ...['entry.ts', '-O1', '--outFile', 'out.wasm', '--path', 'node_modules'],
+      ...['--use', 'abort=abort_proc_exit', '--use', 'process=entry/plugin_process'],
+    ],
     {
       readFile: (name) => (name === 'entry.ts' ? FILTER_PRELUDE + source : readDependency(name)),
       writeFile: (name, contents) => {
@@ -75,5 +84,7 @@ export async function compileFilter(source: string): Promise<Uint8Array<ArrayBuf
 }
 
 function readDependency(name: string): string | null {
+  // The repository's own options are for its kernels.
+  if (name.endsWith('asconfig.json')) return null;
   return existsSync(name) ? readFileSync(name, 'utf8') : null;
 }

@@ -1,0 +1,214 @@
+// Guests that mean harm, or are broken: each is stopped within its limit, counted and answered by
+// its policy, and whoever comes next is served.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isGatewayError } from '../../host/core/index.ts';
+import { wat } from '../support/plugin-modules.ts';
+import { PluginScene } from '../support/plugin-scene.ts';
+
+const LIMITS = {
+  memorySizeBytes: 1_048_576,
+  steps: 50_000,
+  startSteps: 100_000,
+  bodySizeBytes: 1_000,
+  callsMax: 2,
+};
+
+/** A filter with a bump allocator and the given callbacks. */
+function filter(body: string, imports = ''): Uint8Array<ArrayBuffer> {
+  return wat(`(module ${imports}
+    (memory (export "memory") 2)
+    (global $heap (mut i32) (i32.const 4096))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32)
+      (global.get $heap)
+      (global.set $heap (i32.add (global.get $heap) (local.get 0))))
+    ${body})`);
+}
+
+const ON_REQUEST = '(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)';
+const LOG = '(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))';
+
+const FAULTS: readonly [string, string, string, RegExp][] = [
+  ['an endless loop', '(loop $l (br $l)) (i32.const 0))', 'GW_PLUGIN_STEPS', /50000 steps/],
+  ['a trap', '(unreachable))', 'GW_PLUGIN_TRAP', /unreachable/],
+  ['a bad pointer', '(i32.load (i32.const -4)))', 'GW_PLUGIN_TRAP', /out of bounds/],
+  [
+    'deep recursion',
+    '(call $deep (i32.const 0))) (func $deep (param i32) (result i32) (local i64 i64 i64 i64) (i32.add (call $deep (local.get 0)) (i32.const 1)))',
+    'GW_PLUGIN_',
+    /steps|stack/,
+  ],
+  [
+    'a memory bomb',
+    '(loop $l (br_if $l (i32.ge_s (memory.grow (i32.const 1)) (i32.const 0)))) (unreachable))',
+    'GW_PLUGIN_TRAP',
+    /unreachable/,
+  ],
+  [
+    'a flood of host calls',
+    '(loop $l (drop (call $log (i32.const 2) (i32.const 0) (i32.const 4000))) (br $l)) (i32.const 0))',
+    'GW_PLUGIN_STEPS',
+    /steps/,
+  ],
+];
+
+describe('a hostile guest', () => {
+  for (const [name, body, code, detail] of FAULTS) {
+    it(`with ${name} is stopped, and its neighbour goes on`, () => {
+      const scene = new PluginScene();
+      scene.install(filter(`${ON_REQUEST} ${body}`, LOG), { limits: LIMITS });
+      scene.install(filter(`${ON_REQUEST} (i32.const 0))`), { name: 'good', limits: LIMITS });
+      const failed = scene.get();
+      assert.ok(failed.failure.startsWith(code), failed.failure);
+      assert.match(failed.detail, detail);
+      failed.end();
+      const [stats] = scene.book.stats();
+      assert.equal(stats!.traps, 1);
+      assert.equal(stats!.failedStreams, 1);
+      assert.equal(stats!.stepsExceeded, failed.failure === 'GW_PLUGIN_STEPS' ? 1 : 0);
+      assert.deepEqual(scene.get(['good']).events, ['request head last']);
+      assert.ok(scene.lines.length <= 100, 'its log is bounded');
+    });
+
+    it(`with ${name} is skipped where that is its policy`, () => {
+      const scene = new PluginScene();
+      const bytes = filter(`${ON_REQUEST} ${body}`, LOG);
+      scene.install(bytes, { limits: LIMITS, onFailure: 'open' });
+      assert.deepEqual(scene.get().events, ['request head last']);
+      assert.equal(scene.book.stats()[0]!.skippedStreams, 1);
+    });
+  }
+
+  it('comes back after its pause, which grows', () => {
+    const scene = new PluginScene();
+    scene.install(filter(`${ON_REQUEST} (unreachable))`), {
+      reload: { baseMs: 100, maxMs: 1_000 },
+    });
+    assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
+    assert.equal(scene.get().failure, 'GW_PLUGIN_UNAVAILABLE');
+    scene.clock.advance(101);
+    assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
+    scene.clock.advance(101);
+    assert.equal(scene.get().failure, 'GW_PLUGIN_UNAVAILABLE');
+    scene.clock.advance(100);
+    assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
+  });
+
+  it('comes back at once the first time with reload', () => {
+    const scene = new PluginScene();
+    scene.install(filter(`${ON_REQUEST} (unreachable))`), { onFailure: 'reload' });
+    assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
+    assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
+    assert.equal(scene.get().failure, 'GW_PLUGIN_UNAVAILABLE');
+  });
+
+  it('takes down its own streams that wait, and answers nothing more', () => {
+    // The second request traps while the first is paused.
+    const scene = new PluginScene();
+    scene.install(
+      filter(`(global $n (mut i32) (i32.const 0)) ${ON_REQUEST}
+        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (if (i32.eq (global.get $n) (i32.const 2)) (then (unreachable)))
+        (i32.const 1))`),
+    );
+    const first = scene.get();
+    assert.deepEqual(first.events, []);
+    const second = scene.get();
+    assert.equal(second.failure, 'GW_PLUGIN_TRAP');
+    assert.equal(first.failure, 'GW_PLUGIN_TRAP');
+    first.end();
+    second.end();
+    assert.equal(scene.book.stats()[0]!.instances, 0);
+  });
+
+  for (const [name, body] of [
+    ['_initialize', '(func (export "_initialize") (loop $l (br $l)))'],
+    ['a start function', '(func $s (loop $l (br $l))) (start $s)'],
+    [
+      'proxy_on_configure',
+      '(func (export "proxy_on_configure") (param i32 i32) (result i32) (loop $l (br $l)) (i32.const 1))',
+    ],
+    [
+      'proxy_on_vm_start, which says no',
+      '(func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 0))',
+    ],
+    [
+      'proxy_on_context_create',
+      '(func (export "proxy_on_context_create") (param i32 i32) unreachable)',
+    ],
+  ] as const) {
+    it(`that fails in ${name} is not installed, and the version before stays`, () => {
+      const scene = new PluginScene();
+      scene.install(filter(`${ON_REQUEST} (i32.const 0))`));
+      assert.throws(
+        () => scene.install(filter(body), { limits: LIMITS }),
+        (error) => isGatewayError(error) && error.code === 'GW_PLUGIN_START',
+      );
+      assert.deepEqual(scene.get().events, ['request head last']);
+      assert.equal(scene.book.stats()[0]!.version, 1);
+    });
+  }
+
+  it('that loops in its tick is stopped there', () => {
+    const scene = new PluginScene();
+    scene.install(
+      filter(
+        `(func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $tick (i32.const 100))) (i32.const 1))
+        (func (export "proxy_on_tick") (param i32) (loop $l (br $l)))`,
+        '(import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))',
+      ),
+      { limits: LIMITS },
+    );
+    assert.deepEqual(scene.timers.periods, [100]);
+    scene.timers.run();
+    assert.equal(scene.book.stats()[0]!.stepsExceeded, 1);
+    assert.deepEqual(scene.timers.periods, []);
+  });
+
+  for (const [name, result] of [
+    ['nothing', '(i32.const 0)'],
+    ['a place outside its memory', '(i32.const -16)'],
+    ['what would not fit', '(i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 1))'],
+  ]) {
+    it(`whose malloc returns ${name} gets no bytes and no crash`, () => {
+      const scene = new PluginScene();
+      scene.install(
+        wat(`(module
+          (import "env" "proxy_get_buffer_bytes"
+            (func $get (param i32 i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (func (export "proxy_abi_version_0_2_1"))
+          (func (export "malloc") (param i32) (result i32) ${result})
+          (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (i32.eq (i32.const 6) (call $get (i32.const 7) (i32.const 0) (i32.const 100)
+              (i32.const 0) (i32.const 4)))))`),
+        { config: Buffer.from('configuration') },
+      );
+      assert.deepEqual(scene.get().events, ['request head last']);
+    });
+  }
+
+  it('that calls the host from malloc is refused there', () => {
+    const scene = new PluginScene();
+    scene.install(
+      wat(`(module
+        (import "env" "proxy_get_buffer_bytes"
+          (func $get (param i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (global $status (mut i32) (i32.const -1))
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32)
+          (global.set $status (call $log (i32.const 2) (i32.const 0) (i32.const 1)))
+          (i32.const 1024))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $get (i32.const 7) (i32.const 0) (i32.const 100) (i32.const 0) (i32.const 4)))
+          (i32.eq (global.get $status) (i32.const 10))))`),
+      { config: Buffer.from('configuration') },
+    );
+    assert.deepEqual(scene.lines, []);
+  });
+});
