@@ -1,5 +1,5 @@
 // Limits requests by a token bucket for each key. Buckets lie in the host's shared data, so that
-// all workers share them; a change is written only over what it was made from.
+// all instances which share it count together; a change is written only over what it was made from.
 
 import {
   Context,

@@ -1,0 +1,171 @@
+// `sluice plugin`: what it prints, what it refuses, and that a new project builds and passes.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { pluginCommand } from '../../host/cli/plugin/command.ts';
+import { inspect } from '../../host/cli/plugin/inspect.ts';
+import { makeProject } from '../../host/cli/plugin/new.ts';
+import { testPlugin } from '../../host/cli/plugin/test.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-plugin-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const FILTER = 'build/plugins/request-id.wasm';
+
+function output() {
+  const texts = { out: '', err: '' };
+  return {
+    texts,
+    stdout: {
+      write: (text: string) => {
+        texts.out += text;
+      },
+    },
+    stderr: {
+      write: (text: string) => {
+        texts.err += text;
+      },
+    },
+  };
+}
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('sluice plugin inspect', () => {
+  it('says what a module is', () => {
+    const { texts, ...streams } = output();
+    assert.equal(inspect(FILTER, { form: 'text', imports: 'strict' }, streams), 0);
+    assert.match(texts.out, /^abi {8}0\.2\.1$/m);
+    assert.match(texts.out, /^sha256 {5}[0-9a-f]{64}$/m);
+    assert.match(texts.out, /^sdk {8}assemblyscript/m);
+    assert.match(texts.out, /^ +known {3}env\.proxy_log$/m);
+    assert.match(texts.out, /^callbacks .*proxy_on_request_headers/m);
+    assert.match(texts.out, /^verdict {4}runs$/m);
+  });
+
+  it('says the same as JSON', () => {
+    const { texts, ...streams } = output();
+    assert.equal(inspect(FILTER, { form: 'json', imports: 'lax' }, streams), 0);
+    const report = JSON.parse(texts.out);
+    assert.equal(report.sizeBytes, readFileSync(FILTER).length);
+    assert.ok(report.functionCount > 10);
+  });
+
+  it('refuses what is no module, what has no ABI, and what is not there', () => {
+    const empty = file('empty.wasm', Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    for (const [path, expected] of [
+      [file('text.wasm', 'hello'), /GW_PLUGIN_NOT_WASM/],
+      [empty, /proxy_abi_version_0_1_0.*GW_PLUGIN_ABI/],
+      [join(folder, 'none.wasm'), /ENOENT.*GW_CONFIG_FILE/],
+    ] as const) {
+      const { texts, ...streams } = output();
+      assert.equal(inspect(path, { form: 'text', imports: 'lax' }, streams), 1);
+      assert.match(texts.err, expected);
+      assert.equal(texts.out, '');
+    }
+  });
+});
+
+describe('sluice plugin test', () => {
+  const run = async (cases: string) => {
+    const { texts, ...streams } = output();
+    const code = await testPlugin({ module: FILTER, cases: file('cases.yaml', cases) }, streams);
+    return { code, ...texts };
+  };
+
+  it('shows both sides of each difference, and fails', async () => {
+    const { code, out } = await run(`cases:
+  - name: good
+    expect: { response: { status: 200 } }
+  - name: bad
+    request: { path: /x }
+    expect:
+      upstream: { headers: { ":path": /y, x-request-id: null } }
+      response: { status: 201, body: hello, headers: { x-frame-options: { contains: SAME } } }
+    logs: [nothing]
+  - name: not refused
+    refused: true
+`);
+    assert.equal(code, 1);
+    assert.match(out, /^ok {4}good$/m);
+    assert.match(out, /^ +upstream\.headers\.:path: expected "\/y", found "\/x"$/m);
+    assert.match(out, /^ +upstream\.headers\.x-request-id: expected none, found "[0-9a-f-]{36}"$/m);
+    assert.match(out, /^ +response\.status: expected 201, found 200$/m);
+    assert.match(out, /^ +response\.body: expected "hello", found ""$/m);
+    assert.match(out, /x-frame-options: expected a text with "SAME", found "DENY"$/m);
+    assert.match(out, /^ +logs\[0\]: expected "nothing", found/m);
+    assert.match(out, /^ +the filter takes its configuration$/m);
+    assert.match(out, /1 of 3 cases as they should be/);
+  });
+
+  it('gives the same result each time: clock and chance are fixed', async () => {
+    const cases = 'cases: [{ name: a, expect: { upstream: { headers: { x-request-id: x } } } }]';
+    const [first, second] = [await run(cases), await run(cases)];
+    assert.match(first.out, /found "[0-9a-f-]{36}"/);
+    assert.equal(first.out, second.out);
+  });
+
+  it('says at which line a file of cases is wrong', async () => {
+    const { code, err } = await run(
+      'cases:\n  - name: a\n    expct: {}\n  - { name: b, now: 1 }\n',
+    );
+    assert.equal(code, 1);
+    assert.match(err, /cases\.yaml:3:5.*expct.*did you mean "expect"\?/);
+    assert.match(err, /cases\.yaml:4:/);
+  });
+
+  it('refuses what it cannot run', async () => {
+    const { texts, ...streams } = output();
+    const cases = file('some.yaml', 'cases: [{ name: a }]');
+    const none = { module: file('no.wasm', 'no'), cases };
+    assert.equal(await testPlugin(none, streams), 1);
+    assert.match(texts.err, /no\.wasm: .*GW_PLUGIN_NOT_WASM/);
+    assert.equal(await testPlugin({ module: FILTER, cases: join(folder, 'x') }, streams), 1);
+    assert.match(texts.err, /cannot be read: ENOENT/);
+  });
+});
+
+describe('sluice plugin new', () => {
+  it('makes a project that builds and whose cases pass', async () => {
+    const project = join(folder, 'my-filter');
+    assert.equal(makeProject('my-filter', project), 0);
+    symlinkSync(resolve('node_modules'), join(project, 'node_modules'));
+    const { scripts } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
+    const [, ...args] = scripts.build.split(' ');
+    const compiler = join('node_modules', 'assemblyscript', 'bin', 'asc.js');
+    const built = spawnSync(process.execPath, [compiler, ...args], { cwd: project });
+    assert.equal(built.status, 0, String(built.stderr));
+    const { texts, ...streams } = output();
+    const module = join(project, 'build/my-filter.wasm');
+    const code = await testPlugin({ module, cases: join(project, 'cases.yaml') }, streams);
+    assert.equal(code, 0, texts.out + texts.err);
+    assert.match(texts.out, /3 of 3/);
+  });
+
+  it('takes no bad name, and overwrites nothing', async () => {
+    for (const name of ['../x', 'A', '-a', 'a b', '', 'a'.repeat(64)]) {
+      assert.throws(() => makeProject(name, join(folder, 'other')), /GW_FLAG|the name/);
+    }
+    const taken = join(folder, 'taken');
+    makeProject('one', taken);
+    assert.throws(() => makeProject('one', taken), /not empty/);
+  });
+});
+
+describe('sluice plugin', () => {
+  it('names what is missing or unknown', async () => {
+    assert.equal(await pluginCommand([]), 2);
+    assert.equal(await pluginCommand(['frob']), 2);
+    assert.equal(await pluginCommand(['inspect']), 2);
+    assert.equal(await pluginCommand(['test', FILTER]), 2);
+    assert.equal(await pluginCommand(['inspect', FILTER, '--loud']), 2);
+  });
+});
