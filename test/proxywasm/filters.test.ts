@@ -19,7 +19,8 @@ class Filter extends Context {
     h.add('x-method', h.get(':method'));
     const path = h.get(':path');
     if (path == '/deny') {
-      send_http_response(403, 'denied', String.UTF8.encode('no'), [makeHeaderPair('x-why', 'deny')]);
+      send_http_response(403, 'denied', String.UTF8.encode('no'),
+        [makeHeaderPair('x-why', 'deny')]);
       return FilterHeadersStatusValues.StopIteration;
     }
     if (path == '/wait') return FilterHeadersStatusValues.StopIteration;
@@ -28,8 +29,9 @@ class Filter extends Context {
   }
   onRequestBody(size: usize, eos: bool): FilterDataStatusValues {
     if (!eos) return FilterDataStatusValues.StopIterationAndBuffer;
-    const body = String.UTF8.decode(get_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, u32(size)));
-    set_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, u32(size), String.UTF8.encode('[' + body + ']'));
+    const kind = BufferTypeValues.HttpRequestBody;
+    const body = String.UTF8.decode(get_buffer_bytes(kind, 0, u32(size)));
+    set_buffer_bytes(kind, 0, u32(size), String.UTF8.encode('[' + body + ']'));
     return FilterDataStatusValues.Continue;
   }
   onResponseHeaders(n: u32, eos: bool): FilterHeadersStatusValues {

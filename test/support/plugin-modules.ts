@@ -62,8 +62,8 @@ export namespace plugin_process {
 }
 `;
 
-/** Compiles a filter that is written on the SDK, or finds it in build/ where it was compiled before.
- *  Cost: 10 s of CPU the first time. */
+/** Compiles a filter that is written on the SDK, or finds it in build/ where it was compiled
+ *  before. Cost: 10 s of CPU the first time. */
 export async function compileFilter(source: string): Promise<Uint8Array<ArrayBuffer>> {
   const hash = createHash('sha256').update(FILTER_PRELUDE).update(source).digest('hex');
   const kept = `build/test-filters/${hash}.wasm`;

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { writePairs } from '../../host/proxywasm/abi/pairs.ts';
 import { untilTrue } from '../support/client.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
 import { type Origin, startOrigin } from '../support/origin.ts';
@@ -48,9 +49,46 @@ const FILTER = `(module
     (if (i32.eqz (local.get 2)) (then (return (i32.const 1))))
     (call $set (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 77) (i32.const 4))))`;
 
+const ASKED = Buffer.alloc(64);
+writePairs([':method', 'GET', ':path', '/ask', ':authority', 'a'], ASKED, 0);
+
+function escaped(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('');
+}
+
+/** Asks the service `echo` first, and lets the request go on with the status that it got. */
+const CALLER = `(module
+  (import "env" "proxy_http_call"
+    (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value"
+    (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_add_header_map_value"
+    (func $add (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_effective_context" (func $context (param i32) (result i32)))
+  (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 64) "echo:statusx-asked")
+  (data (i32.const 128) "${escaped(ASKED)}")
+  (global $stream (mut i32) (i32.const 0))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (global.set $stream (local.get 0))
+    (if (call $call (i32.const 64) (i32.const 4) (i32.const 128) (i32.const 64) (i32.const 0)
+        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 0))
+      (then (unreachable)))
+    (i32.const 1))
+  (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+    (drop (call $get (i32.const 6) (i32.const 68) (i32.const 7) (i32.const 0) (i32.const 4)))
+    (drop (call $context (global.get $stream)))
+    (drop (call $add (i32.const 0) (i32.const 75) (i32.const 7) (i32.load (i32.const 0))
+      (i32.load (i32.const 4))))
+    (drop (call $continue (i32.const 0)))))`;
+
 describe('a gateway with a plugin', { timeout: 120_000 }, () => {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-plugins-'));
   const file = join(dir, 'filter.wasm');
+  const callerFile = join(dir, 'caller.wasm');
   let origin: Origin;
   let gateway: GatewayProcess;
 
@@ -65,15 +103,18 @@ describe('a gateway with a plugin', { timeout: 120_000 }, () => {
         limits: { steps: 100_000 },
         ...more,
       },
+      { name: 'asks', file: callerFile },
     ],
     routes: [
       { name: 'plain', match: { path: '/plain' }, to: 'echo' },
+      { name: 'asking', match: { path: '/asking' }, to: 'echo', filters: [{ plugin: 'asks' }] },
       { name: 'filtered', match: { path: '/*' }, to: 'echo', filters: [{ plugin: 'mark' }] },
     ],
   });
 
   before(async () => {
     writeFileSync(file, wat(FILTER));
+    writeFileSync(callerFile, wat(CALLER));
     origin = await startOrigin('echo');
     gateway = await startGateway({ config: config() });
   });
@@ -103,6 +144,14 @@ describe('a gateway with a plugin', { timeout: 120_000 }, () => {
     const response = await fetch(`${gateway.url}/answer`);
     assert.equal(response.status, 418);
     assert.equal(await response.text(), 'MARK');
+  });
+
+  it('lets a filter ask a service before the request goes on', async () => {
+    const requestsBefore = origin.requests;
+    const response = await fetch(`${gateway.url}/asking`);
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /"x-asked":"200"/);
+    assert.equal(origin.requests, requestsBefore + 2);
   });
 
   it('answers for a filter that traps or loops, and goes on', async () => {
