@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundleHost, uwsAddonPath } from './binary/bundle.ts';
+import { bundleHost, sqliteWasmPath, uwsAddonPath } from './binary/bundle.ts';
 import { makeExecutable } from './binary/executable.ts';
 import { licencesOf } from './binary/licences.ts';
 
@@ -15,6 +15,7 @@ const { texts, packageFolders } = await bundleHost();
 const assets = new Map<string, Uint8Array | string>([
   ['edge.wasm', readFileSync('build/edge.wasm')],
   ['codec.wasm', readFileSync('build/codec.wasm')],
+  ['sqlite3.wasm', readFileSync(sqliteWasmPath())],
   ['io-worker.js', texts.get('io-worker')!],
   ['compute-worker.js', texts.get('compute-worker')!],
   ['uws.node', readFileSync(uwsAddonPath())],

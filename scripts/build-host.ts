@@ -22,6 +22,7 @@ await build({
   logLevel: 'warning',
 });
 for (const name of ['edge', 'codec']) copyFileSync(`build/${name}.wasm`, `dist/${name}.wasm`);
+copyFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm', 'dist/sqlite3.wasm');
 
 await buildLoader();
 

@@ -31,6 +31,40 @@ export const CRC_TABLES_COUNT = 16;
 export const WINDOW_OFFSET = 65536;
 export const WINDOW_SIZE_BYTES = 524288;
 
+// The window as the delta of a page has it (page-delta.ts). Bytes past an area's end may be read,
+// and up to 15 past a delta's end written.
+//
+//   0             4096         8192             12352
+//   +-------------+------------+----------------+- - -
+//   | page before | page after | delta and slack|
+//   +-------------+------------+----------------+- - -
+//   A decoding turns the page before into the page after in its place.
+
+export const DELTA_PAGE_SIZE_BYTES = 4096;
+export const DELTA_PAGE_OFFSET = WINDOW_OFFSET;
+export const DELTA_PAGE_AFTER_OFFSET = WINDOW_OFFSET + DELTA_PAGE_SIZE_BYTES;
+export const DELTA_OFFSET = WINDOW_OFFSET + 2 * DELTA_PAGE_SIZE_BYTES;
+/** No delta is longer: a page whole, and 32 bytes. */
+export const DELTA_SIZE_BYTES_MAX = 4128;
+export const DELTA_BASE_ZEROS = 0;
+export const DELTA_BASE_PAGE = 1;
+
+// The window as an LZ4 block has it (lz4-encode.ts). The plain bytes stand where the checksums take
+// theirs. Up to 64 bytes past an area's end may be read and, but for the table's, written.
+//
+//   0               65600                    131584
+//   +---------------+------------------------+---------------------------+- - -
+//   | plain, slack  | block, slack           | table: u16 places x 8,192 |
+//   +---------------+------------------------+---------------------------+- - -
+
+export const LZ4_PLAIN_OFFSET = WINDOW_OFFSET;
+export const LZ4_PLAIN_SIZE_BYTES_MAX = 65536;
+export const LZ4_BLOCK_OFFSET = WINDOW_OFFSET + 65600;
+/** The longest block: 64 KiB that do not shrink, a byte for each 255 of them, and 16. */
+export const LZ4_BLOCK_SIZE_BYTES_MAX = 65809;
+export const LZ4_TABLE_OFFSET = WINDOW_OFFSET + 131584;
+export const LZ4_TABLE_BITS = 13;
+
 /** Where the areas of a zstd job begin. */
 export const ZSTD_AREA_OFFSET = 589824;
 /** The longest dictionary and the longest content of a job: what dcz allows a window to be, and

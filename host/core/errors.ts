@@ -139,6 +139,15 @@ export const ERRORS = {
   GW_ZSTD_CHECKSUM: entry(1033, 0, 'internal', 'no', 'the zstd frame fails its checksum'),
   GW_ZSTD_TOO_LARGE: entry(1034, 0, 'internal', 'no', 'the zstd frame is too large'),
   GW_DELTA_TOO_LARGE: entry(1035, 0, 'internal', 'no', 'too large to make a delta of'),
+
+  DB_LOG_FENCED: entry(1111, 503, 'internal', 'no', 'a newer writer has the log'),
+  DB_LOG_FAILED: entry(1112, 503, 'internal', 'no', 'the log cannot be written'),
+  DB_LOG_CORRUPT: entry(1113, 500, 'internal', 'no', 'the log is not what was written'),
+  DB_LOG_TRIMMED: entry(1114, 0, 'internal', 'no', 'the log begins later'),
+  DB_LOG_FULL: entry(1115, 503, 'internal', 'no', 'the disk of the log has no room'),
+  DB_LOG_COMMIT_SIZE: entry(1116, 413, 'downstream', 'no', 'the commit is too large for the log'),
+  DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
+  DB_BLOCK_CORRUPT: entry(1132, 500, 'internal', 'no', 'an LZ4 block is corrupt'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

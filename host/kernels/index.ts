@@ -22,6 +22,7 @@ export type { LimiterOptions } from './limiter.ts';
 export { initialiseLimiter, Limiter } from './limiter.ts';
 export type { LimiterPolicy, LimiterRule } from './limiter-policy.ts';
 export { Matcher } from './matcher.ts';
+export { LZ4_SIZE_BYTES_MAX, PAGE_DELTA_SIZE_BYTES_MAX, PageCodec } from './page-codec.ts';
 export { encodeRouteTable } from './route-table.ts';
 export { RouteTables } from './route-tables.ts';
 export type { Series, SeriesKind } from './series-registry.ts';

@@ -17,8 +17,10 @@ function beside(name: string): string {
   return join(dirname(fileURLToPath(import.meta.url)), name);
 }
 
-/** The bytes of a kernel module. */
-export function readWasm(name: 'edge.wasm' | 'codec.wasm'): Uint8Array<ArrayBuffer> {
+/** The bytes of a kernel module, or of SQLite. */
+export function readWasm(
+  name: 'edge.wasm' | 'codec.wasm' | 'sqlite3.wasm',
+): Uint8Array<ArrayBuffer> {
   return new Uint8Array(isStandalone() ? getAsset(name) : readFileSync(beside(name)));
 }
 

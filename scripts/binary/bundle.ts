@@ -18,6 +18,7 @@ export interface Bundle {
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const UWS = join(ROOT, 'node_modules/uWebSockets.js');
+const SQLITE = join(ROOT, 'node_modules/@sqlite.org/sqlite-wasm');
 const PISCINA = dirname(createRequire(import.meta.url).resolve('piscina'));
 /** Optional natives, which their users do without: faster masks for ws, priorities for piscina. */
 const ABSENT = ['bufferutil', 'utf-8-validate', '@napi-rs/nice'];
@@ -57,7 +58,7 @@ export async function bundleHost(): Promise<Bundle> {
     if (file === undefined) throw new Error(`esbuild made no ${name}.js`);
     texts.set(name, file.text);
   }
-  return { texts, packageFolders: [UWS, ...packageFoldersOf(metafile)] };
+  return { texts, packageFolders: [UWS, SQLITE, ...packageFoldersOf(metafile)] };
 }
 
 /** The addon of uWebSockets for the node that runs this. Errors: names what was looked for. */
@@ -68,6 +69,11 @@ export function uwsAddonPath(): string {
   const found = [join(UWS, 'dist/bin', name), join(UWS, name)].find((path) => existsSync(path));
   if (found !== undefined) return found;
   throw new Error(`${UWS} holds no ${name}: uWebSockets.js is not made for this node`);
+}
+
+/** SQLite, of which only the module is used. */
+export function sqliteWasmPath(): string {
+  return join(SQLITE, 'dist/sqlite3.wasm');
 }
 
 const embeddedAddon: Plugin = {

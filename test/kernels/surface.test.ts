@@ -86,6 +86,7 @@ describe('the rules of kernels', () => {
       codec: [
         'host/kernels/checksum.ts',
         'host/kernels/codec-module.ts',
+        'host/kernels/page-codec.ts',
         'host/kernels/zstd-decode-job.ts',
         'host/kernels/zstd-encoder.ts',
       ],

@@ -1,6 +1,7 @@
 // An engine over pages in memory, and statements with their rows as plain values.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { ManualClock } from '../../host/core/index.ts';
 import type {
   CommitRecord,
@@ -12,15 +13,12 @@ import type {
   SqlConnection,
   SqlValue,
 } from '../../host/db/contract.ts';
-import {
-  compileSqlite,
-  Engine,
-  type EngineOptions,
-  readSqliteWasm,
-} from '../../host/db/engine/index.ts';
+import { compileSqlite, Engine, type EngineOptions } from '../../host/db/engine/index.ts';
 import { isSqlError, type SqlError } from '../../host/db/sql-error.ts';
 
-export const sqliteModule = compileSqlite(readSqliteWasm());
+export const sqliteModule = compileSqlite(
+  new Uint8Array(readFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm')),
+);
 
 export const EMPTY_SOURCE: PageSource = { lsn: 0, pageCount: 0, readPage: () => false };
 

@@ -112,7 +112,7 @@ describe('docs/sluice.schema.json', () => {
 describe('docs/reasons.md', () => {
   const page = readFileSync('docs/reasons.md', 'utf8');
   const rows = new Map(
-    [...page.matchAll(/^\| `(GW_\w+)` \| (\d+) \| (\S+) \| (.+?) \| (.+?) \|$/gm)].map(
+    [...page.matchAll(/^\| `((?:GW|DB)_\w+)` \| (\d+) \| (\S+) \| (.+?) \| (.+?) \|$/gm)].map(
       ([, code, reason, status, meaning, advice]) => [
         code!,
         { reason: Number(reason), status: status === '–' ? 0 : Number(status), meaning, advice },
@@ -122,7 +122,7 @@ describe('docs/reasons.md', () => {
 
   it('names every code and no dead one', () => {
     assert.deepEqual([...rows.keys()].sort(), Object.keys(ERRORS).sort());
-    const named = new Set([...page.matchAll(/GW_\w+/g)].map(([code]) => code));
+    const named = new Set([...page.matchAll(/\b(?:GW|DB)_\w+/g)].map(([code]) => code));
     assert.equal(named.size, rows.size);
   });
 

@@ -39,7 +39,7 @@ import { isBlankSql, isReadonlyBegin } from './statement-text.ts';
 export class Connection implements SqlConnection {
   readonly authorizer: Authorizer;
   readonly #runtime: Runtime;
-  readonly #file: PageFile;
+  readonly file: PageFile;
   readonly #db: number;
   readonly #arguments: ArgumentArea;
   readonly #prepared: PreparedStatements;
@@ -49,6 +49,9 @@ export class Connection implements SqlConnection {
   #isClosed = false;
   #isReadonlyTransaction = false;
   #stop: StopReason | null = null;
+  #aborted: SqlError | null = null;
+  /** Since when an open transaction holds the writer; 0 where none does. Units: ms, nowMs(). */
+  writerSinceMs = 0;
   deadlineMs = 0;
   /** What another thread stores to stop this connection's statement; 0 for nothing. */
   ticket = 0;
@@ -57,9 +60,9 @@ export class Connection implements SqlConnection {
   constructor(runtime: Runtime, giveBack: (connection: Connection) => void) {
     this.#runtime = runtime;
     this.#giveBack = giveBack;
-    this.#file = new PageFile(runtime.space);
+    this.file = new PageFile(runtime.space);
     this.authorizer = new Authorizer(runtime.sqlite);
-    this.#db = openDatabase(runtime, this.#file);
+    this.#db = openDatabase(runtime, this.file);
     this.#arguments = new ArgumentArea(runtime.sqlite, runtime.limits.valueSizeBytesMax);
     this.#prepared = new PreparedStatements(runtime.limits.statementsCountMax, (statement) => {
       runtime.sqlite.exports.sqlite3_finalize(statement.pointer);
@@ -72,11 +75,11 @@ export class Connection implements SqlConnection {
   }
 
   get seenLsn(): Lsn {
-    return this.#file.seenLsn;
+    return this.file.seenLsn;
   }
 
   get isWriter(): boolean {
-    return this.#file.isWriter;
+    return this.file.isWriter;
   }
 
   /** Whether a client would miss anything if its next statement ran on another connection: a
@@ -88,10 +91,12 @@ export class Connection implements SqlConnection {
   lend(access: Access): void {
     this.#isLent = true;
     this.#access = access;
-    this.#file.isWritable = access === 'read-write';
-    this.#file.seenLsn = 0;
+    this.file.isWritable = access === 'read-write';
+    this.file.seenLsn = 0;
     this.deadlineMs = 0;
     this.ticket = 0;
+    this.writerSinceMs = 0;
+    this.#aborted = null;
   }
 
   run(statement: SqlStatement, sink: RowSink | null): RunOutcome {
@@ -142,6 +147,15 @@ export class Connection implements SqlConnection {
     }
   }
 
+  /** Rolls back from outside; the next call on it throws `reason`, once. */
+  abort(reason: SqlError): void {
+    if (this.#isClosed || this.#runtime.isBroken || this.isAutocommit) return;
+    this.#enterUnchecked();
+    this.#runtime.exec(this.#db, this.#runtime.rollback);
+    this.writerSinceMs = 0;
+    this.#aborted = reason;
+  }
+
   release(): void {
     if (this.#isClosed) return;
     if (!this.#isLent) throw new TypeError('the connection has been released before');
@@ -171,7 +185,7 @@ export class Connection implements SqlConnection {
       this.#arguments.free();
       this.#runtime.sqlite.exports.sqlite3_close_v2(this.#db);
     }
-    this.#file.close();
+    this.file.close();
   }
 
   /** Whether the statement that runs must stop. Called by SQLite every PROGRESS_STEPS. */
@@ -192,13 +206,17 @@ export class Connection implements SqlConnection {
     if (!this.#isLent) throw new TypeError('the connection has been released');
     this.#runtime.assertWhole();
     this.#enterUnchecked();
+    const aborted = this.#aborted;
+    this.#aborted = null;
+    if (aborted !== null) throw aborted;
   }
 
   #enterUnchecked(): void {
     this.#runtime.current = this;
+    if (!this.isWriter) this.writerSinceMs = 0;
     this.#stop = null;
     this.authorizer.reset();
-    this.#file.takeError();
+    this.file.takeError();
   }
 
   #execute(prepared: PreparedStatement, sink: RowSink | null): RunOutcome {
@@ -207,7 +225,7 @@ export class Connection implements SqlConnection {
     const changesBefore = exports.sqlite3_total_changes(db);
     const rowsReturned = this.#stepAll(prepared, sink);
     if (prepared.beginsReadonly) this.#beginReadonly();
-    if (!this.isAutocommit && this.isWriter) this.#checkTransactionSize();
+    this.#watchTransaction();
     const rowsWritten = exports.sqlite3_total_changes(db) - changesBefore;
     const scanned = exports.sqlite3_stmt_status(prepared.pointer, STMTSTATUS_FULLSCAN_STEP, 1);
     return {
@@ -332,12 +350,12 @@ export class Connection implements SqlConnection {
 
   #beginReadonly(): void {
     this.#isReadonlyTransaction = true;
-    this.#file.isWritable = false;
+    this.file.isWritable = false;
   }
 
   #endReadonly(): void {
     this.#isReadonlyTransaction = false;
-    this.#file.isWritable = this.#access === 'read-write';
+    this.file.isWritable = this.#access === 'read-write';
   }
 
   /** Dirty pages stay in SQLite's cache until the commit. */
@@ -347,7 +365,10 @@ export class Connection implements SqlConnection {
     return this.#runtime.word(0) > limits.transactionSizeBytesMax + 2 * limits.cacheSizeBytes;
   }
 
-  #checkTransactionSize(): void {
+  /** After a statement: an open transaction that writes must not outgrow its limit. */
+  #watchTransaction(): void {
+    if (!this.isWriter) return;
+    if (this.writerSinceMs === 0) this.writerSinceMs = this.#runtime.clock.nowMs();
     if (!this.#isTransactionTooLarge()) return;
     this.#runtime.exec(this.#db, this.#runtime.rollback);
     const most = this.#runtime.limits.transactionSizeBytesMax;
@@ -357,7 +378,7 @@ export class Connection implements SqlConnection {
   #failure(resultCode: number): SqlError {
     const { sqlite } = this.#runtime;
     const message = sqlite.cString(sqlite.exports.sqlite3_errmsg(this.#db));
-    const fileError = this.#file.takeError();
+    const fileError = this.file.takeError();
     const { refused } = this.authorizer;
     return failedCall({ resultCode, message, stop: this.#stop, fileError, refused });
   }

@@ -1,9 +1,7 @@
 // The engine of one database: SQLite over pages that are versioned by LSN. It makes commits and
 // shows them at once; making them durable, and holding replies until they are, is its owner's.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn, type SqlConnection } from '../contract.ts';
+import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn } from '../contract.ts';
 import { SqlError } from '../sql-error.ts';
 import { Connection } from './connection.ts';
 import type { Access, EngineLimits, EngineOptions } from './engine-options.ts';
@@ -17,12 +15,6 @@ import { Runtime } from './runtime.ts';
  *  Shape: the bytes of sqlite3.wasm of @sqlite.org/sqlite-wasm. */
 export function compileSqlite(wasm: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   return new WebAssembly.Module(wasm);
-}
-
-/** The bytes of sqlite3.wasm in a checkout. */
-export function readSqliteWasm(): Uint8Array<ArrayBuffer> {
-  const path = createRequire(import.meta.url).resolve('@sqlite.org/sqlite-wasm/sqlite3.wasm');
-  return new Uint8Array(readFileSync(path));
 }
 
 /** A page that a replayed commit leaves. */
@@ -55,6 +47,7 @@ export class Engine {
       overlay: this.#overlay,
       sink: options.sink,
       writer: null,
+      reservedFor: null,
       transactionPagesMax: Math.floor(this.limits.transactionSizeBytesMax / DB_PAGE_SIZE_BYTES),
       onWriterFree: options.onWriterFree ?? (() => {}),
     };
@@ -83,16 +76,35 @@ export class Engine {
     return this.#space.writer === null;
   }
 
+  /** The connection that is writing. */
+  get writer(): Connection | null {
+    for (const connection of this.#open) if (connection.isWriter) return connection;
+    return null;
+  }
+
   get lentCount(): number {
     return this.#open.size - this.#idle.length;
   }
 
   /** Lends a connection. Errors: DB_LIMIT where too many are lent; DB_STORAGE. */
-  connect(access: Access): SqlConnection & Connection {
+  connect(access: Access): Connection {
     if (this.#runtime.isBroken) this.restart();
     const connection = this.#idle.pop() ?? this.#openConnection();
     connection.lend(access);
     return connection;
+  }
+
+  /** Nobody but `connection` may become the writer, until this is called with null. */
+  reserveWriter(connection: Connection | null): void {
+    this.#space.reservedFor = connection === null ? null : connection.file;
+  }
+
+  /** Ends reading transactions whose snapshot is older than `lsn`: the old versions they need take
+   *  too much memory. Their next call throws `reason`. */
+  abortReadersBefore(lsn: Lsn, reason: SqlError): void {
+    for (const connection of this.#open) {
+      if (!connection.isWriter && connection.seenLsn < lsn) connection.abort(reason);
+    }
   }
 
   /** Copies a page of the newest state. False: there is no such page. */
@@ -119,6 +131,11 @@ export class Engine {
     const snapshot = { lsn: 0, pageCount: 0 };
     this.#overlay.pin(snapshot);
     return snapshot;
+  }
+
+  /** Pins a state once more that is pinned already. */
+  repin(snapshot: Snapshot): Snapshot {
+    return this.#overlay.repin(snapshot);
   }
 
   unpin(snapshot: Snapshot): void {

@@ -37,7 +37,8 @@ export function failedCall(call: FailedCall): SqlError {
   const names = { sqlCode: primaryName(resultCode), extendedCode: extendedName(resultCode) };
   if (call.fileError instanceof SqlError) return call.fileError;
   if (call.fileError !== null) {
-    return new SqlError({ ...names, code: 'DB_STORAGE', message, cause: call.fileError });
+    const why = call.fileError instanceof Error ? call.fileError.message : message;
+    return new SqlError({ ...names, code: 'DB_STORAGE', message: why, cause: call.fileError });
   }
   if (resultCode === SQLITE_BUSY_SNAPSHOT) {
     const why = 'database is locked: a newer commit was made after this transaction began';

@@ -2,7 +2,7 @@
 
 export type { Connection } from './connection.ts';
 export type { ReplayedCommit, ReplayedPage } from './engine.ts';
-export { compileSqlite, Engine, readSqliteWasm } from './engine.ts';
+export { compileSqlite, Engine } from './engine.ts';
 export type { Access, EngineLimits, EngineOptions } from './engine-options.ts';
 export { ENGINE_LIMITS } from './limits.ts';
 export type { Snapshot } from './overlay.ts';

@@ -81,6 +81,12 @@ export class Overlay {
     this.#pins.add(this.#lsn);
   }
 
+  /** Pins a state once more that is pinned already. */
+  repin(snapshot: Snapshot): Snapshot {
+    this.#pins.add(snapshot.lsn);
+    return { ...snapshot };
+  }
+
   unpin(snapshot: Snapshot): void {
     if (!this.#pins.remove(snapshot.lsn) || snapshot.lsn === this.#lsn) return;
     this.#releaseBases();
@@ -153,7 +159,7 @@ export class Overlay {
     const cuts = this.#truncations.filter((cut) => cut.lsn <= snapshot.lsn);
     const lowest = Math.min(...cuts.map((cut) => cut.pageCount));
     for (let pageNumber = lowest + 1; pageNumber <= snapshot.pageCount; pageNumber++) {
-      if (!this.find(pageNumber, snapshot.lsn)) yield { pageNumber, bytes: ZERO_PAGE };
+      if (this.find(pageNumber, snapshot.lsn) === undefined) yield { pageNumber, bytes: ZERO_PAGE };
     }
   }
 

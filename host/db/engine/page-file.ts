@@ -35,6 +35,8 @@ export interface PageSpace {
   readonly sink: CommitSink | null;
   /** The file that holds the writer. */
   writer: PageFile | null;
+  /** Who may become the writer next; null for anyone. */
+  reservedFor: PageFile | null;
   readonly transactionPagesMax: number;
   /** Called when the writer has become free. It must not call back. */
   readonly onWriterFree: () => void;
@@ -84,7 +86,8 @@ export class PageFile {
     if (level <= LOCK_SHARED || level <= this.#lock) return SQLITE_OK;
     if (!this.isWriter) {
       if (!this.isWritable) return SQLITE_READONLY;
-      if (this.#space.writer !== null) return SQLITE_BUSY;
+      const { writer, reservedFor } = this.#space;
+      if (writer !== null || (reservedFor !== null && reservedFor !== this)) return SQLITE_BUSY;
       if (this.#snapshot.lsn !== this.#space.overlay.lsn) return SQLITE_BUSY_SNAPSHOT;
       this.#space.writer = this;
     }

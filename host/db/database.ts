@@ -1,0 +1,293 @@
+// One database: an engine whose commits go to a log in groups and from there to a page store.
+// Whoever answers a client holds the reply until the state it shows is durable; when the log fails,
+// what was not durable never happened, and everybody is told so.
+//
+//   opening ──► open ──log failed──► reopening ──► open
+//                 └────── close() ──────┴──► closed
+
+import { GatewayError } from '../core/index.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { LogStore, Lsn } from './contract.ts';
+import {
+  DATABASE_LIMITS,
+  type DatabaseEvent,
+  type DatabaseLimits,
+  type DatabaseOptions,
+  REOPEN_MS_MAX,
+  REOPEN_MS_MIN,
+} from './database-options.ts';
+import { DurabilityGate, type DurableCallback } from './durability-gate.ts';
+import { type Access, type Connection, Engine, type Snapshot } from './engine/index.ts';
+import { GroupCommit } from './group-commit.ts';
+import { SqlError } from './sql-error.ts';
+import { type WriterCallback, WriterQueue } from './writer-queue.ts';
+
+export type DatabaseState = 'open' | 'reopening' | 'closed';
+
+export interface DatabaseStats {
+  readonly state: DatabaseState;
+  readonly lsn: Lsn;
+  readonly durableLsn: Lsn;
+  readonly foldedLsn: Lsn;
+  readonly pageCount: number;
+  readonly groupsCount: number;
+  readonly checkpointsCount: number;
+  readonly overlaySizeBytes: number;
+  readonly heapSizeBytes: number;
+  readonly connectionsCount: number;
+  readonly writersWaitingCount: number;
+  readonly repliesWaitingCount: number;
+}
+
+export class Database {
+  readonly limits: DatabaseLimits;
+  readonly #options: DatabaseOptions;
+  readonly #engine: Engine;
+  readonly #commits: GroupCommit;
+  readonly #gate: DurabilityGate;
+  readonly #writers: WriterQueue;
+  readonly #checkpointer: Checkpointer;
+  #log: LogStore | null = null;
+  #durable: Snapshot;
+  #state: DatabaseState = 'reopening';
+  #reopening: Promise<void> | null = null;
+  #wakeReopening: (() => void) | null = null;
+
+  private constructor(options: DatabaseOptions) {
+    const { clock, codec, pages } = options;
+    this.#options = options;
+    this.limits = { ...DATABASE_LIMITS, ...options.limits };
+    this.#commits = new GroupCommit({
+      clock,
+      overlaySizeBytesMax: this.limits.overlaySizeBytesMax,
+      encoders: [codec.newEncoder(), codec.newEncoder()],
+      onDurable: (snapshot) => this.#becameDurable(snapshot),
+      onFailed: (error) => this.#logFailed(error),
+    });
+    this.#engine = new Engine({
+      module: options.module,
+      source: pages,
+      sink: this.#commits,
+      clock,
+      limits: options.engineLimits ?? {},
+      cancel: options.cancel ?? null,
+      onWriterFree: () => this.#writers.onWriterFree(),
+    });
+    this.#durable = this.#engine.pin();
+    this.#gate = new DurabilityGate(this.#engine.lsn);
+    this.#writers = new WriterQueue(this.#engine, clock, this.limits);
+    this.#checkpointer = new Checkpointer({
+      engine: this.#engine,
+      pages,
+      clock,
+      limits: this.limits,
+      log: () => this.#log,
+      durable: () => this.#durable,
+      report: (event) => this.#report(event),
+    });
+  }
+
+  /** Opens a database: the page store's state, and the log's commits after it. Errors: those of the
+   *  log and of the page store. Cost: O(commits since the last checkpoint). */
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const database = new Database(options);
+    try {
+      await database.#openLog();
+    } catch (error) {
+      database.#engine.close();
+      throw error;
+    }
+    return database;
+  }
+
+  /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
+   *  too many are lent. */
+  connect(access: Access): Connection {
+    if (this.#state !== 'open') throw lost(`the database is ${this.#state}`);
+    return this.#engine.connect(access);
+  }
+
+  /** Calls back when a state is durable: before that, no reply may leave that depends on it. At
+   *  once where it is. With an error when it never will be: the reply is then that error. */
+  whenDurable(lsn: Lsn, done: DurableCallback): void {
+    this.#gate.wait(lsn, done);
+  }
+
+  get durableLsn(): Lsn {
+    return this.#gate.durableLsn;
+  }
+
+  /** Waits for the writer after a DB_BUSY; see WriterQueue. Errors: TRANSACTION_BUSY, thrown at
+   *  once where too many wait. */
+  whenWriterFree(connection: Connection, done: WriterCallback): void {
+    this.#writers.wait(connection, done);
+  }
+
+  /** The connection does not wait for the writer any more, because its client has gone. */
+  stopWaiting(connection: Connection): void {
+    this.#writers.forget(connection);
+  }
+
+  /** Folds what is durable and trims the log. Errors: of the page store and of the log. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpointer.run();
+  }
+
+  get stats(): DatabaseStats {
+    return {
+      state: this.#state,
+      lsn: this.#engine.lsn,
+      durableLsn: this.#gate.durableLsn,
+      foldedLsn: this.#options.pages.lsn,
+      pageCount: this.#engine.pageCount,
+      groupsCount: this.#commits.groupsCount,
+      checkpointsCount: this.#checkpointer.count,
+      overlaySizeBytes: this.#engine.overlaySizeBytes,
+      heapSizeBytes: this.#engine.heapSizeBytes,
+      connectionsCount: this.#engine.lentCount,
+      writersWaitingCount: this.#writers.waitingCount,
+      repliesWaitingCount: this.#gate.waitingCount,
+    };
+  }
+
+  /** Makes what is committed durable, folds it and closes everything. Lent connections are lost.
+   *  Errors: of the page store and of the log; it is closed all the same. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    const wasOpen = this.#state === 'open';
+    this.#state = 'closed';
+    this.#wakeReopening?.();
+    this.#writers.fail(lost('the database closes'));
+    this.#engine.closeConnections();
+    await this.#commits.quiet();
+    this.#commits.stop(lost('the database is closed'));
+    this.#gate.fail(lost('the database is closed'));
+    await this.#reopening;
+    try {
+      await this.#checkpointer.close();
+      if (wasOpen && this.#log !== null) await this.#checkpointer.run();
+    } finally {
+      const log = this.#log;
+      this.#log = null;
+      this.#engine.close();
+      await log?.close();
+      await this.#options.pages.close();
+    }
+  }
+
+  #becameDurable(snapshot: Snapshot): void {
+    const former = this.#durable;
+    this.#durable = snapshot;
+    this.#engine.unpin(former);
+    this.#gate.advance(snapshot.lsn);
+    this.#checkpointer.look();
+  }
+
+  /** Everything that is not durable is taken back: nobody has been told of it. */
+  #logFailed(error: unknown): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'reopening';
+    const failed = this.#log;
+    this.#log = null;
+    this.#report({ kind: 'log-failed', durableLsn: this.#durable.lsn, error });
+    const refusal = lost('the log has failed, and commits that were not durable are lost', error);
+    this.#commits.stop(refusal);
+    this.#engine.dropTo(this.#durable);
+    this.#writers.fail(refusal);
+    this.#gate.fail(refusal);
+    this.#reopening = this.#reopen(failed).finally(() => {
+      this.#reopening = null;
+    });
+  }
+
+  async #reopen(failed: LogStore | null): Promise<void> {
+    await failed?.close().catch(() => {});
+    for (let pauseMs = REOPEN_MS_MIN; this.#state === 'reopening'; ) {
+      try {
+        await this.#openLog();
+        this.#report({ kind: 'log-reopened', durableLsn: this.#durable.lsn });
+      } catch (error) {
+        this.#report({ kind: 'reopen-failed', error });
+        await this.#pause(pauseMs);
+        pauseMs = Math.min(2 * pauseMs, REOPEN_MS_MAX);
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wakeReopening = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wakeReopening = null;
+  }
+
+  /** Takes from the log what the engine does not have, and begins to write to it. The log may hold
+   *  more than was known to be durable: a group whose sync was not answered. */
+  async #openLog(): Promise<void> {
+    const log = await this.#options.openLog(this.#durable.lsn);
+    try {
+      const replay = this.#options.codec.newReplay(this.#engine);
+      if (log.nextLsn <= this.#durable.lsn) throw endsEarly(log, this.#durable.lsn);
+      if (log.nextLsn > this.#durable.lsn + 1) {
+        for await (const group of log.read(this.#durable.lsn + 1)) {
+          replay.group(group, this.#engine.lsn);
+          this.#replayed();
+          await this.#foldWhileReplaying();
+        }
+      }
+    } catch (error) {
+      await log.close().catch(() => {});
+      throw error;
+    }
+    if (this.#state === 'closed') return log.close();
+    this.#log = log;
+    this.#commits.start(this.#engine, log);
+    this.#state = 'open';
+    this.#gate.advance(this.#engine.lsn);
+    this.#checkpointer.look();
+  }
+
+  #replayed(): void {
+    const former = this.#durable;
+    this.#durable = this.#engine.pin();
+    this.#engine.unpin(former);
+  }
+
+  /** A long log does not have to fit the memory. */
+  async #foldWhileReplaying(): Promise<void> {
+    if (this.#engine.overlaySizeBytes >= this.limits.foldSizeBytes) await this.#checkpointer.run();
+  }
+
+  #report(event: DatabaseEvent): void {
+    if (event.kind === 'checkpoint') this.#freeOldVersions(event.lsn);
+    this.#options.report?.(event);
+  }
+
+  /** Versions that are left after a checkpoint are there for old snapshots. */
+  #freeOldVersions(foldedLsn: Lsn): void {
+    if (this.#engine.overlaySizeBytes <= this.limits.overlaySizeBytesMax / 2) return;
+    const message = 'the snapshot of this transaction is too old: it would take too much memory';
+    this.#engine.abortReadersBefore(
+      foldedLsn,
+      new SqlError({
+        code: 'DB_STALE',
+        sqlCode: 'SQLITE_BUSY',
+        extendedCode: 'SQLITE_BUSY_SNAPSHOT',
+        message,
+      }),
+    );
+  }
+}
+
+function lost(message: string, cause?: unknown): SqlError {
+  return new SqlError({ code: 'DB_LOST', sqlCode: 'SQLITE_IOERR', message, cause });
+}
+
+function endsEarly(log: LogStore, durableLsn: Lsn): GatewayError {
+  const detail = `the log's next commit is ${log.nextLsn}, ${durableLsn} is durable`;
+  return new GatewayError('GW_INTERNAL', detail);
+}

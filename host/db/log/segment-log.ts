@@ -1,0 +1,319 @@
+// The log of one database in a folder of segments. One group is written and synced at a time; the
+// order of things is what recovery relies on (recovery.ts). After an error of the disk it takes
+// nothing more: what a failed sync left of a file only a new opening can tell.
+
+import { type GatewayError, secretBytes } from '../../core/index.ts';
+import type { LogGroup, LogStore, Lsn } from '../contract.ts';
+import type { LogFile, LogFiles } from './files.ts';
+import { writeAll } from './files.ts';
+import { CHAIN_START, checkGroup, encodeGroup, type Xxh64 } from './group.ts';
+import type { StoredGroup } from './group-reader.ts';
+import {
+  LOG_BLOCK_SIZE_BYTES,
+  LOG_EPOCH_MAX,
+  LOG_SEGMENT_SIZE_BYTES,
+  LOG_SEGMENT_SIZE_BYTES_MIN,
+} from './limits.ts';
+import { corruptError, diskError, logError } from './log-error.ts';
+import { type ReadableLog, readGroups } from './log-read.ts';
+import { nodeLogFiles } from './node-files.ts';
+import { type Recovered, recover } from './recovery.ts';
+import {
+  FIRST_GROUP_OFFSET,
+  groupSpanBytes,
+  MARK_SIZE_BYTES,
+  markOf,
+  SEGMENT_NAME,
+  type Segment,
+} from './segment.ts';
+import { SegmentPool } from './segment-pool.ts';
+import { type LogState, readState, type StatePlace, writeState } from './state-file.ts';
+
+export interface SegmentLogOptions {
+  /** The log's own; made where it is not there. */
+  readonly folder: string;
+  readonly xxh64: Xxh64;
+  readonly files?: LogFiles;
+  /** Units: a multiple of 4,096. */
+  readonly segmentSizeBytes?: number;
+  /** What others know to have been durable, as a page store does: a log that ends before it is
+   *  damaged. */
+  readonly durableLsn?: Lsn;
+  /** Where a new log begins, as that of a branch does; an old one keeps its own. */
+  readonly base?: { readonly lsn: Lsn; readonly chain: bigint; readonly epoch: number };
+  readonly newSecret?: () => bigint;
+}
+
+/** A group that has become durable: what followers get. */
+export type DurableListener = (lastLsn: Lsn) => void;
+
+/** Buffers up to this size are kept from one append to the next. */
+const KEPT_BUFFER_SIZE_BYTES_MAX = 4_194_304;
+
+export class SegmentLog implements LogStore {
+  readonly #place: StatePlace;
+  readonly #pool: SegmentPool;
+  readonly #listeners = new Set<DurableListener>();
+  readonly #readable: ReadableLog;
+  #state: LogState;
+  #file: LogFile;
+  #active: Segment;
+  #offset: number;
+  #buffer = new Uint8Array(16 * LOG_BLOCK_SIZE_BYTES);
+  #failure: GatewayError | null = null;
+  #isClosed = false;
+  #append: Promise<void> | null = null;
+  /** The last of the jobs that wait for each other: trims and new epochs. */
+  #jobs: Promise<unknown> = Promise.resolve();
+
+  private constructor(parts: OpenedLog) {
+    this.#place = parts.place;
+    this.#pool = parts.pool;
+    this.#state = parts.state;
+    this.#file = parts.file;
+    this.#active = parts.active;
+    this.#offset = parts.offset;
+    this.#readable = parts.readable;
+  }
+
+  /** Opens a log, or makes one. What it then holds is durable. Errors: DB_LOG_CORRUPT with file and
+   *  place, DB_LOG_FULL, DB_LOG_FAILED. */
+  static async open(options: SegmentLogOptions): Promise<SegmentLog> {
+    try {
+      return new SegmentLog(await openLog(options));
+    } catch (error) {
+      throw diskError(error, `opening the log in ${options.folder}`);
+    }
+  }
+
+  get epoch(): number {
+    return this.#state.epoch;
+  }
+
+  get nextLsn(): Lsn {
+    return this.#readable.lastLsn + 1;
+  }
+
+  get firstLsn(): Lsn {
+    return this.#readable.segments[0]?.firstLsn ?? this.#state.baseLsn + 1;
+  }
+
+  /** The chain of the last group: two logs that agree on it at one LSN hold the same commits. */
+  get chain(): bigint {
+    return this.#readable.chain;
+  }
+
+  /** Why the log takes nothing more, or null. */
+  get failure(): GatewayError | null {
+    return this.#failure;
+  }
+
+  async append(expectedLsn: Lsn, group: LogGroup): Promise<void> {
+    checkGroup(group);
+    this.#checkOpen();
+    if (group.epoch !== this.epoch) {
+      throw logError(
+        'DB_LOG_FENCED',
+        `a group of epoch ${group.epoch}, the log's is ${this.epoch}`,
+      );
+    }
+    if (expectedLsn !== this.nextLsn || group.firstLsn !== expectedLsn) {
+      const from = `a group from lsn ${group.firstLsn}, expected ${expectedLsn}`;
+      throw logError('DB_LOG_FENCED', `${from}, the log's next is ${this.nextLsn}`);
+    }
+    if (this.#append !== null) throw new RangeError('an append is under way');
+    this.#append = this.#write(group);
+    try {
+      await this.#append;
+    } catch (error) {
+      this.#failure = diskError(error, `writing ${this.#active.path}`);
+      throw this.#failure;
+    } finally {
+      this.#append = null;
+    }
+    for (const listener of this.#listeners) listener(group.lastLsn);
+  }
+
+  async *read(fromLsn: Lsn): AsyncGenerator<LogGroup> {
+    for await (const { group } of this.readStored(fromLsn)) yield group;
+  }
+
+  /** As `read`, with the bytes as they stand in the log. */
+  readStored(fromLsn: Lsn): AsyncGenerator<StoredGroup> {
+    const base = { lastLsn: this.#state.baseLsn, chain: this.#state.baseChain, epoch: 0 };
+    return readGroups(this.#place, this.#readable, { fromLsn, base });
+  }
+
+  /** Calls back after each append; the listener must not throw. Returns how to stop it. */
+  onDurable(listener: DurableListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Begins a newer epoch: once this resolves, no group of an older one is taken, also after a
+   *  crash. Errors: DB_LOG_FENCED where the epoch is not newer, DB_LOG_FULL, DB_LOG_FAILED. */
+  begin(epoch: number): Promise<void> {
+    return this.#afterJobs(async () => {
+      this.#checkOpen();
+      if (epoch <= this.epoch || epoch > LOG_EPOCH_MAX) {
+        throw logError('DB_LOG_FENCED', `epoch ${epoch} cannot follow epoch ${this.epoch}`);
+      }
+      await this.#append?.catch(() => {});
+      const state = { ...this.#state, epoch, durableLsn: this.#readable.lastLsn };
+      try {
+        await writeState(this.#place, state);
+      } catch (error) {
+        this.#failure = diskError(error, `beginning epoch ${epoch}`);
+        throw this.#failure;
+      }
+      this.#state = state;
+    });
+  }
+
+  /** Frees segments that hold nothing newer than `toLsn`; never the one that holds the last group.
+   *  Errors: DB_LOG_FAILED, and the log goes on. */
+  trim(toLsn: Lsn): Promise<void> {
+    return this.#afterJobs(async () => {
+      const { segments } = this.#readable;
+      while (true) {
+        const next = segments[1];
+        if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
+        // From now on nobody begins to read it, and oldest first: never a gap.
+        const segment = segments.shift()!;
+        segment.lastLsn = next.firstLsn - 1;
+        await this.#pool.give(segment).catch((error: unknown) => {
+          throw diskError(error, `trimming ${segment.path}`);
+        });
+      }
+    });
+  }
+
+  /** Waits for what is under way, and notes how far the log is durable. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#append?.catch(() => {});
+    await this.#jobs;
+    await this.#pool.settled();
+    // Only a help for the next opening: without it the log is whole all the same.
+    const state = { ...this.#state, durableLsn: this.#readable.lastLsn };
+    if (this.#failure === null) await writeState(this.#place, state).catch(() => {});
+    await this.#file.close().catch(() => {});
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw logError('DB_LOG_FAILED', 'the log is closed');
+    if (this.#failure === null) return;
+    throw logError('DB_LOG_FAILED', `open it again, after ${this.#failure.message}`);
+  }
+
+  #afterJobs<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#jobs.then(job);
+    this.#jobs = result.catch(() => {});
+    return result;
+  }
+
+  async #write(group: LogGroup): Promise<void> {
+    const spanBytes = groupSpanBytes(group.payload.length);
+    if (this.#offset + spanBytes > this.#active.sizeBytes) await this.#roll(spanBytes);
+    const buffer = this.#bufferOf(spanBytes);
+    const { xxh64 } = this.#place;
+    const link = { previousChain: this.#readable.chain, xxh64 };
+    const chain = encodeGroup(group, link, buffer, MARK_SIZE_BYTES);
+    const mark = markOf(chain, this.#active.secret, xxh64);
+    new DataView(buffer.buffer).setBigUint64(0, mark, true);
+    await writeAll(this.#file, buffer.subarray(0, spanBytes), this.#offset);
+    await this.#file.datasync();
+    this.#offset += spanBytes;
+    this.#active.firstLsn ??= group.firstLsn;
+    this.#readable.lastLsn = group.lastLsn;
+    this.#readable.chain = chain;
+  }
+
+  /** Zeros as far as the span goes behind what is written: what was in the buffer is overwritten or
+   *  zeroed. */
+  #bufferOf(spanBytes: number): Uint8Array<ArrayBuffer> {
+    if (spanBytes > KEPT_BUFFER_SIZE_BYTES_MAX) return new Uint8Array(spanBytes);
+    if (spanBytes > this.#buffer.length) this.#buffer = new Uint8Array(2 * spanBytes);
+    this.#buffer.fill(0, spanBytes - LOG_BLOCK_SIZE_BYTES, spanBytes);
+    return this.#buffer;
+  }
+
+  async #roll(spanBytes: number): Promise<void> {
+    const segment = await this.#pool.take(FIRST_GROUP_OFFSET + spanBytes);
+    const file = await this.#place.files.open(segment.path);
+    await this.#file.close();
+    this.#file = file;
+    this.#active = segment;
+    this.#offset = FIRST_GROUP_OFFSET;
+    this.#readable.segments.push(segment);
+    this.#pool.prepare();
+  }
+}
+
+interface OpenedLog {
+  readonly place: StatePlace;
+  readonly pool: SegmentPool;
+  readonly state: LogState;
+  readonly file: LogFile;
+  readonly active: Segment;
+  readonly offset: number;
+  readonly readable: ReadableLog;
+}
+
+async function openLog(options: SegmentLogOptions): Promise<OpenedLog> {
+  const { folder, xxh64, files = nodeLogFiles } = options;
+  const segmentSizeBytes = options.segmentSizeBytes ?? LOG_SEGMENT_SIZE_BYTES;
+  if (segmentSizeBytes % LOG_BLOCK_SIZE_BYTES !== 0) throw new RangeError('not whole blocks');
+  if (segmentSizeBytes < LOG_SEGMENT_SIZE_BYTES_MIN) throw new RangeError('too small a segment');
+  const place = { files, folder, xxh64 };
+  await files.makeFolder(folder);
+  // Names that a process left behind may not be durable yet.
+  await files.syncFolder(folder);
+  const state = (await readState(place)) ?? (await makeState(place, options));
+  const found = await recover(place, state, options.durableLsn ?? 0);
+  const pool = new SegmentPool({
+    place,
+    segmentSizeBytes,
+    newSecret: options.newSecret ?? newSecret,
+    spares: found.spares,
+    ready: found.segments.slice(found.tailIndex + 1),
+    nextNumber: (found.segments.at(-1)?.number ?? 0) + 1,
+  });
+  const segments = found.segments.slice(0, found.tailIndex + 1);
+  if (found.tailIndex < 0) segments.push(await pool.take(segmentSizeBytes));
+  const active = segments.at(-1)!;
+  const file = await files.open(active.path);
+  await makeDurable(file, found).catch(async (error: unknown) => {
+    await file.close();
+    throw error;
+  });
+  pool.prepare();
+  const readable = { segments, lastLsn: found.lastLsn, chain: found.chain };
+  return { place, pool, state, file, active, offset: found.tailOffset, readable };
+}
+
+async function makeState(place: StatePlace, options: SegmentLogOptions): Promise<LogState> {
+  const names = await place.files.list(place.folder);
+  const orphan = names.find((name) => SEGMENT_NAME.test(name));
+  if (orphan !== undefined) throw corruptError(`${place.folder}/state`, 0, 'the file is missing');
+  const { lsn, chain, epoch } = options.base ?? { lsn: 0, chain: CHAIN_START, epoch: 1 };
+  const state = { epoch, baseLsn: lsn, baseChain: chain, durableLsn: lsn };
+  await writeState(place, state);
+  return state;
+}
+
+/** The last group may be in the page cache and nowhere else: never synced, or the sync failed and
+ *  the cache calls it clean. Written once more, the sync is about it. */
+async function makeDurable(file: LogFile, found: Recovered): Promise<void> {
+  if (found.lastGroup === null) return;
+  const { offset, endOffset } = found.lastGroup;
+  const bytes = new Uint8Array(endOffset - offset);
+  await file.read(bytes, offset);
+  await writeAll(file, bytes, offset);
+  await file.datasync();
+}
+
+function newSecret(): bigint {
+  return new DataView(secretBytes(8).buffer).getBigUint64(0);
+}

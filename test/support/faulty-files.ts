@@ -1,0 +1,137 @@
+// The log's file layer over a simulated disk, with faults at chosen steps. A step is one call; the
+// process may end before it, within it or after it, and after its end nothing happens any more.
+
+import type { SeededRandom } from '../../host/core/index.ts';
+import type { LogFile, LogFiles } from '../../host/db/log/files.ts';
+import { SimulatedDisk, systemError } from './simulated-disk.ts';
+
+export type Fault = 'end-before' | 'end-within' | 'end-after' | 'io-error' | 'no-room' | 'short';
+
+/** What a step does to the disk. */
+type StepKind = 'write' | 'sync' | 'names' | 'read';
+
+export class FaultyFiles implements LogFiles {
+  readonly disk: SimulatedDisk;
+  readonly #random: SeededRandom;
+  /** Steps taken so far. */
+  stepCount = 0;
+  /** Faults by the step at which they happen. */
+  readonly faults = new Map<number, Fault>();
+  /** Whether the process has ended. */
+  isEnded = false;
+  /** Errors that were given out, an end not counted. */
+  errorCount = 0;
+  openFilesCount = 0;
+
+  constructor(random: SeededRandom, disk = new SimulatedDisk(random)) {
+    this.#random = random;
+    this.disk = disk;
+  }
+
+  /** The process starts again on what it left, or after a power cut on what is left of that. */
+  restart(how: 'killed' | 'power cut'): void {
+    if (how === 'power cut') this.disk.cutPower();
+    this.isEnded = false;
+    this.faults.clear();
+    this.openFilesCount = 0;
+  }
+
+  async makeFolder(): Promise<void> {}
+
+  async list(folder: string): Promise<string[]> {
+    this.#step('read', () => {});
+    return this.disk.list(folder);
+  }
+
+  async open(path: string): Promise<LogFile> {
+    this.#step('read', () => {});
+    return this.#file(path, this.disk.inode(path));
+  }
+
+  async create(path: string): Promise<LogFile> {
+    let inode: ReturnType<SimulatedDisk['inode']> | undefined;
+    this.#step('names', () => {
+      inode = this.disk.create(path);
+    });
+    return this.#file(path, inode!);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#step('names', () => this.disk.rename(from, to));
+  }
+
+  async unlink(path: string): Promise<void> {
+    this.#step('names', () => this.disk.unlink(path));
+  }
+
+  async syncFolder(): Promise<void> {
+    this.#step('sync', () => this.disk.syncFolder());
+  }
+
+  #file(path: string, inode: ReturnType<SimulatedDisk['inode']>): LogFile {
+    this.openFilesCount += 1;
+    return {
+      path,
+      sizeBytes: async () => inode.cached.length,
+      read: async (into, at) => {
+        this.#step('read', () => {});
+        const found = inode.cached.subarray(at, at + into.length);
+        into.set(found);
+        return found.length;
+      },
+      write: async (bytes, at) => this.#write(inode, bytes, at),
+      datasync: async () => {
+        this.#step(
+          'sync',
+          () => this.disk.sync(inode),
+          () => this.disk.syncSome(inode),
+          () => this.disk.failSync(inode),
+        );
+      },
+      close: async () => {
+        this.openFilesCount -= 1;
+      },
+    };
+  }
+
+  #write(inode: ReturnType<SimulatedDisk['inode']>, bytes: Uint8Array, at: number): number {
+    const part = bytes.subarray(0, 1 + (this.#random.uint32() % bytes.length));
+    let count = 0;
+    const fault = this.#step(
+      'write',
+      () => {
+        count = this.disk.write(inode, bytes, at);
+      },
+      () => this.disk.write(inode, part, at),
+      () => this.disk.write(inode, part, at),
+    );
+    return fault === 'short' ? this.disk.write(inode, part, at) : count;
+  }
+
+  /** Takes a step, or what a fault makes of it: `some` is a part of it, `failed` what an error
+   *  leaves. A short write is left to the caller. */
+  #step(kind: StepKind, whole: () => void, some = () => {}, failed = () => {}): Fault | null {
+    if (this.isEnded) throw new Error('the process has ended');
+    this.stepCount += 1;
+    const fault = this.faults.get(this.stepCount) ?? null;
+    if (fault === 'short' && kind === 'write') return fault;
+    if (fault === 'end-before') this.#end();
+    if (fault === 'end-within') {
+      some();
+      this.#end();
+    }
+    if (fault === 'io-error' || fault === 'no-room') {
+      this.errorCount += 1;
+      failed();
+      throw systemError(fault === 'io-error' ? 'EIO' : 'ENOSPC', kind);
+    }
+    whole();
+    if (fault === 'end-after') this.#end();
+    return fault;
+  }
+
+  #end(): never {
+    this.isEnded = true;
+    throw new Error('the process ends here');
+  }
+}
