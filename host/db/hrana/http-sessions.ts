@@ -17,7 +17,7 @@ import { type Run, runCursor, runPipeline, runRequest } from './run-requests.ts'
 import type { Access } from './session-database.ts';
 import type { Sessions } from './sessions.ts';
 import { SqlStore } from './sql-store.ts';
-import { SqlStream } from './sql-stream.ts';
+import type { SqlStream } from './sql-stream.ts';
 
 export type Endpoint = 'execute' | 'batch' | 'pipeline' | 'cursor';
 
@@ -158,16 +158,11 @@ export class HttpSessions {
     finish: () => HttpReply,
   ): void {
     const { stream } = held;
-    const { database } = this.#sessions;
     const done = () => {
       const answer = finish();
-      const { seenLsn } = stream;
-      if (seenLsn <= database.durableLsn) {
-        reply(answer);
-        return;
-      }
-      database.whenDurable(seenLsn, (failure) => {
-        reply(failure === null ? answer : { ...refusal(encoding, failure), status: 500 });
+      stream.settle((failure) => {
+        if (failure === null) reply(answer);
+        else reply({ ...refusal(encoding, faultOf(failure)), status: 500 });
       });
     };
     stream.enqueue({ run, done });
@@ -176,8 +171,7 @@ export class HttpSessions {
   /** Errors: BATON_INVALID, BATON_REPLAYED, STREAM_EXPIRED, AUTH_FORBIDDEN, STREAM_LIMIT. */
   #open(baton: string | null, access: Access): HttpStream {
     if (baton === null) {
-      const stream = new SqlStream(this.#sessions, access);
-      this.#sessions.admit(stream);
+      const stream = this.#sessions.openStream(access);
       this.#lastId = (this.#lastId + 1) >>> 0;
       const texts = new SqlStore(HTTP_SQL_COUNT_MAX);
       return { id: this.#lastId, stream, texts, sequence: 0 };
@@ -211,7 +205,6 @@ export class HttpSessions {
   #forget(held: HttpStream): void {
     this.#streams.delete(held.id);
     held.stream.abandon();
-    this.#sessions.ranOn(held.stream);
   }
 }
 

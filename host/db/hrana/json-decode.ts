@@ -145,8 +145,7 @@ function batch(holder: Fields): Batch {
 function batchStep(value: unknown, budget: { nodes: number }): BatchStep {
   const step = fields(value, 'a step');
   const found = step.condition;
-  const condition =
-    found === undefined || found === null ? null : readCondition(found, budget, 0);
+  const condition = found === undefined || found === null ? null : readCondition(found, budget, 0);
   return { condition, stmt: stmt(fields(step.stmt, 'stmt')) };
 }
 

@@ -4,12 +4,8 @@
 export interface SessionLimits {
   /** Streams of one database that are open at once. */
   readonly streamsCountMax: number;
-  /** Requests of one database that wait for its writer. */
-  readonly queueCountMax: number;
   /** A statement is stopped after this. Units: ms. */
   readonly statementMsMax: number;
-  /** A transaction that others wait for is rolled back after this. Units: ms. */
-  readonly transactionMsMax: number;
   /** A stream over HTTP without a request for this long is closed. Units: ms. */
   readonly idleMsMax: number;
   /** One reply. Units: bytes. */
@@ -20,18 +16,13 @@ const MIB = 1_048_576;
 
 export const SESSION_LIMITS: SessionLimits = {
   streamsCountMax: 1_024,
-  queueCountMax: 256,
   statementMsMax: 10_000,
-  /** As sqld. */
-  transactionMsMax: 5_000,
   idleMsMax: 600_000,
   replySizeBytesMax: 64 * MIB,
 };
 
 /** A stream without a request for this long may be closed for one that wants its place. */
 export const STREAM_IDLE_MS_MIN = 10_000;
-/** A request gives up its place in the writer's queue after this: twice a transaction's time. */
-export const QUEUE_WAIT_TRANSACTIONS = 2;
 /** Requests of one pipeline, and steps of one batch; a migration has hundreds. */
 export const PIPELINE_REQUESTS_COUNT_MAX = 10_000;
 export const BATCH_STEPS_COUNT_MAX = 10_000;

@@ -95,10 +95,7 @@ function request(reader: ProtobufReader): SocketMessage {
   return { type: 'request', requestId, request: found };
 }
 
-function socketRequest(
-  type: (typeof SOCKET_TYPES)[number],
-  reader: ProtobufReader,
-): SocketRequest {
+function socketRequest(type: (typeof SOCKET_TYPES)[number], reader: ProtobufReader): SocketRequest {
   switch (type) {
     case 'open_cursor': {
       const { first, second, batch: read } = numbersAndBatch(reader, 3);

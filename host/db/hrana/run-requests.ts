@@ -50,12 +50,7 @@ export function* runRequest(
   }
 }
 
-function* runStatement(
-  stream: SqlStream,
-  texts: SqlStore,
-  stmt: Stmt,
-  writer: ReplyWriter,
-): Run {
+function* runStatement(stream: SqlStream, texts: SqlStore, stmt: Stmt, writer: ReplyWriter): Run {
   const mark = writer.size;
   try {
     writer.beginResult();

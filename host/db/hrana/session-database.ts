@@ -1,17 +1,26 @@
-// The database as sessions see it: connections to run statements on, and when what they have seen
-// is durable.
+// The database and its bounds, as sessions see them.
 
-import type { Lsn, SqlConnection } from '../contract.ts';
-import type { HranaFault } from './hrana-error.ts';
+import type { Clock } from '../../core/index.ts';
+import type { Database } from '../database.ts';
+import type { SessionLimits } from './limits.ts';
+import type { SqlStream } from './sql-stream.ts';
 
 export type Access = 'read-write' | 'read-only';
 
-export interface SessionDatabase {
-  /** Errors: SqlError DB_LIMIT where too many are lent, DB_STORAGE. */
-  connect(access: Access): SqlConnection;
-  /** Whether a statement that waited for the writer may be run again. */
-  readonly isWriterFree: boolean;
-  readonly durableLsn: Lsn;
-  /** Calls back once: when `lsn` is durable, or with why it never will be. */
-  whenDurable(lsn: Lsn, done: (failure: HranaFault | null) => void): void;
+/** Statements run on its connections, replies wait for it. */
+export type SessionDatabase = Pick<
+  Database,
+  'connect' | 'durableLsn' | 'whenDurable' | 'whenWriterFree' | 'stopWaiting'
+>;
+
+/** What a stream needs of the sessions of its database. */
+export interface SessionHost {
+  readonly database: SessionDatabase;
+  readonly clock: Clock;
+  readonly limits: SessionLimits;
+  /** It is closed, whoever closed it. */
+  left(stream: SqlStream): void;
+  /** Takes a connection back from a stream that does not need it. */
+  freeConnection(): boolean;
+  refused(): void;
 }

@@ -1,16 +1,14 @@
-// All sessions of one database: streams over HTTP by their batons, connections of WebSockets, and
-// the queue for the writer. Nothing here blocks but the statements themselves.
+// All sessions of one database: streams over HTTP by their batons, and connections of WebSockets.
+// Nothing here blocks but the statements themselves.
 
 import type { Clock } from '../../core/index.ts';
 import { Batons } from './batons.ts';
 import { HranaError } from './hrana-error.ts';
 import { type HttpReply, type HttpRequest, HttpSessions } from './http-sessions.ts';
 import { type SessionLimits, STREAM_IDLE_MS_MIN } from './limits.ts';
-import type { SessionDatabase } from './session-database.ts';
-import type { SessionHost } from './session-host.ts';
+import type { Access, SessionDatabase, SessionHost } from './session-database.ts';
 import { SocketSession, type SocketSessionOptions } from './socket-session.ts';
-import type { SqlStream } from './sql-stream.ts';
-import { WriterQueue } from './writer-queue.ts';
+import { SqlStream } from './sql-stream.ts';
 
 export interface SessionsOptions {
   readonly database: SessionDatabase;
@@ -22,7 +20,8 @@ export class Sessions implements SessionHost {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
-  readonly queue: WriterQueue;
+  /** Statements that were told that they cannot write now. */
+  refusedCount = 0;
   readonly #http: HttpSessions;
   readonly #streams = new Set<SqlStream>();
   readonly #sockets = new Set<SocketSession>();
@@ -31,8 +30,6 @@ export class Sessions implements SessionHost {
     this.database = database;
     this.clock = clock;
     this.limits = limits;
-    const isWriterFree = () => database.isWriterFree;
-    this.queue = new WriterQueue({ clock, limits, isWriterFree });
     this.#http = new HttpSessions(this, new Batons());
   }
 
@@ -44,7 +41,7 @@ export class Sessions implements SessionHost {
     return this.#sockets.size;
   }
 
-  /** Answers a request over HTTP, once. */
+  /** Answers a request over HTTP, once, unless everything is closed before. */
   request(request: HttpRequest, reply: (answer: HttpReply) => void): void {
     this.#http.take(request, reply);
   }
@@ -60,37 +57,26 @@ export class Sessions implements SessionHost {
     this.#http.expire(this.limits.idleMsMax);
   }
 
-  /** Everything is rolled back and nobody is answered any more. */
+  /** Everything that is open is rolled back, and what was not answered will not be. */
   close(): void {
-    this.queue.close();
     for (const socket of [...this.#sockets]) socket.close();
     for (const stream of [...this.#streams]) stream.abandon();
   }
 
-  // --- for the streams --------------------------------------------------------------------------
-
   /** Errors: STREAM_LIMIT. */
-  admit(stream: SqlStream): void {
+  openStream(access: Access): SqlStream {
     const most = this.limits.streamsCountMax;
     if (this.#streams.size >= most && !this.#http.expireOne(STREAM_IDLE_MS_MIN)) {
       const message = `${most} streams of the database are open, the limit`;
       throw new HranaError('STREAM_LIMIT', message);
     }
+    const stream = new SqlStream(this, access);
     this.#streams.add(stream);
-  }
-
-  waitForWriter(stream: SqlStream): HranaError | null {
-    return this.queue.add(stream);
-  }
-
-  ranOn(stream: SqlStream): void {
-    if (stream.isClosed) this.#streams.delete(stream);
-    this.queue.ran(stream);
+    return stream;
   }
 
   left(stream: SqlStream): void {
     this.#streams.delete(stream);
-    this.queue.remove(stream);
   }
 
   freeConnection(): boolean {
@@ -98,5 +84,9 @@ export class Sessions implements SessionHost {
       if (stream.giveBack()) return true;
     }
     return false;
+  }
+
+  refused(): void {
+    this.refusedCount += 1;
   }
 }
