@@ -148,6 +148,15 @@ export const ERRORS = {
   DB_LOG_COMMIT_SIZE: entry(1116, 413, 'downstream', 'no', 'the commit is too large for the log'),
   DB_DELTA_CORRUPT: entry(1131, 500, 'internal', 'no', 'a page delta is corrupt'),
   DB_BLOCK_CORRUPT: entry(1132, 500, 'internal', 'no', 'an LZ4 block is corrupt'),
+  DB_PAGE_CORRUPT: entry(1133, 500, 'internal', 'no', 'a stored page is not what was stored'),
+  DB_STORE_FULL: entry(1134, 503, 'internal', 'no', 'the page store has no room'),
+  DB_STORE_LOCKED: entry(1135, 0, 'internal', 'no', 'another process has the database'),
+  DB_FORMAT: entry(1136, 0, 'internal', 'no', 'not a database of this version'),
+  DB_NO_STATE: entry(1137, 0, 'internal', 'no', 'the state is not kept'),
+  DB_HAS_BRANCHES: entry(1138, 0, 'internal', 'no', 'the database has branches'),
+  DB_NOT_FOUND: entry(1139, 404, 'downstream', 'no', 'no such database'),
+  DB_EXISTS: entry(1140, 0, 'internal', 'no', 'the database exists'),
+  DB_NAME: entry(1141, 400, 'downstream', 'no', 'not a name of a database'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

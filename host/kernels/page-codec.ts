@@ -114,9 +114,9 @@ export class PageCodec {
     into.set(this.#plain.subarray(0, into.length));
   }
 
-  /** XXH64 with seed 0 of bytes of any length. Units: the result is unsigned 64-bit. */
-  xxh64(bytes: Uint8Array): bigint {
-    return xxh64(this.#instance, bytes, 0n);
+  /** XXH64 of bytes of any length. Units: `seed` and result are unsigned 64-bit. */
+  xxh64(bytes: Uint8Array, seed = 0n): bigint {
+    return xxh64(this.#instance, bytes, seed);
   }
 
   #base(before: Uint8Array | null): number {

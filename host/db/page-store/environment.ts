@@ -1,0 +1,140 @@
+// The door to LMDB: one environment with three tables of bytes. Everything that lmdb-js does by
+// itself is off: no msgpack, no cache, no compression. Writes are synchronous transactions without
+// overlapping sync: when one returns, fdatasync has been called and the meta page written through a
+// descriptor that syncs (test/db/store-faults.test.ts looks); asynchronous ones with a callback
+// never end on Node 20. LMDB pages of 4 KiB: larger ones write up to four times as much a fold.
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { GatewayError, isGatewayError } from '../../core/index.ts';
+
+/** Address space, not memory: the map is never moved under readers of other threads. */
+const MAP_SIZE_BYTES_MIN = 1_073_741_824;
+const MAP_SIZE_BYTES_MAX = 1_099_511_627_776;
+/** Records, free pages and what a fold writes before it frees what was there. */
+const MAP_SIZE_FACTOR = 4;
+const PAGE_SIZE_BYTES = 4_096;
+/** What LMDB of data format 2 begins its two meta pages with, after the page's own head. */
+const MAGIC = Buffer.from('dec0efbe02000000', 'hex');
+const MAGIC_OFFSET = 24;
+const NO_ROOM = /MDB_MAP_FULL|ENOSPC|EDQUOT|EFBIG|no space left|file too large|quota|MapFull/i;
+/** Of the errno in what lmdb-js throws: ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is what
+ *  LMDB says of a write that the disk took half of, as one that becomes full does. */
+const NO_ROOM_CODES: readonly unknown[] = [28, 27, 122, -30792, 5];
+
+export type Table = Database<Buffer, Buffer>;
+
+export interface EnvironmentOptions {
+  readonly folder: string;
+  readonly sizeBytesMax: number;
+}
+
+/** Fields of lmdb-js's statistics that it does not declare. */
+interface EnvironmentStats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+}
+
+export class Environment {
+  /** By page number: the newest version. */
+  readonly current: Table;
+  /** By page number and LSN: versions that a kept state needs. */
+  readonly history: Table;
+  readonly meta: Table;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #folder: string;
+
+  /** Opens the folder's environment, or makes it. Several threads of one process may have it open;
+   *  one of them writes. Errors: DB_FORMAT for what LMDB does not take for its own. */
+  constructor({ folder, sizeBytesMax }: EnvironmentOptions) {
+    this.#folder = folder;
+    const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+    const mapSize = Math.max(MAP_SIZE_BYTES_MIN, MAP_SIZE_FACTOR * sizeBytesMax);
+    try {
+      checkFile(join(folder, 'data.mdb'));
+      this.#root = open<Buffer, Buffer>({
+        ...binary,
+        path: folder,
+        noSubdir: false,
+        maxDbs: 3,
+        overlappingSync: false,
+        mapSize: Math.min(
+          MAP_SIZE_BYTES_MAX,
+          Math.ceil(mapSize / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES,
+        ),
+        pageSize: PAGE_SIZE_BYTES,
+      });
+      this.current = this.#root.openDB<Buffer, Buffer>('current', binary);
+      this.history = this.#root.openDB<Buffer, Buffer>('history', binary);
+      this.meta = this.#root.openDB<Buffer, Buffer>('meta', binary);
+    } catch (error) {
+      const detail = `${folder} is no page store: ${messageOf(error)}`;
+      throw new GatewayError('DB_FORMAT', detail, error);
+    }
+  }
+
+  /** Runs writes, all or none, durable when it returns. Errors: DB_STORE_FULL where the disk has no
+   *  room, and what `work` throws; nothing has changed then. */
+  write<T>(work: () => T): T {
+    try {
+      return this.#root.transactionSync(work);
+    } catch (error) {
+      throw this.#storeError(error);
+    } finally {
+      this.#root.resetReadTxn();
+    }
+  }
+
+  /** Lets reads see what other threads have written. */
+  refresh(): void {
+    this.#root.resetReadTxn();
+  }
+
+  /** What the file takes. Units: bytes. */
+  get fileSizeBytes(): number {
+    const { pageSize, lastPageNumber } = this.#root.getStats() as EnvironmentStats;
+    return (lastPageNumber + 1) * pageSize;
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #storeError(error: unknown): unknown {
+    if (isGatewayError(error)) return error;
+    const code = (error as { code?: unknown } | null)?.code;
+    if (!NO_ROOM_CODES.includes(code) && !NO_ROOM.test(messageOf(error))) return error;
+    const detail = `the disk has no room for ${this.#folder}, or fails: ${messageOf(error)}`;
+    return new GatewayError('DB_STORE_FULL', detail, error);
+  }
+}
+
+/** lmdb-js ends the process where a file is none of LMDB's. Errors: what was found. */
+function checkFile(path: string): void {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    const head = Buffer.alloc(2 * PAGE_SIZE_BYTES);
+    const size = readSync(file, head, 0, head.length, 0);
+    const isEmpty = size === 0;
+    for (const page of [0, PAGE_SIZE_BYTES]) {
+      const at = page + MAGIC_OFFSET;
+      const found = head.subarray(at, at + MAGIC.length);
+      if (!isEmpty && !found.equals(MAGIC)) {
+        throw new TypeError(`${found.toString('hex')} at byte ${at}, expected LMDB's mark`);
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,403 @@
+// The page store of a database: pages folded out of the log, by number and LSN, each LZ4 where that
+// is smaller and checksummed always. One thread folds; others may have the same folder open to read
+// (and call `refresh`). It knows no SQL and no log, and keeps no page in memory.
+
+import { type Clock, GatewayError } from '../../core/index.ts';
+import { PageCodec } from '../../kernels/index.ts';
+import {
+  DB_PAGE_SIZE_BYTES,
+  type FoldedPage,
+  type Lsn,
+  type PagePin,
+  type PageStore,
+} from '../contract.ts';
+import { checkStore, type StoreReport } from './check.ts';
+import { collectHistory } from './collect.ts';
+import { Environment } from './environment.ts';
+import {
+  BRANCH_DEPTH_MAX,
+  DURABLE_PINS_COUNT_MAX,
+  FOLD_SLICE_PAGES_COUNT,
+  PAGE_NUMBER_MAX,
+} from './limits.ts';
+import { type BranchBase, type FoldedState, MetaTable, type StoreMeta } from './meta.ts';
+import {
+  decodeRecord,
+  encodeRecord,
+  lsnOfRecord,
+  PAGE_KEY_SIZE_BYTES,
+  placeOfKey,
+  versionKey,
+  writePageKey,
+} from './record.ts';
+import { StateBook } from './states.ts';
+
+export interface PageStoreOptions {
+  readonly folder: string;
+  /** codec.wasm, compiled. */
+  readonly codecModule: WebAssembly.Module;
+  readonly clock: Clock;
+  /** What the records may take. Units: bytes. */
+  readonly sizeBytesMax: number;
+  /** How long a folded state stays readable after the next one. */
+  readonly retentionMs: number;
+  /** For a store that is not there yet and is a branch. */
+  readonly base?: BranchBase;
+  /** The opened parent of a branch; closed by who opened it, after the branch. */
+  readonly parent?: LmdbPageStore;
+}
+
+export interface PageStoreStats {
+  readonly lsn: Lsn;
+  readonly pageCount: number;
+  readonly epoch: number;
+  readonly recordsSizeBytes: number;
+  readonly sizeBytesMax: number;
+  readonly fileSizeBytes: number;
+  readonly currentCount: number;
+  readonly historyCount: number;
+  readonly states: readonly FoldedState[];
+  readonly base: BranchBase | null;
+}
+
+interface PreparedPage {
+  readonly pageNumber: number;
+  readonly record: Buffer;
+}
+
+export class LmdbPageStore implements PageStore {
+  readonly #environment: Environment;
+  readonly #codec: PageCodec;
+  readonly #table: MetaTable;
+  readonly #states: StateBook;
+  readonly #options: PageStoreOptions;
+  readonly #parent: LmdbPageStore | null;
+  readonly #key = Buffer.alloc(PAGE_KEY_SIZE_BYTES);
+  #meta: StoreMeta;
+  #jobs: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: PageStoreOptions) {
+    this.#options = options;
+    this.#codec = new PageCodec(options.codecModule);
+    this.#parent = options.parent ?? null;
+    this.#states = new StateBook(options.retentionMs);
+    this.#environment = new Environment(options);
+    this.#table = new MetaTable(this.#environment, this.#codec);
+    this.#meta = this.#table.readStore() ?? this.#make();
+    this.#readStates();
+    if ((this.#meta.base === null) !== (this.#parent === null) || this.depth > BRANCH_DEPTH_MAX) {
+      const detail = `${options.folder}: a branch needs its parent, ${BRANCH_DEPTH_MAX} deep at most`;
+      throw new GatewayError('DB_FORMAT', detail);
+    }
+  }
+
+  /** Opens a store, or makes it, with what was durable. Errors: DB_FORMAT; DB_STORE_FULL. */
+  static async open(options: PageStoreOptions): Promise<LmdbPageStore> {
+    return new LmdbPageStore(options);
+  }
+
+  get lsn(): Lsn {
+    return this.#meta.lsn;
+  }
+
+  get pageCount(): number {
+    return this.#meta.pageCount;
+  }
+
+  get epoch(): number {
+    return this.#meta.epoch;
+  }
+
+  get base(): BranchBase | null {
+    return this.#meta.base;
+  }
+
+  /** How many branches lie between this store and one that is none. */
+  get depth(): number {
+    return this.#parent === null ? 0 : this.#parent.depth + 1;
+  }
+
+  /** Cost: a look-up and 1 to 4 µs of decoding; where it is not the newest version, a seek more;
+   *  in a branch the same in the parent. */
+  readPage(pageNumber: number, atLsn: Lsn, into: Uint8Array): boolean {
+    const record = this.#environment.current.getBinaryFast(writePageKey(this.#key, pageNumber));
+    if (record !== undefined) {
+      const lsn = lsnOfRecord(record);
+      if (lsn <= atLsn) return decodeRecord(this.#codec, { pageNumber, lsn }, record, into);
+      const older = this.#readOlder(pageNumber, atLsn, into);
+      if (older !== null) return older;
+    }
+    const { base } = this.#meta;
+    if (this.#parent === null || base === null) return false;
+    return this.#parent.readPage(pageNumber, Math.min(atLsn, base.lsn), into);
+  }
+
+  /** Compresses in slices, so that the thread can do other work, and then writes all in one
+   *  transaction, which holds the thread until it is on the disk. Old versions stay that a kept
+   *  state needs. Errors: DB_STORE_FULL, and then nothing has changed; RangeError for an LSN that
+   *  is not newer, a page beyond the count or of another size. */
+  fold(lsn: Lsn, pageCount: number, pages: Iterable<FoldedPage>): Promise<void> {
+    return this.#queue(async () => {
+      if (!(Number.isSafeInteger(lsn) && lsn > this.lsn)) {
+        throw new RangeError(`a fold at lsn ${lsn}, the store is at ${this.lsn}`);
+      }
+      const prepared = await this.#prepare(lsn, pageCount, pages);
+      const nowMs = this.#options.clock.wallMs();
+      const kept = this.#states.keptAt(nowMs, lsn);
+      const dropped = this.#droppedBy(kept);
+      this.#environment.write(() => this.#writeFold({ lsn, pageCount, prepared, kept, nowMs }));
+      this.#readMeta();
+      if (dropped > 0) await this.#collectHistory();
+    });
+  }
+
+  pin(atLsn: Lsn): PagePin {
+    const { lsn, pageCount } = this.#states.at(atLsn);
+    this.#states.keepLive(lsn);
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) this.#states.releaseLive(lsn);
+      isHeld = false;
+    };
+    return { lsn, pageCount, release };
+  }
+
+  /** The states that can be read, oldest first. */
+  get states(): readonly FoldedState[] {
+    return this.#states.all;
+  }
+
+  /** The newest state up to an LSN, for a replay of the log from there. Errors: DB_NO_STATE. */
+  stateBefore(lsn: Lsn): FoldedState {
+    return this.#states.atOrBefore(lsn);
+  }
+
+  /** Keeps the state at an LSN until the name is taken away, also over restarts. Returns its LSN.
+   *  Errors: DB_NO_STATE; DB_EXISTS for another pin's name; DB_STORE_FULL. */
+  pinDurably(name: string, atLsn: Lsn): Lsn {
+    const { lsn } = this.#states.at(atLsn);
+    const pins = this.#states.durable;
+    if (pins.some((pin) => pin.name === name)) throw new GatewayError('DB_EXISTS', `pin ${name}`);
+    if (pins.length >= DURABLE_PINS_COUNT_MAX) {
+      throw new GatewayError('DB_STORE_FULL', `${pins.length} pins, the limit is as many`);
+    }
+    this.#environment.write(() => this.#table.writePin({ name, lsn }));
+    this.#readStates();
+    return lsn;
+  }
+
+  unpinDurably(name: string): void {
+    this.#environment.write(() => this.#table.removePin(name));
+    this.#readStates();
+  }
+
+  get durablePins(): readonly { readonly name: string; readonly lsn: Lsn }[] {
+    return this.#states.durable;
+  }
+
+  /** Makes a later epoch durable. */
+  advanceEpoch(epoch: number): void {
+    if (epoch < this.epoch) throw new RangeError(`epoch ${epoch}, the store has ${this.epoch}`);
+    this.#environment.write(() => this.#table.writeStore({ ...this.#meta, epoch }));
+    this.#readMeta();
+  }
+
+  /** Forgets states that nobody keeps any more, and frees the versions that only they needed. */
+  collect(): Promise<void> {
+    return this.#queue(async () => {
+      const kept = this.#states.keptAt(this.#options.clock.wallMs(), null);
+      const gone = this.#states.old.filter(({ lsn }) => kept.every((state) => state.lsn !== lsn));
+      if (gone.length > 0) {
+        this.#environment.write(() => {
+          for (const { lsn } of gone) this.#table.removeState(lsn);
+        });
+        this.#readStates();
+      }
+      await this.#collectHistory();
+    });
+  }
+
+  /** Sees what another thread has folded. */
+  refresh(): void {
+    this.#environment.refresh();
+    this.#readMeta();
+  }
+
+  stats(): PageStoreStats {
+    const { lsn, pageCount, epoch, recordsSizeBytes, base } = this.#meta;
+    return {
+      lsn,
+      pageCount,
+      epoch,
+      recordsSizeBytes,
+      sizeBytesMax: this.#options.sizeBytesMax,
+      fileSizeBytes: this.#environment.fileSizeBytes,
+      currentCount: this.#environment.current.getKeysCount({}),
+      historyCount: this.#environment.history.getKeysCount({}),
+      states: this.states,
+      base,
+    };
+  }
+
+  /** Reads every record and names what is wrong. */
+  check(): Promise<StoreReport> {
+    return this.#queue(() => checkStore(this.#environment, this.#codec, this.lsn));
+  }
+
+  async close(): Promise<void> {
+    await this.#jobs.catch(() => {});
+    await this.#environment.close();
+  }
+
+  #make(): StoreMeta {
+    const { base = null, parent, clock } = this.#options;
+    const pageCount = base === null ? 0 : parent!.#states.at(base.lsn).pageCount;
+    this.#environment.write(() =>
+      this.#table.writeStore({
+        lsn: base?.lsn ?? 0,
+        pageCount,
+        epoch: parent?.epoch ?? 0,
+        recordsSizeBytes: 0,
+        foldedAtMs: clock.wallMs(),
+        base,
+      }),
+    );
+    return this.#table.readStore()!;
+  }
+
+  #readMeta(): void {
+    this.#meta = this.#table.readStore()!;
+    this.#readStates();
+  }
+
+  #readStates(): void {
+    const { lsn, pageCount, foldedAtMs } = this.#meta;
+    const newest = { lsn, pageCount, foldedAtMs, untilLsn: null };
+    this.#states.set(newest, this.#table.readStates(), this.#table.readPins());
+  }
+
+  /** Null: no version of the page here is so old. */
+  #readOlder(pageNumber: number, atLsn: Lsn, into: Uint8Array): boolean | null {
+    const { history } = this.#environment;
+    const [found] = history.getKeys({
+      start: versionKey({ pageNumber, lsn: atLsn }),
+      end: versionKey({ pageNumber, lsn: 0 }),
+      inclusiveEnd: true,
+      reverse: true,
+      limit: 1,
+    });
+    if (found === undefined) return null;
+    const place = placeOfKey(found);
+    return decodeRecord(this.#codec, place, history.getBinary(found)!, into);
+  }
+
+  async #prepare(
+    lsn: Lsn,
+    pageCount: number,
+    pages: Iterable<FoldedPage>,
+  ): Promise<PreparedPage[]> {
+    const prepared: PreparedPage[] = [];
+    for (const { pageNumber, bytes } of pages) {
+      const isNumber = Number.isInteger(pageNumber) && pageNumber >= 1;
+      if (!isNumber || pageNumber > Math.min(pageCount, PAGE_NUMBER_MAX)) {
+        throw new RangeError(`page ${pageNumber} of ${pageCount}`);
+      }
+      if (bytes.length !== DB_PAGE_SIZE_BYTES) {
+        throw new RangeError(`page ${pageNumber} has ${bytes.length} bytes`);
+      }
+      const record = encodeRecord(this.#codec, { pageNumber, lsn }, bytes);
+      // A copy of its size: the rest of its buffer would be kept with it.
+      prepared.push({ pageNumber, record: Buffer.from(record) });
+      if (prepared.length % FOLD_SLICE_PAGES_COUNT === 0) await nextTurn();
+    }
+    return prepared;
+  }
+
+  #droppedBy(kept: readonly FoldedState[]): number {
+    return this.#states.old.filter(({ lsn }) => kept.every((state) => state.lsn !== lsn)).length;
+  }
+
+  #writeFold(fold: {
+    readonly lsn: Lsn;
+    readonly pageCount: number;
+    readonly prepared: readonly PreparedPage[];
+    readonly kept: readonly FoldedState[];
+    readonly nowMs: number;
+  }): void {
+    const { lsn, pageCount, prepared, kept, nowMs } = fold;
+    const newestKept = kept.at(-1)?.lsn ?? -1;
+    let sizeBytes = this.#meta.recordsSizeBytes;
+    for (const { pageNumber, record } of prepared) {
+      sizeBytes += this.#replace(pageNumber, record, newestKept);
+    }
+    for (const pageNumber of this.#pagesBeyond(pageCount)) {
+      const record = encodeRecord(this.#codec, { pageNumber, lsn }, null);
+      sizeBytes += this.#replace(pageNumber, record, newestKept);
+    }
+    const { sizeBytesMax } = this.#options;
+    if (sizeBytes > sizeBytesMax) {
+      const detail = `lsn ${lsn} would make it ${sizeBytes} bytes, the limit is ${sizeBytesMax}`;
+      throw new GatewayError('DB_STORE_FULL', detail);
+    }
+    for (const state of this.#states.old) {
+      if (kept.every((other) => other.lsn !== state.lsn)) this.#table.removeState(state.lsn);
+    }
+    for (const state of kept) this.#table.writeState(state);
+    this.#table.writeStore({
+      ...this.#meta,
+      lsn,
+      pageCount,
+      recordsSizeBytes: sizeBytes,
+      foldedAtMs: nowMs,
+    });
+  }
+
+  /** Puts a page's newest version, and its former one aside where a kept state needs it. Returns
+   *  by how much the records have grown. */
+  #replace(pageNumber: number, record: Buffer, newestKept: Lsn): number {
+    const { current, history } = this.#environment;
+    const key = writePageKey(Buffer.allocUnsafe(PAGE_KEY_SIZE_BYTES), pageNumber);
+    const former = current.getBinary(key);
+    let grown = record.length;
+    if (former !== undefined) {
+      const lsn = lsnOfRecord(former);
+      if (lsn <= newestKept) history.putSync(versionKey({ pageNumber, lsn }), former);
+      else grown -= former.length;
+    }
+    current.putSync(key, record);
+    return grown;
+  }
+
+  /** Pages that there were and that a smaller count leaves out; in a branch also those of the
+   *  parent, which it must not see again. */
+  #pagesBeyond(pageCount: number): number[] {
+    if (pageCount >= this.#meta.pageCount) return [];
+    const count = this.#meta.pageCount - pageCount;
+    if (this.#parent !== null) {
+      return Array.from({ length: count }, (_, index) => pageCount + 1 + index);
+    }
+    const start = writePageKey(Buffer.alloc(PAGE_KEY_SIZE_BYTES), pageCount + 1);
+    const end = writePageKey(Buffer.alloc(PAGE_KEY_SIZE_BYTES), this.#meta.pageCount + 1);
+    return [...this.#environment.current.getKeys({ start, end })].map((key) => key.readUInt32BE());
+  }
+
+  async #collectHistory(): Promise<void> {
+    const kept = this.#states.old.map(({ lsn }) => lsn);
+    await collectHistory(this.#environment, kept, (freedBytes) => {
+      const recordsSizeBytes = this.#meta.recordsSizeBytes - freedBytes;
+      this.#meta = { ...this.#meta, recordsSizeBytes };
+      this.#table.writeStore(this.#meta);
+    });
+    this.#readMeta();
+  }
+
+  #queue<T>(job: () => Promise<T>): Promise<T> {
+    const done = this.#jobs.then(job, job);
+    this.#jobs = done.catch(() => {});
+    return done;
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
