@@ -1,11 +1,14 @@
 // The log's file layer over a simulated disk, with faults at chosen steps. A step is one call; the
 // process may end before it, within it or after it, and after its end nothing happens any more.
+// TRACE=1 shows the steps.
 
 import type { SeededRandom } from '../../host/core/index.ts';
 import type { LogFile, LogFiles } from '../../host/db/log/files.ts';
 import { SimulatedDisk, systemError } from './simulated-disk.ts';
 
 export type Fault = 'end-before' | 'end-within' | 'end-after' | 'io-error' | 'no-room' | 'short';
+
+const IS_TRACED = process.env.TRACE !== undefined;
 
 /** What a step does to the disk. */
 type StepKind = 'write' | 'sync' | 'names' | 'read';
@@ -28,44 +31,43 @@ export class FaultyFiles implements LogFiles {
     this.disk = disk;
   }
 
-  /** The process starts again on what it left, or after a power cut on what is left of that. */
-  restart(how: 'killed' | 'power cut'): void {
+  /** The next process, on what this one left, or after a power cut on what is left of that. */
+  restart(how: 'killed' | 'power cut'): FaultyFiles {
+    this.isEnded = true;
     if (how === 'power cut') this.disk.cutPower();
-    this.isEnded = false;
-    this.faults.clear();
-    this.openFilesCount = 0;
+    return new FaultyFiles(this.#random, this.disk);
   }
 
   async makeFolder(): Promise<void> {}
 
   async list(folder: string): Promise<string[]> {
-    this.#step('read', () => {});
+    this.#step('read', 'list', () => {});
     return this.disk.list(folder);
   }
 
   async open(path: string): Promise<LogFile> {
-    this.#step('read', () => {});
+    this.#step('read', `open ${path}`, () => {});
     return this.#file(path, this.disk.inode(path));
   }
 
   async create(path: string): Promise<LogFile> {
     let inode: ReturnType<SimulatedDisk['inode']> | undefined;
-    this.#step('names', () => {
+    this.#step('names', `create ${path}`, () => {
       inode = this.disk.create(path);
     });
     return this.#file(path, inode!);
   }
 
   async rename(from: string, to: string): Promise<void> {
-    this.#step('names', () => this.disk.rename(from, to));
+    this.#step('names', `rename ${from} ${to}`, () => this.disk.rename(from, to));
   }
 
   async unlink(path: string): Promise<void> {
-    this.#step('names', () => this.disk.unlink(path));
+    this.#step('names', `unlink ${path}`, () => this.disk.unlink(path));
   }
 
   async syncFolder(): Promise<void> {
-    this.#step('sync', () => this.disk.syncFolder());
+    this.#step('sync', 'folder', () => this.disk.syncFolder());
   }
 
   #file(path: string, inode: ReturnType<SimulatedDisk['inode']>): LogFile {
@@ -74,15 +76,16 @@ export class FaultyFiles implements LogFiles {
       path,
       sizeBytes: async () => inode.cached.length,
       read: async (into, at) => {
-        this.#step('read', () => {});
+        this.#step('read', `${path} ${at}`, () => {});
         const found = inode.cached.subarray(at, at + into.length);
         into.set(found);
         return found.length;
       },
-      write: async (bytes, at) => this.#write(inode, bytes, at),
+      write: async (bytes, at) => this.#write(inode, bytes, at, path),
       datasync: async () => {
         this.#step(
           'sync',
+          path,
           () => this.disk.sync(inode),
           () => this.disk.syncSome(inode),
           () => this.disk.failSync(inode),
@@ -94,11 +97,17 @@ export class FaultyFiles implements LogFiles {
     };
   }
 
-  #write(inode: ReturnType<SimulatedDisk['inode']>, bytes: Uint8Array, at: number): number {
+  #write(
+    inode: ReturnType<SimulatedDisk['inode']>,
+    bytes: Uint8Array,
+    at: number,
+    path: string,
+  ): number {
     const part = bytes.subarray(0, 1 + (this.#random.uint32() % bytes.length));
     let count = 0;
     const fault = this.#step(
       'write',
+      `${path} ${at} +${bytes.length}`,
       () => {
         count = this.disk.write(inode, bytes, at);
       },
@@ -110,10 +119,17 @@ export class FaultyFiles implements LogFiles {
 
   /** Takes a step, or what a fault makes of it: `some` is a part of it, `failed` what an error
    *  leaves. A short write is left to the caller. */
-  #step(kind: StepKind, whole: () => void, some = () => {}, failed = () => {}): Fault | null {
+  #step(
+    kind: StepKind,
+    what: string,
+    whole: () => void,
+    some = () => {},
+    failed = () => {},
+  ): Fault | null {
     if (this.isEnded) throw new Error('the process has ended');
     this.stepCount += 1;
     const fault = this.faults.get(this.stepCount) ?? null;
+    if (IS_TRACED) console.log(`${this.stepCount} ${kind} ${what} ${fault ?? ''}`);
     if (fault === 'short' && kind === 'write') return fault;
     if (fault === 'end-before') this.#end();
     if (fault === 'end-within') {

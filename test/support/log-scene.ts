@@ -37,7 +37,9 @@ export function groupOf(shape: GroupShape): LogGroup {
 }
 
 export function randomPayload(random: SeededRandom, sizeBytes: number): Uint8Array {
-  return Uint8Array.from({ length: sizeBytes }, () => random.uint32());
+  const bytes = new Uint8Array(sizeBytes);
+  for (let at = 0; at < sizeBytes; ++at) bytes[at] = random.uint32();
+  return bytes;
 }
 
 /** Appends groups of one commit each; returns them. */

@@ -130,7 +130,8 @@ export class SimulatedDisk {
     for (const inode of new Set([...this.#names.values(), ...this.#storedNames.values()])) {
       this.syncSome(inode);
       inode.dirty.clear();
-      inode.cached = inode.stored.slice();
+      inode.cached = grown(new Uint8Array(0), inode.stored.length);
+      inode.cached.set(inode.stored);
     }
     this.#names.clear();
     for (const [path, inode] of this.#storedNames) this.#names.set(path, inode);
@@ -174,8 +175,11 @@ function store(inode: Inode, sector: number): void {
   inode.stored.set(inode.cached.subarray(start, end), start);
 }
 
+/** The same bytes and zeros, with room to grow in place. */
 function grown(bytes: Uint8Array, size: number): Uint8Array {
-  const more = new Uint8Array(size);
+  const { buffer, length } = bytes;
+  if (size <= buffer.byteLength) return new Uint8Array(buffer, 0, size);
+  const more = new Uint8Array(new ArrayBuffer(Math.max(2 * length, size, 32_768)), 0, size);
   more.set(bytes);
   return more;
 }

@@ -240,13 +240,19 @@ export class SegmentLog implements LogStore {
   }
 
   async #roll(spanBytes: number): Promise<void> {
-    const segment = await this.#pool.take(FIRST_GROUP_OFFSET + spanBytes);
+    const sizeBytes = FIRST_GROUP_OFFSET + spanBytes;
+    const { segments } = this.#readable;
+    const isEmpty = this.#active.firstLsn === null;
+    const segment = await (isEmpty
+      ? this.#pool.lengthen(this.#active, sizeBytes)
+      : this.#pool.take(sizeBytes));
     const file = await this.#place.files.open(segment.path);
     await this.#file.close();
     this.#file = file;
     this.#active = segment;
     this.#offset = FIRST_GROUP_OFFSET;
-    this.#readable.segments.push(segment);
+    if (isEmpty) segments.pop();
+    segments.push(segment);
     this.#pool.prepare();
   }
 }

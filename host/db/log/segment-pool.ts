@@ -67,13 +67,17 @@ export class SegmentPool {
     const ready = this.#ready.shift();
     if (ready === undefined) return this.#make(Math.max(sizeBytesMin, this.#segmentSizeBytes));
     if (ready.sizeBytes >= sizeBytesMin) return ready;
-    // It holds nothing: a longer one takes its place and number.
-    const secret = this.#newSecret();
-    const longer = { ...ready, secret, sizeBytes: sizeBytesMin };
-    return this.#makeFile(longer).catch((error: unknown) => {
+    return this.lengthen(ready, sizeBytesMin).catch((error: unknown) => {
       this.#ready.unshift(ready);
       throw error;
     });
+  }
+
+  /** A longer segment in the place of one that holds no group: a gap between groups would be taken
+   *  for damage. Errors: those of the disk, and then either is there. */
+  async lengthen(empty: Segment, sizeBytes: number): Promise<Segment> {
+    await this.settled();
+    return this.#makeFile({ ...empty, secret: this.#newSecret(), sizeBytes });
   }
 
   /** Takes back a trimmed segment. Errors: those of the disk. */
