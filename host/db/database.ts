@@ -113,6 +113,10 @@ export class Database {
     this.#gate.wait(lsn, done);
   }
 
+  get isWriterFree(): boolean {
+    return this.#engine.isWriterFree;
+  }
+
   get durableLsn(): Lsn {
     return this.#gate.durableLsn;
   }
