@@ -32,7 +32,7 @@ export interface HttpReply {
   readonly status: number;
   /** Valid until the caller returns. */
   readonly body: Uint8Array;
-  readonly form: 'message' | 'lines';
+  readonly form: 'message' | 'lines' | 'error';
 }
 
 type Reply = (answer: HttpReply) => void;
@@ -76,7 +76,7 @@ export class HttpSessions {
       }
     } catch (error) {
       if (!isHranaError(error)) throw error;
-      reply(refusal(request.encoding, error));
+      reply(refusal(error));
     }
   }
 
@@ -104,7 +104,7 @@ export class HttpSessions {
     const { baton, requests } = isJson ? decodePipelineJson(body) : decodePipelineProtobuf(body);
     const held = this.#open(baton, request.access);
     const writer = replyWriter(encoding);
-    this.#run(held, runPipeline(held.stream, held.texts, requests, writer), encoding, reply, () => {
+    this.#run(held, runPipeline(held.stream, held.texts, requests, writer), reply, () => {
       writer.endPipeline(this.#keep(held));
       return { status: 200, body: writer.take(), form: 'message' };
     });
@@ -119,7 +119,7 @@ export class HttpSessions {
     writer.head(this.#batons.make({ streamId: held.id, sequence: held.sequence }));
     this.#streams.set(held.id, held);
     const run = runCursor(held.stream, held.texts, decoded.batch, writer);
-    this.#run(held, run, encoding, reply, () => {
+    this.#run(held, run, reply, () => {
       return { status: 200, body: writer.take(), form: 'lines' };
     });
   }
@@ -143,26 +143,20 @@ export class HttpSessions {
       }
       held.stream.close();
     };
-    this.#run(held, run(), encoding, reply, () => {
-      if (fault !== null) return refusal(encoding, fault);
+    this.#run(held, run(), reply, () => {
+      if (fault !== null) return refusal(fault);
       writer.endPlain();
       return { status: 200, body: writer.take(), form: 'message' };
     });
   }
 
-  #run(
-    held: HttpStream,
-    run: Run,
-    encoding: Encoding,
-    reply: Reply,
-    finish: () => HttpReply,
-  ): void {
+  #run(held: HttpStream, run: Run, reply: Reply, finish: () => HttpReply): void {
     const { stream } = held;
     const done = () => {
       const answer = finish();
       stream.settle((failure) => {
         if (failure === null) reply(answer);
-        else reply({ ...refusal(encoding, faultOf(failure)), status: 500 });
+        else reply({ ...refusal(faultOf(failure)), status: 500 });
       });
     };
     stream.enqueue({ run, done });
@@ -208,8 +202,9 @@ export class HttpSessions {
   }
 }
 
-function refusal(encoding: Encoding, fault: HranaFault): HttpReply {
-  const writer = replyWriter(encoding);
+/** In JSON whatever the encoding: that is what clients read of a refusal. */
+function refusal(fault: HranaFault): HttpReply {
+  const writer = replyWriter('json');
   writer.plainError(fault);
-  return { status: STATUSES[fault.code] ?? 400, body: writer.take(), form: 'message' };
+  return { status: STATUSES[fault.code] ?? 400, body: writer.take(), form: 'error' };
 }

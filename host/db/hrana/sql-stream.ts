@@ -193,7 +193,7 @@ export class SqlStream {
       // Numbers above the durable one will be given again, to other commits.
       if (this.#seenLsn > this.#host.database.durableLsn) this.#lost = error;
       this.#seenLsn = 0;
-    } else this.#isTransaction = !connection.isAutocommit;
+    } else if (this.#connection !== null) this.#isTransaction = !connection.isAutocommit;
   }
 
   #drop(): void {
