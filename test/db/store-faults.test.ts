@@ -1,5 +1,5 @@
-// The page store when things go wrong: killed in the middle of folds, bits flipped, no room, several
-// threads; and that a fold is on the disk when it says so.
+// The page store when things go wrong: killed in the middle of folds, bits flipped, no room,
+// several threads; and that a fold is on the disk when it says so.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';

@@ -119,7 +119,7 @@ describe('a page store', () => {
     while (model.pages.size < 8) await foldAny(trunk, model, random);
     const branchOf = async (parent: LmdbPageStore, name: string): Promise<LmdbPageStore> => {
       const lsn = parent.pinDurably(name, parent.lsn);
-      const base = { parent: '../pages', lsn, pin: name };
+      const base = { parent: 'pages', lsn, pin: name };
       return scene.open({ folder: `${scene.folder}/${name}`, base, parent });
     };
     const first = await branchOf(trunk, 'first');

@@ -19,7 +19,7 @@ const STORE_KEY = Buffer.from('store');
 
 /** Where a branch's pages come from that it has not changed. */
 export interface BranchBase {
-  /** The parent's folder of databases, relative to this one's: `../main`. */
+  /** The parent's name. */
   readonly parent: string;
   readonly lsn: Lsn;
   /** Of the durable pin in the parent. */

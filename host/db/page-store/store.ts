@@ -60,6 +60,9 @@ export interface PageStoreStats {
   readonly base: BranchBase | null;
 }
 
+/** As the log counts them. */
+const EPOCH_FIRST = 1;
+
 interface PreparedPage {
   readonly pageNumber: number;
   readonly record: Buffer;
@@ -86,7 +89,8 @@ export class LmdbPageStore implements PageStore {
     this.#meta = this.#table.readStore() ?? this.#make();
     this.#readStates();
     if ((this.#meta.base === null) !== (this.#parent === null) || this.depth > BRANCH_DEPTH_MAX) {
-      const detail = `${options.folder}: a branch needs its parent, ${BRANCH_DEPTH_MAX} deep at most`;
+      const where = `${options.folder}: a branch needs its parent`;
+      const detail = `${where}, ${BRANCH_DEPTH_MAX} deep at most`;
       throw new GatewayError('DB_FORMAT', detail);
     }
   }
@@ -94,6 +98,17 @@ export class LmdbPageStore implements PageStore {
   /** Opens a store, or makes it, with what was durable. Errors: DB_FORMAT; DB_STORE_FULL. */
   static async open(options: PageStoreOptions): Promise<LmdbPageStore> {
     return new LmdbPageStore(options);
+  }
+
+  /** What a store is a branch of, before its parent is opened. Errors: DB_FORMAT. */
+  static async baseOf(options: PageStoreOptions): Promise<BranchBase | null> {
+    const environment = new Environment(options);
+    const table = new MetaTable(environment, new PageCodec(options.codecModule));
+    try {
+      return table.readStore()?.base ?? null;
+    } finally {
+      await environment.close();
+    }
   }
 
   get lsn(): Lsn {
@@ -130,6 +145,28 @@ export class LmdbPageStore implements PageStore {
     const { base } = this.#meta;
     if (this.#parent === null || base === null) return false;
     return this.#parent.readPage(pageNumber, Math.min(atLsn, base.lsn), into);
+  }
+
+  /** Fills an empty store, batch by batch, and makes `lsn` its state with the last: until then it
+   *  is empty to everybody. A load that ended half-way is never gone on with: remove the folder.
+   *  Errors: as for fold. */
+  load(lsn: Lsn, pageCount: number, batches: AsyncIterable<readonly FoldedPage[]>): Promise<void> {
+    return this.#queue(async () => {
+      if (this.lsn !== 0 || this.#environment.current.getKeysCount({ limit: 1 }) > 0) {
+        throw new RangeError(`a load into a store at lsn ${this.lsn}`);
+      }
+      const nowMs = this.#options.clock.wallMs();
+      for await (const pages of batches) {
+        const prepared = await this.#prepare(lsn, pageCount, pages);
+        const part = { lsn: 0, pageCount: 0, prepared, kept: [], nowMs };
+        this.#environment.write(() => this.#writeFold(part));
+        this.#readMeta();
+      }
+      this.#environment.write(() =>
+        this.#writeFold({ lsn, pageCount, prepared: [], kept: [], nowMs }),
+      );
+      this.#readMeta();
+    });
   }
 
   /** Compresses in slices, so that the thread can do other work, and then writes all in one
@@ -256,7 +293,7 @@ export class LmdbPageStore implements PageStore {
       this.#table.writeStore({
         lsn: base?.lsn ?? 0,
         pageCount,
-        epoch: parent?.epoch ?? 0,
+        epoch: parent?.epoch ?? EPOCH_FIRST,
         recordsSizeBytes: 0,
         foldedAtMs: clock.wallMs(),
         base,

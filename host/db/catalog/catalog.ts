@@ -1,0 +1,305 @@
+// The databases of a folder: made, listed, opened, branched and deleted. A database is there whole
+// or not at all: it is made beside its place and renamed, and renamed away before it is deleted.
+//
+//   {folder}/lock               the process that has them (folder-lock.ts)
+//   {folder}/{name}/pages/      the page store: LMDB
+//   {folder}/{name}/log/        the log: segments
+//   {folder}/.temporary/        databases that are being made, or deleted
+
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Clock, GatewayError, secretBytes } from '../../core/index.ts';
+import { PageCodec } from '../../kernels/index.ts';
+import type { Lsn } from '../contract.ts';
+import { CHAIN_START, SegmentLog } from '../log/index.ts';
+import { type BranchBase, LmdbPageStore, openSqliteFile } from '../page-store/index.ts';
+import { FolderLock } from './folder-lock.ts';
+import { checkDatabaseName, isDatabaseName } from './names.ts';
+
+const TEMPORARY_FOLDER = '.temporary';
+const PAGES_FOLDER = 'pages';
+const LOG_FOLDER = 'log';
+/** Durable pins of branches, so that other pins can have any name. */
+const BRANCH_PIN = 'branch ';
+
+export interface CatalogOptions {
+  /** Made where it is not there. */
+  readonly folder: string;
+  /** codec.wasm, compiled. */
+  readonly codecModule: WebAssembly.Module;
+  readonly clock: Clock;
+  /** Of each page store. Units: bytes. */
+  readonly sizeBytesMax: number;
+  readonly retentionMs: number;
+}
+
+/** A database's page store, shared by all that use it. */
+export interface OpenedPages {
+  readonly store: LmdbPageStore;
+  close(): Promise<void>;
+}
+
+interface Shelf {
+  readonly opening: Promise<{ readonly store: LmdbPageStore; readonly parent: OpenedPages | null }>;
+  usesCount: number;
+}
+
+export class DatabaseCatalog {
+  readonly #options: CatalogOptions;
+  readonly #lock: FolderLock;
+  readonly #codec: PageCodec;
+  readonly #shelves = new Map<string, Shelf>();
+
+  private constructor(options: CatalogOptions, lock: FolderLock) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#codec = new PageCodec(options.codecModule);
+  }
+
+  /** Takes a folder of databases. Errors: DB_STORE_LOCKED while another process has it. */
+  static async open(options: CatalogOptions): Promise<DatabaseCatalog> {
+    await mkdir(join(options.folder, TEMPORARY_FOLDER), { recursive: true });
+    const lock = await FolderLock.take(options.folder);
+    const catalog = new DatabaseCatalog(options, lock);
+    for (const rest of await readdir(join(options.folder, TEMPORARY_FOLDER))) {
+      await rm(join(options.folder, TEMPORARY_FOLDER, rest), { recursive: true, force: true });
+    }
+    return catalog;
+  }
+
+  /** Names, in order. */
+  async list(): Promise<string[]> {
+    const entries = await readdir(this.#options.folder, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() && isDatabaseName(entry.name))
+      .map(({ name }) => name)
+      .sort();
+  }
+
+  /** Makes an empty database. Errors: DB_NAME, DB_EXISTS. */
+  create(name: string): Promise<void> {
+    return this.#make(name, null, async () => {});
+  }
+
+  /** Makes a database of a file of SQLite's. Errors: DB_NAME, DB_EXISTS, DB_FORMAT,
+   *  DB_STORE_FULL. */
+  async importFile(name: string, path: string): Promise<void> {
+    const file = await openSqliteFile(path);
+    try {
+      await this.#make(name, null, (store) => store.load(1, file.pageCount, file.pages()));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Makes a database that begins as another's state at an LSN, at once and without a copy; the
+   *  other keeps that state as long as the branch is there. `fill` may bring it further before it
+   *  is there. Errors: DB_NAME, DB_EXISTS, DB_NOT_FOUND, DB_NO_STATE, and those of `fill`. */
+  async branch(
+    parentName: string,
+    name: string,
+    atLsn: Lsn,
+    fill: (store: LmdbPageStore) => Promise<void> = async () => {},
+  ): Promise<void> {
+    await this.#assertFree(name);
+    const parent = await this.openPages(parentName);
+    try {
+      await this.#unpinGone(parent.store);
+      const pin = `${BRANCH_PIN}${name}`;
+      const lsn = parent.store.pinDurably(pin, atLsn);
+      try {
+        await this.#make(name, { parent: parentName, lsn, pin }, fill, parent.store);
+      } catch (error) {
+        parent.store.unpinDurably(pin);
+        throw error;
+      }
+    } finally {
+      await parent.close();
+    }
+  }
+
+  /** Deletes a database. Errors: DB_NOT_FOUND; DB_HAS_BRANCHES, with their names; DB_STORE_LOCKED
+   *  while it is open. */
+  async delete(name: string): Promise<void> {
+    if (this.#shelves.has(name)) throw new GatewayError('DB_STORE_LOCKED', `${name} is in use`);
+    const { base, branches } = await this.#look(name);
+    if (branches.length > 0) {
+      throw new GatewayError('DB_HAS_BRANCHES', `${name} has ${branches.join(', ')}`);
+    }
+    const aside = this.#temporaryPath();
+    await rename(this.pathOf(name), aside);
+    await syncFolder(this.#options.folder);
+    if (base !== null) {
+      const parent = await this.openPages(base.parent);
+      parent.store.unpinDurably(base.pin);
+      await parent.store.collect();
+      await parent.close();
+    }
+    await rm(aside, { recursive: true, force: true });
+  }
+
+  /** Opens a database's page store, and those it is a branch of. Errors: DB_NOT_FOUND,
+   *  DB_FORMAT. */
+  async openPages(name: string): Promise<OpenedPages> {
+    await this.#assertThere(name);
+    let shelf = this.#shelves.get(name);
+    if (shelf === undefined) {
+      shelf = { opening: this.#openChain(name), usesCount: 0 };
+      this.#shelves.set(name, shelf);
+      shelf.opening.catch(() => this.#shelves.delete(name));
+    }
+    shelf.usesCount += 1;
+    const taken = shelf;
+    const { store } = await shelf.opening;
+    let isOpen = true;
+    const close = async (): Promise<void> => {
+      if (isOpen) await this.#closeShelf(name, taken);
+      isOpen = false;
+    };
+    return { store, close };
+  }
+
+  /** Opens a database's log. Errors: those of SegmentLog. */
+  openLog(name: string, store: LmdbPageStore): Promise<SegmentLog> {
+    return this.#openLogIn(this.pathOf(name), store);
+  }
+
+  /** Names of the databases that are branches of this one. */
+  async branchesOf(name: string): Promise<string[]> {
+    return (await this.#look(name)).branches;
+  }
+
+  pathOf(name: string): string {
+    checkDatabaseName(name);
+    return join(this.#options.folder, name);
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#shelves.keys()];
+    if (open.length > 0) throw new Error(`still in use: ${open.join(', ')}`);
+    await this.#lock.release();
+  }
+
+  async #make(
+    name: string,
+    base: BranchBase | null,
+    fill: (store: LmdbPageStore) => Promise<void>,
+    parent?: LmdbPageStore,
+  ): Promise<void> {
+    await this.#assertFree(name);
+    const folder = this.#temporaryPath();
+    try {
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      const branch = base === null ? {} : { base, parent: parent! };
+      const store = await this.#openStoreIn(folder, branch);
+      try {
+        await fill(store);
+        await (await this.#openLogIn(folder, store)).close();
+      } finally {
+        await store.close();
+      }
+      await syncFolder(folder);
+      await rename(folder, this.pathOf(name));
+      await syncFolder(this.#options.folder);
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  async #openChain(
+    name: string,
+  ): Promise<{ readonly store: LmdbPageStore; readonly parent: OpenedPages | null }> {
+    const base = await LmdbPageStore.baseOf(this.#storeOptions(this.pathOf(name)));
+    if (base === null)
+      return { store: await this.#openStoreIn(this.pathOf(name), {}), parent: null };
+    const parent = await this.openPages(base.parent);
+    try {
+      const store = await this.#openStoreIn(this.pathOf(name), { parent: parent.store });
+      return { store, parent };
+    } catch (error) {
+      await parent.close();
+      throw error;
+    }
+  }
+
+  async #closeShelf(name: string, shelf: Shelf): Promise<void> {
+    shelf.usesCount -= 1;
+    if (shelf.usesCount > 0) return;
+    this.#shelves.delete(name);
+    const { store, parent } = await shelf.opening;
+    await store.close();
+    await parent?.close();
+  }
+
+  #openStoreIn(
+    folder: string,
+    branch: { readonly base?: BranchBase; readonly parent?: LmdbPageStore },
+  ): Promise<LmdbPageStore> {
+    return LmdbPageStore.open({ ...this.#storeOptions(folder), ...branch });
+  }
+
+  #storeOptions(folder: string) {
+    const { codecModule, clock, sizeBytesMax, retentionMs } = this.#options;
+    const pages = join(folder, PAGES_FOLDER);
+    return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs };
+  }
+
+  #openLogIn(folder: string, store: LmdbPageStore): Promise<SegmentLog> {
+    return SegmentLog.open({
+      folder: join(folder, LOG_FOLDER),
+      xxh64: (bytes) => this.#codec.xxh64(bytes),
+      durableLsn: store.lsn,
+      base: { lsn: store.lsn, chain: CHAIN_START, epoch: store.epoch },
+    });
+  }
+
+  async #look(name: string): Promise<{ base: BranchBase | null; branches: string[] }> {
+    const { store, close } = await this.openPages(name);
+    try {
+      await this.#unpinGone(store);
+      const branches = store.durablePins
+        .filter((pin) => pin.name.startsWith(BRANCH_PIN))
+        .map((pin) => pin.name.slice(BRANCH_PIN.length));
+      return { base: store.base, branches };
+    } finally {
+      await close();
+    }
+  }
+
+  /** Takes away pins of branches that are not there: the process ended between the two. */
+  async #unpinGone(store: LmdbPageStore): Promise<void> {
+    const names = await this.list();
+    for (const pin of store.durablePins) {
+      const isBranch = pin.name.startsWith(BRANCH_PIN);
+      if (isBranch && !names.includes(pin.name.slice(BRANCH_PIN.length))) {
+        store.unpinDurably(pin.name);
+      }
+    }
+  }
+
+  async #assertFree(name: string): Promise<void> {
+    checkDatabaseName(name);
+    if ((await this.list()).includes(name)) throw new GatewayError('DB_EXISTS', name);
+  }
+
+  async #assertThere(name: string): Promise<void> {
+    checkDatabaseName(name);
+    if (!(await this.list()).includes(name)) throw new GatewayError('DB_NOT_FOUND', name);
+  }
+
+  #temporaryPath(): string {
+    const unique = Buffer.from(secretBytes(8)).toString('hex');
+    return join(this.#options.folder, TEMPORARY_FOLDER, unique);
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,5 @@
+// The databases of a folder.
+
+export { type CatalogOptions, DatabaseCatalog, type OpenedPages } from './catalog.ts';
+export { checkDatabaseName, isDatabaseName } from './names.ts';
+export { type Moment, replayUpTo, stateFor } from './restore.ts';

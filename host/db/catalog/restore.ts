@@ -1,0 +1,90 @@
+// A database's state at a moment: the newest folded state before it, and the log from there.
+
+import { DB_PAGE_SIZE_BYTES, type LogStore, type Lsn } from '../contract.ts';
+import { type PageDelta, Replay } from '../log/index.ts';
+import type { ReplayedCommit } from '../log/replay.ts';
+import type { LmdbPageStore } from '../page-store/index.ts';
+
+/** Pages held before they are folded: a long log does not have to fit the memory. */
+const HELD_PAGES_COUNT_MAX = 8_192;
+
+/** Up to which commit: its LSN, or those of groups sealed up to a time. */
+export type Moment = { readonly lsn: Lsn } | { readonly timeMs: number };
+
+/** The folded state to begin with. Errors: DB_NO_STATE. */
+export function stateFor(store: LmdbPageStore, moment: Moment): Lsn {
+  if ('lsn' in moment) return store.stateBefore(moment.lsn).lsn;
+  const found = store.states.findLast((state) => state.foldedAtMs <= moment.timeMs);
+  return found?.lsn ?? store.stateBefore(0).lsn;
+}
+
+/** Brings a store forward with the groups of a log, up to a moment. Returns the LSN it has then.
+ *  Errors: those of the log, of the deltas and of folds. */
+export async function replayUpTo(
+  store: LmdbPageStore,
+  log: LogStore,
+  pageDelta: PageDelta,
+  moment: Moment,
+): Promise<Lsn> {
+  const overlay = new Overlay(store, 'lsn' in moment ? moment.lsn : Number.POSITIVE_INFINITY);
+  const replay = new Replay(pageDelta, overlay);
+  if (store.lsn + 1 < log.nextLsn) {
+    for await (const group of log.read(store.lsn + 1)) {
+      if ('timeMs' in moment && group.sealedAtMs > moment.timeMs) break;
+      replay.group(group, overlay.lsn);
+      if (overlay.heldCount > HELD_PAGES_COUNT_MAX) await overlay.fold();
+      if ('lsn' in moment && group.lastLsn >= moment.lsn) break;
+    }
+  }
+  await overlay.fold();
+  return store.lsn;
+}
+
+class Overlay {
+  readonly #store: LmdbPageStore;
+  readonly #lastLsn: Lsn;
+  readonly #pages = new Map<number, Uint8Array>();
+  #pageCount: number;
+  lsn: Lsn;
+
+  constructor(store: LmdbPageStore, lastLsn: Lsn) {
+    this.#store = store;
+    this.#lastLsn = lastLsn;
+    this.#pageCount = store.pageCount;
+    this.lsn = store.lsn;
+  }
+
+  get heldCount(): number {
+    return this.#pages.size;
+  }
+
+  readPage(pageNumber: number, into: Uint8Array): boolean {
+    const held = this.#pages.get(pageNumber);
+    if (held === undefined) return this.#store.readPage(pageNumber, this.#store.lsn, into);
+    into.set(held);
+    return true;
+  }
+
+  replay({ lsn, pageCount, pages }: ReplayedCommit): void {
+    // The rest of the group is decoded, for it is one piece, and left out.
+    if (lsn > this.#lastLsn) return;
+    for (const { pageNumber, after } of pages) {
+      const held = this.#pages.get(pageNumber) ?? new Uint8Array(DB_PAGE_SIZE_BYTES);
+      held.set(after);
+      this.#pages.set(pageNumber, held);
+    }
+    // A later commit may have them again, but not what stood in them.
+    for (const pageNumber of this.#pages.keys()) {
+      if (pageNumber > pageCount) this.#pages.delete(pageNumber);
+    }
+    this.#pageCount = pageCount;
+    this.lsn = lsn;
+  }
+
+  async fold(): Promise<void> {
+    if (this.lsn === this.#store.lsn) return;
+    const pages = [...this.#pages].map(([pageNumber, bytes]) => ({ pageNumber, bytes }));
+    await this.#store.fold(this.lsn, this.#pageCount, pages);
+    this.#pages.clear();
+  }
+}

@@ -1,0 +1,18 @@
+// Databases: SQLite over a durable log and a page store.
+
+export {
+  type CatalogOptions,
+  checkDatabaseName,
+  DatabaseCatalog,
+  isDatabaseName,
+  type Moment,
+  type OpenedPages,
+  replayUpTo,
+  stateFor,
+} from './catalog/index.ts';
+export {
+  exportSqliteFile,
+  type LmdbPageStore,
+  type PageStoreStats,
+  type StoreReport,
+} from './page-store/index.ts';

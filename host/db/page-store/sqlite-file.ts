@@ -1,0 +1,185 @@
+// A database as one file of SQLite's own: written page by page from a state that is pinned for as
+// long, and read back. Neither holds more than a chunk in memory. A file has its name when it is
+// whole; until then it has another.
+
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { GatewayError } from '../../core/index.ts';
+import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn } from '../contract.ts';
+import { FILE_CHUNK_SIZE_BYTES } from './limits.ts';
+
+// Source: SQLite database file format, section 1.3.
+const MAGIC = 'SQLite format 3\0';
+const HEADER_SIZE_BYTES = 100;
+const PAGE_SIZE_OFFSET = 16;
+const WRITE_VERSION_OFFSET = 18;
+const READ_VERSION_OFFSET = 19;
+const RESERVED_OFFSET = 20;
+const VERSION_ROLLBACK = 1;
+const VERSION_WAL = 2;
+const CHUNK_PAGES_COUNT = FILE_CHUNK_SIZE_BYTES / DB_PAGE_SIZE_BYTES;
+
+/** What an export reads: a store, and a state of it. */
+export interface ExportSource {
+  readPage(pageNumber: number, atLsn: Lsn, into: Uint8Array): boolean;
+  pin(atLsn: Lsn): { readonly lsn: Lsn; readonly pageCount: number; release(): void };
+}
+
+/** Writes the state at an LSN as a database file, which is durable when this resolves. Replaces
+ *  nothing. Errors: DB_EXISTS; DB_PAGE_CORRUPT; DB_STORE_FULL where its disk has no room. */
+export async function exportSqliteFile(
+  source: ExportSource,
+  atLsn: Lsn,
+  path: string,
+  onProgress: (doneCount: number, totalCount: number) => void = () => {},
+): Promise<Lsn> {
+  if (await exists(path)) throw new GatewayError('DB_EXISTS', path);
+  const pin = source.pin(atLsn);
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+    const file = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+    try {
+      await writePages(source, pin, file, onProgress);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+    return pin.lsn;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw fileError(error, path);
+  } finally {
+    pin.release();
+  }
+}
+
+async function writePages(
+  source: ExportSource,
+  { lsn, pageCount }: { readonly lsn: Lsn; readonly pageCount: number },
+  file: FileHandle,
+  onProgress: (doneCount: number, totalCount: number) => void,
+): Promise<void> {
+  const chunk = new Uint8Array(CHUNK_PAGES_COUNT * DB_PAGE_SIZE_BYTES);
+  for (let first = 1; first <= pageCount; first += CHUNK_PAGES_COUNT) {
+    const count = Math.min(CHUNK_PAGES_COUNT, pageCount - first + 1);
+    for (let index = 0; index < count; ++index) {
+      const at = index * DB_PAGE_SIZE_BYTES;
+      const into = chunk.subarray(at, at + DB_PAGE_SIZE_BYTES);
+      // A page that was never written is one of zeros, such as that of SQLite's locks.
+      if (!source.readPage(first + index, lsn, into)) into.fill(0);
+    }
+    await file.writeFile(chunk.subarray(0, count * DB_PAGE_SIZE_BYTES));
+    onProgress(first + count - 1, pageCount);
+  }
+}
+
+/** A database file that has been looked at. */
+export interface SqliteFile {
+  readonly pageCount: number;
+  /** Its pages in order, each valid until the next. */
+  pages(): AsyncIterable<readonly FoldedPage[]>;
+  close(): Promise<void>;
+}
+
+/** Opens a database file to read it. Nobody may write it meanwhile. Errors: DB_FORMAT for what is
+ *  no database, has other pages than 4,096 bytes or bytes reserved in them, or has changes beside
+ *  it in a journal. */
+export async function openSqliteFile(path: string): Promise<SqliteFile> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    const header = Buffer.alloc(HEADER_SIZE_BYTES);
+    const { bytesRead } = await file.read(header, 0, HEADER_SIZE_BYTES, 0);
+    if (size > 0) checkHeader(path, header.subarray(0, bytesRead), size);
+    for (const suffix of ['-wal', '-journal']) {
+      if ((await sizeOf(path + suffix)) === 0) continue;
+      const detail = `${path}${suffix} holds changes that the file lacks: open it in sqlite3`;
+      throw new GatewayError('DB_FORMAT', detail);
+    }
+    const pageCount = size / DB_PAGE_SIZE_BYTES;
+    return {
+      pageCount,
+      pages: () => readPages(path, file, pageCount),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function checkHeader(path: string, header: Buffer, size: number): void {
+  const refused = (what: string): GatewayError => new GatewayError('DB_FORMAT', `${path}: ${what}`);
+  if (header.length < HEADER_SIZE_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) {
+    throw refused('not a database of SQLite 3');
+  }
+  const stated = header.readUInt16BE(PAGE_SIZE_OFFSET);
+  const pageSize = stated === 1 ? 65_536 : stated;
+  if (pageSize !== DB_PAGE_SIZE_BYTES) {
+    throw refused(`pages of ${pageSize} bytes, expected ${DB_PAGE_SIZE_BYTES}`);
+  }
+  const reserved = header[RESERVED_OFFSET]!;
+  if (reserved !== 0) throw refused(`${reserved} bytes reserved in each page, expected 0`);
+  const version = Math.max(header[WRITE_VERSION_OFFSET]!, header[READ_VERSION_OFFSET]!);
+  if (version > VERSION_WAL) throw refused(`file format ${version}, expected 1 or 2`);
+  if (size % DB_PAGE_SIZE_BYTES !== 0) throw refused(`${size} bytes, which are not whole pages`);
+}
+
+async function* readPages(
+  path: string,
+  file: FileHandle,
+  pageCount: number,
+): AsyncIterable<readonly FoldedPage[]> {
+  const chunk = new Uint8Array(CHUNK_PAGES_COUNT * DB_PAGE_SIZE_BYTES);
+  for (let first = 1; first <= pageCount; first += CHUNK_PAGES_COUNT) {
+    const count = Math.min(CHUNK_PAGES_COUNT, pageCount - first + 1);
+    const size = count * DB_PAGE_SIZE_BYTES;
+    await readWhole(path, file, chunk.subarray(0, size), (first - 1) * DB_PAGE_SIZE_BYTES);
+    // Here there is no WAL beside the file, whatever it was used with.
+    if (first === 1) chunk.fill(VERSION_ROLLBACK, WRITE_VERSION_OFFSET, READ_VERSION_OFFSET + 1);
+    yield Array.from({ length: count }, (_, index) => {
+      const at = index * DB_PAGE_SIZE_BYTES;
+      return { pageNumber: first + index, bytes: chunk.subarray(at, at + DB_PAGE_SIZE_BYTES) };
+    });
+  }
+}
+
+async function readWhole(
+  path: string,
+  file: FileHandle,
+  into: Uint8Array,
+  position: number,
+): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await file.read(into, done, into.length - done, position + done);
+    if (bytesRead === 0) throw new GatewayError('DB_FORMAT', `${path} became shorter while read`);
+    done += bytesRead;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => null))?.size ?? 0;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function fileError(error: unknown, path: string): unknown {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') return error;
+  return new GatewayError('DB_STORE_FULL', `${path}: ${(error as Error).message}`, error);
+}
