@@ -14,19 +14,15 @@ import {
   type Endpoint,
   SESSION_LIMITS,
   type SessionLimits,
-  Sessions,
+  type Sessions,
   type SocketVersion,
 } from '../../host/db/hrana/index.ts';
-import { openDatabase } from '../../host/db/open-database.ts';
+import { DatabaseShelf, type OpenedDatabase } from '../../host/db/service/index.ts';
 import { sqliteModule } from './sql.ts';
 import { codecModuleBytes } from './wasm.ts';
 
 const codecBytes = codecModuleBytes();
-const modules = {
-  sqlite: sqliteModule,
-  codec: new WebAssembly.Module(codecBytes),
-  codecBytes,
-};
+const codecModule = new WebAssembly.Module(codecBytes);
 
 export interface Answer {
   readonly status: number;
@@ -43,36 +39,36 @@ export interface SceneOptions {
 export class HranaScene {
   readonly sessions: Sessions;
   readonly database: Database;
+  readonly #shelf: DatabaseShelf;
   readonly #folder: string;
 
-  private constructor(folder: string, database: Database, limits: Partial<SessionLimits>) {
+  private constructor(folder: string, shelf: DatabaseShelf, opened: OpenedDatabase) {
     this.#folder = folder;
-    this.database = database;
-    this.sessions = new Sessions({
-      database,
-      clock: systemClock,
-      limits: { ...SESSION_LIMITS, ...limits },
-    });
+    this.#shelf = shelf;
+    this.sessions = opened.sessions;
+    this.database = opened.database;
   }
 
   static async open(options: SceneOptions = {}): Promise<HranaScene> {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-hrana-'));
-    const database = await openDatabase({
+    const shelf = await DatabaseShelf.open({
       folder,
-      modules,
+      sqlite: sqliteModule,
+      codec: codecModule,
       clock: systemClock,
+      creates: 'on-first-use',
+      sessionLimits: { ...SESSION_LIMITS, ...options.limits },
+      databaseLimits: options.databaseLimits ?? {},
       engineLimits: {},
-      limits: options.databaseLimits ?? {},
       retentionMs: 0,
       storeSizeBytesMax: 2 ** 30,
       report: () => {},
     });
-    return new HranaScene(folder, database, options.limits ?? {});
+    return new HranaScene(folder, shelf, await shelf.take('scene', 'read-write'));
   }
 
   async close(): Promise<void> {
-    this.sessions.close();
-    await this.database.close();
+    await this.#shelf.close();
     rmSync(this.#folder, { recursive: true });
   }
 

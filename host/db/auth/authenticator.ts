@@ -97,7 +97,8 @@ async function importPublicKey(text: string): Promise<VerifyKey> {
 
 function refusalOf(error: unknown): HranaError {
   const code = (error as { code?: unknown }).code;
-  if (code === 'ERR_JWT_EXPIRED') return new HranaError('AUTH_JWT_EXPIRED', 'the token has expired');
+  if (code === 'ERR_JWT_EXPIRED')
+    return new HranaError('AUTH_JWT_EXPIRED', 'the token has expired');
   return new HranaError('AUTH_JWT_INVALID', `the token is not good: ${(error as Error).message}`);
 }
 

@@ -19,6 +19,9 @@ export const FRAME_REPLY = 6;
 export const FRAME_SEND = 7;
 export const FRAME_END = 8;
 
+/** Of a credit. */
+export const CREDIT_UNIT_BYTES = 1_024;
+
 const HEAD_SIZE_BYTES = 12;
 const SIZE_BYTES_FIRST = 16_384;
 
