@@ -163,12 +163,12 @@ export class AdminView {
 
 /** The normal form, put together again from the snapshot. */
 function configOf(snapshot: Snapshot): Config {
-  const { listeners, trustedProxies, admin, workers, log, distribution } = snapshot;
+  const { listeners, trustedProxies, admin, workers, log, distribution, db } = snapshot;
   const services = Array.from({ length: snapshot.serviceCount }, (_, index) =>
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  return { listeners, trustedProxies, admin, workers, services, routes, log, distribution };
+  return { listeners, trustedProxies, admin, workers, services, routes, log, distribution, db };
 }
 
 function issuesOf(error: unknown, file: string): readonly AdminIssue[] {

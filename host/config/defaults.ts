@@ -64,3 +64,20 @@ export const DISTRIBUTION_DELTA_SIZE = '32MiB';
 export const DISTRIBUTION_JOBS = 1;
 /** Half of one core. */
 export const DISTRIBUTION_CPU = '30s';
+
+/** Half of the patience of a person. */
+export const DB_STATEMENT = '10s';
+/** As sqld. */
+export const DB_TRANSACTION = '5s';
+/** Longer than any pause between two statements of a program; the place is taken earlier where it
+ *  is needed. */
+export const DB_IDLE = '10m';
+/** One second of waiting at a millisecond each. */
+export const DB_QUEUE = 1024;
+export const DB_STREAMS = 1024;
+/** Twice the largest value, in base64. */
+export const DB_REQUEST = '32MiB';
+export const DB_RESULT = '64MiB';
+export const DB_SIZE = '16GiB';
+/** Who can reach a route could fill the disk. */
+export const DB_CREATE = 'never';

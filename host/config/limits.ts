@@ -58,3 +58,10 @@ export const POOL_PENDING_MAX = 1_048_576;
 export const PIPELINE_DEPTH_MAX = 128;
 /** A signed head is read, checked and used within seconds even on a slow link. */
 export const HEAD_EXPIRY_MS_MIN = 10_000;
+/** A database has one owner; more threads than cores only take turns. */
+export const DB_WORKERS_MAX = 32;
+/** PEM of an Ed25519 key has 113 characters. */
+export const PUBLIC_KEY_SIZE_CHARS_MAX = 1_024;
+/** Each holds its request. */
+export const DB_QUEUE_MAX = 65_536;
+export const DB_STREAMS_MAX = 65_536;

@@ -11,6 +11,7 @@ export interface Draft {
   readonly listen: readonly (FileValue['listen'][number] | undefined)[] | undefined;
   readonly admin: FileValue['admin'] | undefined;
   readonly distribution: FileValue['distribution'] | undefined;
+  readonly db: FileValue['db'] | undefined;
   readonly services: readonly (readonly [string, ServiceValue | undefined])[] | undefined;
   readonly routes: readonly (RouteValue | undefined)[] | undefined;
 }
@@ -158,6 +159,10 @@ function checkRoutes(draft: Draft, report: Report): void {
     if (route.distribution !== undefined && draft.distribution === undefined) {
       const message = 'the file has no `distribution` that says where the store is';
       report.key([...at, 'distribution'], 'GW_CONFIG_CONFLICT', message);
+    }
+    if (route.db !== undefined && draft.db === undefined) {
+      const message = 'the file has no `db` that says where the databases are';
+      report.key([...at, 'db'], 'GW_CONFIG_CONFLICT', message);
     }
     checkRoute(at, route, report);
   }

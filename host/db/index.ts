@@ -10,9 +10,13 @@ export {
   replayUpTo,
   stateFor,
 } from './catalog/index.ts';
+export { compileSqlite } from './engine/index.ts';
+export { DatabaseFront, WorkerLink } from './front/index.ts';
+export { SESSION_LIMITS } from './hrana/index.ts';
 export {
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
   type StoreReport,
 } from './page-store/index.ts';
+export { DatabaseService, type ServiceOptions, type ServiceStats } from './service/index.ts';

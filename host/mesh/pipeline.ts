@@ -56,6 +56,8 @@ export interface MeshDeps {
   readonly uploadBudget: UploadBudget;
   /** What answers distribution routes; null where none is configured. */
   readonly distribution: RoutePlane | null;
+  /** What answers routes of databases; null where there are none. */
+  readonly db: RoutePlane | null;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -89,6 +91,7 @@ export class Mesh {
       random: deps.random,
       uploadBudget: deps.uploadBudget,
       distribution: deps.distribution,
+      db: deps.db,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };

@@ -3,7 +3,7 @@
 // a uWebSockets app that is still open would take the whole process down with it.
 
 import { getHeapStatistics } from 'node:v8';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openSnapshot, type Snapshot } from '../config/index.ts';
 import {
   ERRORS,
@@ -15,6 +15,7 @@ import {
   systemRandom,
   UploadBudget,
 } from '../core/index.ts';
+import { DatabaseFront, WorkerLink } from '../db/index.ts';
 import { Deliverer, type FromDesk, Store } from '../distribution/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
 import { Codec, instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
@@ -47,6 +48,8 @@ class IoWorker {
   readonly #uploadBudget = new UploadBudget();
   /** Null where nothing is distributed. */
   readonly #deliverer: Deliverer | null;
+  /** Null where there are no databases. */
+  readonly #databases: DatabaseFront | null;
   /** By their place in the configuration; one that this worker does not serve is left out. */
   readonly #listeners = new Map<number, Listener>();
   #handledCount = 0;
@@ -66,6 +69,7 @@ class IoWorker {
     this.#stats = new StatsWriter(instance);
     this.#accessLog = this.#createAccessLog(snapshot.log.access);
     this.#deliverer = this.#createDeliverer(snapshot);
+    this.#databases = this.#createFront(snapshot);
     this.#mesh = new Mesh({
       matcher: new Matcher(instance),
       limiter: new Limiter(instance),
@@ -75,6 +79,7 @@ class IoWorker {
       random: systemRandom(),
       uploadBudget: this.#uploadBudget,
       distribution: this.#deliverer,
+      db: this.#databases,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -89,6 +94,11 @@ class IoWorker {
   /** Takes what the main thread says of distribution. */
   takeDistribution(message: FromDesk): void {
     this.#deliverer?.take(message);
+  }
+
+  /** Takes the way to a db worker. */
+  takeDatabase(workerIndex: number, databasePort: MessagePort): void {
+    this.#databases?.connect(workerIndex, new WorkerLink(databasePort));
   }
 
   /** Returns the port of each listener. */
@@ -133,6 +143,7 @@ class IoWorker {
     let handled = this.#handledCount;
     for (const listener of this.#listeners.values()) listener.stopAccepting();
     this.#mesh.drain();
+    this.#databases?.drain();
     while (nowMs < this.#drainDeadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
       else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
@@ -231,6 +242,17 @@ class IoWorker {
     return deliverer;
   }
 
+  #createFront({ db, workers }: Snapshot): DatabaseFront | null {
+    if (db === null) return null;
+    return new DatabaseFront({
+      clock: systemClock,
+      workersCount: workers.db,
+      publicKey: db.publicKey,
+      requestSizeBytesMax: db.limits.requestSizeBytesMax,
+      onError: (error) => this.#onError(error),
+    });
+  }
+
   #createAccessLog(format: 'json' | 'text' | 'off'): AccessLog | null {
     if (format === 'off') return null;
     return new AccessLog({
@@ -265,6 +287,10 @@ async function main(): Promise<void> {
     }
     if (message.kind === 'distribution') {
       worker.takeDistribution(message.message);
+      return;
+    }
+    if (message.kind === 'database') {
+      worker.takeDatabase(message.workerIndex, message.port);
       return;
     }
     void worker.drain(message.timeoutMs).then((abandoned) => {

@@ -182,8 +182,13 @@ channelsLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+isDb():boolean {
+  const offset = this.bb!.__offset(this.bb_pos, 44);
+  return offset ? !!this.bb!.readInt8(this.bb_pos + offset) : false;
+}
+
 static startRoute(builder:flatbuffers.Builder) {
-  builder.startObject(20);
+  builder.startObject(21);
 }
 
 static addName(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset) {
@@ -340,6 +345,10 @@ static createChannelsVector(builder:flatbuffers.Builder, data:flatbuffers.Offset
 
 static startChannelsVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
+}
+
+static addIsDb(builder:flatbuffers.Builder, isDb:boolean) {
+  builder.addFieldInt8(20, +isDb, +false);
 }
 
 static endRoute(builder:flatbuffers.Builder):flatbuffers.Offset {

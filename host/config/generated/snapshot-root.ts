@@ -4,6 +4,7 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { Db } from './db.ts';
 import { Distribution } from './distribution.ts';
 import { Listener } from './listener.ts';
 import { Route } from './route.ts';
@@ -118,8 +119,18 @@ distribution(obj?:Distribution):Distribution|null {
   return offset ? (obj || new Distribution()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
 }
 
+dbWorkers():number {
+  const offset = this.bb!.__offset(this.bb_pos, 28);
+  return offset ? this.bb!.readUint16(this.bb_pos + offset) : 0;
+}
+
+db(obj?:Db):Db|null {
+  const offset = this.bb!.__offset(this.bb_pos, 30);
+  return offset ? (obj || new Db()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
+}
+
 static startSnapshotRoot(builder:flatbuffers.Builder) {
-  builder.startObject(12);
+  builder.startObject(14);
 }
 
 static addListeners(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset) {
@@ -216,6 +227,14 @@ static startRoutesVector(builder:flatbuffers.Builder, numElems:number) {
 
 static addDistribution(builder:flatbuffers.Builder, distributionOffset:flatbuffers.Offset) {
   builder.addFieldOffset(11, distributionOffset, 0);
+}
+
+static addDbWorkers(builder:flatbuffers.Builder, dbWorkers:number) {
+  builder.addFieldInt16(12, dbWorkers, 0);
+}
+
+static addDb(builder:flatbuffers.Builder, dbOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(13, dbOffset, 0);
 }
 
 static endSnapshotRoot(builder:flatbuffers.Builder):flatbuffers.Offset {

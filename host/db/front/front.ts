@@ -15,7 +15,7 @@ import {
 import { Authenticator } from '../auth/index.ts';
 import { type Access, isHranaError } from '../hrana/index.ts';
 import { JSON_TYPE, refuse } from './refuse.ts';
-import { acceptSocket, type SocketHost } from './socket-call.ts';
+import { acceptSocket, type SocketCall, type SocketHost } from './socket-call.ts';
 import { CALLS, type Call, CHECKS, findTarget, type RouteShape, routeShape } from './target.ts';
 import type { RemoteReply, WorkerLink } from './worker-link.ts';
 
@@ -36,6 +36,7 @@ export class DatabaseFront implements RoutePlane {
   readonly #links: (WorkerLink | null)[];
   readonly #checked: Promise<Authenticator>;
   readonly #socketHost: SocketHost;
+  readonly #sockets = new Set<SocketCall>();
   #authenticator: Authenticator | null = null;
 
   constructor(deps: FrontDeps) {
@@ -45,6 +46,7 @@ export class DatabaseFront implements RoutePlane {
     this.#socketHost = {
       check: async (jwt, database) => (await this.#checked).check(jwt, database),
       linkOf: (database) => this.linkOf(database),
+      sockets: this.#sockets,
       onError: deps.onError,
     };
     this.#checked.then(
@@ -59,6 +61,11 @@ export class DatabaseFront implements RoutePlane {
   connect(workerIndex: number, link: WorkerLink): void {
     this.#links[workerIndex]?.close();
     this.#links[workerIndex] = link;
+  }
+
+  /** Connections that live on end now; requests over HTTP are still answered. */
+  drain(): void {
+    for (const socket of [...this.#sockets]) socket.leave();
   }
 
   close(): void {

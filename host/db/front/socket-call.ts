@@ -28,6 +28,7 @@ import type { SocketEar, WorkerLink } from './worker-link.ts';
 export interface SocketHost {
   check(jwt: string | null, database: string): Promise<Access>;
   linkOf(database: string): WorkerLink | null;
+  readonly sockets: Set<SocketCall>;
   readonly onError: (error: unknown) => void;
 }
 
@@ -49,6 +50,7 @@ const EARLY_COUNT_MAX = 1_024;
 const EARLY_SIZE_BYTES_MAX = 4_194_304;
 /** Answers that wait for a client that does not read; the db worker stops long before. */
 const QUEUED_SIZE_BYTES_MAX = 268_435_456;
+const GOING_AWAY = 1001;
 const CREDIT_UNITS_MAX = 65_535;
 
 export function acceptSocket(exchange: Exchange, database: string, host: SocketHost): void {
@@ -62,9 +64,10 @@ export function acceptSocket(exchange: Exchange, database: string, host: SocketH
   }
   const call = new SocketCall(database, PROTOCOLS.get(name ?? 'hrana1')!, host);
   call.channel = exchange.acceptWebSocket(name ?? '', call);
+  if (call.channel !== null) host.sockets.add(call);
 }
 
-class SocketCall implements WebSocketPeer, SocketEar {
+export class SocketCall implements WebSocketPeer, SocketEar {
   channel: WebSocketChannel | null = null;
   readonly #database: string;
   readonly #protocol: Protocol;
@@ -102,6 +105,7 @@ class SocketCall implements WebSocketPeer, SocketEar {
   }
 
   onClose(): void {
+    this.#host.sockets.delete(this);
     this.#state = 'closed';
     this.#early = [];
     this.#queue = [];
@@ -124,6 +128,11 @@ class SocketCall implements WebSocketPeer, SocketEar {
   end(code: number, reason: string): void {
     if (this.#queue.length === 0) this.#close(code, reason);
     else this.#end = { code, reason };
+  }
+
+  /** The gateway ends. */
+  leave(): void {
+    this.#close(GOING_AWAY, 'the gateway is shutting down');
   }
 
   #pump(): void {

@@ -2,7 +2,7 @@
 // else by the `x-namespace` header or the first label of the host.
 
 import { type Exchange, headerValue } from '../../core/index.ts';
-import { isDatabaseName } from '../catalog/index.ts';
+import { isDatabaseName } from '../catalog/names.ts';
 import type { Encoding, Endpoint } from '../hrana/index.ts';
 
 const PARAMETER = '{database}';
