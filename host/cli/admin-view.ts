@@ -157,6 +157,7 @@ export class AdminView {
         lastReloadWallMs: reloads.lastWallMs,
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
+      databases: () => this.#gateway.databaseStats(),
     };
   }
 }

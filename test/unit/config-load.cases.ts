@@ -93,7 +93,7 @@ const TOP_CASES: readonly BadCase[] = [
     `${BASE}lanes: {}\nplugins: []\ndb: {}\n`,
     `4:1 lanes ${NOT_BUILT} | not in this version`,
     `5:1 plugins ${NOT_BUILT} | not in this version`,
-    `6:1 db ${NOT_BUILT} | not in this version`,
+    '6:1 db.dir GW_CONFIG_MISSING | expected a folder',
   ),
   bad('a key without a value', `${BASE}log:\n`, `4:1 log ${BAD} | give it a value`),
   bad(
@@ -151,7 +151,11 @@ const TOP_CASES: readonly BadCase[] = [
     `4:18 trustedProxies[0] ${BAD} | expected`,
   ),
   bad('workers', `${BASE}workers: { io: 63 }\n`, `4:16 workers.io ${BAD} | 1 to 62, found 63`),
-  bad('db workers', `${BASE}workers: { db: 2 }\n`, `4:16 workers.db ${NOT_BUILT} | expected auto`),
+  bad(
+    'db workers',
+    `${BASE}workers: { db: 99 }\n`,
+    '4:16 workers.db GW_CONFIG_BAD_VALUE | expected auto, or a whole number from 1 to 32',
+  ),
   bad('workers as text', `${BASE}workers: { io: many }\n`, `4:16 workers.io ${BAD} | auto, or`),
 ];
 
@@ -243,7 +247,7 @@ const SERVICE_CASES: readonly BadCase[] = [
 const MANY_PARAMETERS = Array.from({ length: 17 }, (_, index) => `/{p${index}}`).join('');
 
 const ROUTE_CASES: readonly BadCase[] = [
-  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond or distribution`),
+  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond, distribution or db`),
   route(
     'two actions',
     '{ match: {}, to: a, respond: {} }',

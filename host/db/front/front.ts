@@ -1,5 +1,5 @@
-// The database plane in an io worker: knows whose sockets ask for which database, checks tokens, and
-// passes bytes to the db worker that owns the database. It parses nothing but the first message of a
+// The database plane in an io worker: finds out which database is asked for, checks tokens, and
+// passes bytes to the db worker that owns it. It parses nothing but the first message of a
 // WebSocket.
 
 import {

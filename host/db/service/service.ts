@@ -97,9 +97,7 @@ export class DatabaseService {
   stats(): ServiceStats {
     const sum = {
       requestsCount: this.#requestsCount,
-      commitsCount: 0,
-      groupsCount: 0,
-      refusalsCount: 0,
+      ...this.#shelf.counts(),
       databasesCount: 0,
       streamsCount: 0,
       socketsCount: 0,
@@ -110,9 +108,6 @@ export class DatabaseService {
     for (const { database, sessions } of this.#shelf.opened()) {
       const { stats } = database;
       sum.databasesCount += 1;
-      sum.commitsCount += stats.lsn;
-      sum.groupsCount += stats.groupsCount;
-      sum.refusalsCount += sessions.refusedCount;
       sum.streamsCount += sessions.streamCount;
       sum.socketsCount += sessions.socketCount;
       sum.writersWaitingCount += stats.writersWaitingCount;

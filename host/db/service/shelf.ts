@@ -6,6 +6,7 @@ import { isGatewayError } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import { DatabaseCatalog } from '../catalog/index.ts';
 import { deltaCodec } from '../commit-codec.ts';
+import type { Lsn } from '../contract.ts';
 import { Database } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
@@ -31,6 +32,15 @@ export interface OpenedDatabase {
   readonly name: string;
   readonly database: Database;
   readonly sessions: Sessions;
+  /** The commits that it had when it was opened. */
+  readonly startLsn: Lsn;
+}
+
+/** What databases have counted since they were opened. */
+export interface DatabaseCounts {
+  commitsCount: number;
+  groupsCount: number;
+  refusalsCount: number;
 }
 
 interface Place {
@@ -48,6 +58,8 @@ export class DatabaseShelf {
   readonly #places = new Map<string, Place>();
   /** Those that are being closed: they cannot be opened before they are. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** Of databases that are closed again. */
+  readonly #past: DatabaseCounts = { commitsCount: 0, groupsCount: 0, refusalsCount: 0 };
   #isClosed = false;
 
   private constructor(options: ShelfOptions, catalog: DatabaseCatalog) {
@@ -70,6 +82,13 @@ export class DatabaseShelf {
 
   *opened(): Generator<OpenedDatabase> {
     for (const { opened } of this.#places.values()) if (opened !== null) yield opened;
+  }
+
+  /** Of all databases since the shelf was opened. */
+  counts(): DatabaseCounts {
+    const sum = { ...this.#past };
+    for (const opened of this.opened()) addCounts(sum, opened);
+    return sum;
   }
 
   /** A database that is open; null where take() has to be waited for. */
@@ -149,7 +168,8 @@ export class DatabaseShelf {
       throw error;
     }
     const { clock, sessionLimits: limits } = options;
-    const opened = { name, database, sessions: new Sessions({ database, clock, limits }) };
+    const sessions = new Sessions({ database, clock, limits });
+    const opened = { name, database, sessions, startLsn: database.stats.lsn };
     this.#places.get(name)!.close = async () => {
       opened.sessions.close();
       await database.close();
@@ -173,6 +193,7 @@ export class DatabaseShelf {
   #close(name: string): void {
     const place = this.#places.get(name)!;
     this.#places.delete(name);
+    if (place.opened !== null) addCounts(this.#past, place.opened);
     const closing = place.opening
       .then(
         () => place.close(),
@@ -181,6 +202,13 @@ export class DatabaseShelf {
       .finally(() => this.#closing.delete(name));
     this.#closing.set(name, closing);
   }
+}
+
+function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: OpenedDatabase): void {
+  const { lsn, groupsCount } = database.stats;
+  sum.commitsCount += lsn - startLsn;
+  sum.groupsCount += groupsCount;
+  sum.refusalsCount += sessions.refusedCount;
 }
 
 function unavailable(name: string, error: unknown): HranaError {
