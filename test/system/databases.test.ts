@@ -14,6 +14,7 @@ import { eq, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/libsql';
 import { blob, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { SignJWT } from 'jose';
+import { WebSocket } from 'ws';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
 import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 
@@ -76,14 +77,11 @@ for (const engine of ['uws', 'node'] as const) {
       });
     }
 
-    for (const version of [1, 2, 3] as const) {
+    for (const version of [2, 3] as const) {
       it(`serves @libsql/hrana-client of version ${version} over WebSocket`, async () => {
-        const client = hrana.openWs(
-          url('ws', `hrana-ws-${version}`),
-          undefined,
-          version === 3 ? 3 : 2,
-        );
-        await useHrana(client, await client.getVersion());
+        const client = hrana.openWs(url('ws', `hrana-ws-${version}`), undefined, version);
+        assert.equal(await client.getVersion(), version);
+        await useHrana(client, version);
         client.close();
       });
     }
@@ -102,7 +100,7 @@ for (const engine of ['uws', 'node'] as const) {
       });
     }
 
-    it('speaks JSON of version 3 too, over both', async () => {
+    it('speaks JSON of version 3, and version 1 where nothing else is asked for', async () => {
       const answer = await fetch(`${url('http', 'json')}v3/pipeline`, {
         method: 'POST',
         body: JSON.stringify({
@@ -118,14 +116,17 @@ for (const engine of ['uws', 'node'] as const) {
         results: { response: Record<string, unknown> }[];
       };
       assert.equal(results[1]!.response.is_autocommit, true);
-      const socket = new WebSocket(url('ws', 'json'), ['hrana3']);
-      const reply = await new Promise<string>((resolve, reject) => {
-        socket.onopen = () => socket.send('{"type":"hello","jwt":null}');
-        socket.onmessage = ({ data }) => resolve(String(data));
-        socket.onerror = () => reject(new Error('the socket failed'));
-      });
-      assert.deepEqual([JSON.parse(reply), socket.protocol], [{ type: 'hello_ok' }, 'hrana3']);
-      socket.close();
+      for (const protocols of [['hrana1'], ['hrana3'], []]) {
+        const socket = new WebSocket(url('ws', 'json'), protocols);
+        const reply = new Promise<string>((resolve, reject) => {
+          socket.on('open', () => socket.send('{"type":"hello","jwt":null}'));
+          socket.on('message', (data) => resolve(String(data)));
+          socket.on('error', reject);
+        });
+        assert.deepEqual(JSON.parse(await reply), { type: 'hello_ok' });
+        assert.equal(socket.protocol, protocols[0] ?? '');
+        socket.close();
+      }
     });
 
     it('says so when a URL lacks its last slash, and names what it does not know', async () => {
@@ -155,9 +156,10 @@ for (const engine of ['uws', 'node'] as const) {
       const stale = await fetch(address, { method: 'POST', body: '{"baton":"abc","requests":[]}' });
       assert.equal(stale.status, 400);
       assert.equal(((await stale.json()) as { code: string }).code, 'BATON_INVALID');
-      const large = await fetch(address, { method: 'POST', body: 'x'.repeat(33 * 2 ** 20) });
+      const large = await post(scene.gateway.port, '/db/shop/v2/pipeline', 'localhost', {
+        'content-length': String(33 * 2 ** 20),
+      });
       assert.equal(large.status, 413);
-      await large.arrayBuffer();
     });
 
     it('counts what it does', async () => {
@@ -305,6 +307,11 @@ async function useHrana(client: hrana.Client, version: number): Promise<void> {
   stream.close();
 }
 
+const BODY = JSON.stringify({
+  baton: null,
+  requests: [{ type: 'execute', stmt: { sql: 'SELECT 1' } }, { type: 'close' }],
+});
+
 /** Node's fetch does not let the host be chosen. */
 async function post(
   port: number,
@@ -320,9 +327,9 @@ async function post(
       answer.on('end', () => resolve({ status: answer.statusCode! }));
     });
     sent.on('error', reject);
-    sent.end(
-      '{"baton":null,"requests":[{"type":"execute","stmt":{"sql":"SELECT 1"}},{"type":"close"}]}',
-    );
+    // Of a body that is announced as too large, nothing is sent: the answer does not wait for it.
+    if (headers['content-length'] !== undefined) sent.flushHeaders();
+    else sent.end(BODY);
   });
 }
 
