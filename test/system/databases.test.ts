@@ -392,6 +392,8 @@ describe('databases with tokens', () => {
     const client = connect('http', await token({ a: 'rw' }), 'queue');
     await client.execute('CREATE TABLE q(v)');
     const holder = await client.transaction('write');
+    // The client sends BEGIN with the first statement.
+    await holder.execute('SELECT 1');
     const tries = Array.from({ length: 6 }, () =>
       client.execute('INSERT INTO q VALUES (1)').then(
         () => 'written',
