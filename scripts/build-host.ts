@@ -10,6 +10,7 @@ await build({
     sluice: 'host/main.ts',
     'io-worker': 'host/workers/io-worker.ts',
     'compute-worker': 'host/workers/compute-worker.ts',
+    'db-worker': 'host/workers/db-worker.ts',
     example: 'examples/start.ts',
   },
   outdir: 'dist',

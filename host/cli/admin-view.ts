@@ -157,18 +157,19 @@ export class AdminView {
         lastReloadWallMs: reloads.lastWallMs,
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
+      databases: () => this.#gateway.databaseStats(),
     };
   }
 }
 
 /** The normal form, put together again from the snapshot. */
 function configOf(snapshot: Snapshot): Config {
-  const { listeners, trustedProxies, admin, workers, log, plugins, distribution } = snapshot;
+  const { listeners, trustedProxies, admin, workers, log, plugins, distribution, db } = snapshot;
   const services = Array.from({ length: snapshot.serviceCount }, (_, index) =>
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  const rest = { workers, services, routes, log, plugins, distribution };
+  const rest = { workers, services, routes, log, plugins, distribution, db };
   return { listeners, trustedProxies, admin, ...rest };
 }
 

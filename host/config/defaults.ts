@@ -89,3 +89,19 @@ export const PLUGIN_ISOLATION = 'shared';
 export const PLUGIN_CAPABILITIES = ['*'];
 /** A check that sees the first of two headers alone can be led astray by the second. */
 export const PLUGIN_REPEATED_HEADERS = 'join';
+/** Half of the patience of a person. */
+export const DB_STATEMENT = '10s';
+/** As sqld. */
+export const DB_TRANSACTION = '5s';
+/** Longer than any pause between two statements of a program; the place is taken earlier where it
+ *  is needed. */
+export const DB_IDLE = '10m';
+/** One second of waiting at a millisecond each. */
+export const DB_QUEUE = 1024;
+export const DB_STREAMS = 1024;
+/** Twice the largest value, in base64. */
+export const DB_REQUEST = '32MiB';
+export const DB_RESULT = '64MiB';
+export const DB_SIZE = '16GiB';
+/** Who can reach a route could fill the disk. */
+export const DB_CREATE = 'never';

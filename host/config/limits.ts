@@ -73,3 +73,10 @@ export const PLUGIN_BODY_SIZE_BYTES_MAX = 1_073_741_824;
 export const PLUGIN_CALLS_MAX = 65_536;
 /** V8 refuses memories after about 12,000 in one process. */
 export const PLUGIN_TENANTS_COUNT_MAX = 10_000;
+/** A database has one owner; more threads than cores only take turns. */
+export const DB_WORKERS_MAX = 32;
+/** PEM of an Ed25519 key has 113 characters. */
+export const PUBLIC_KEY_SIZE_CHARS_MAX = 1_024;
+/** Each holds its request. */
+export const DB_QUEUE_MAX = 65_536;
+export const DB_STREAMS_MAX = 65_536;

@@ -8,13 +8,35 @@ export interface Config {
   /** CIDRs whose X-Forwarded-For decides `client.ip`. */
   readonly trustedProxies: readonly string[];
   readonly admin: AdminConfig;
-  readonly workers: { readonly io: number; readonly compute: number };
+  readonly workers: { readonly io: number; readonly db: number; readonly compute: number };
   readonly services: readonly ServiceConfig[];
   readonly routes: readonly RouteConfig[];
   readonly log: LogConfig;
   readonly plugins: readonly PluginConfig[];
   /** Null where nothing is distributed. */
   readonly distribution: DistributionConfig | null;
+  /** Null where there are no databases. */
+  readonly db: DbConfig | null;
+}
+
+export interface DbConfig {
+  /** The folder of the databases. */
+  readonly dir: string;
+  /** PEM or base64url of an Ed25519 key; `''` where no token is needed. */
+  readonly publicKey: string;
+  readonly create: 'never' | 'on-first-use';
+  readonly limits: DbLimits;
+}
+
+export interface DbLimits {
+  readonly statementMsMax: number;
+  readonly transactionMsMax: number;
+  readonly idleMsMax: number;
+  readonly queueCountMax: number;
+  readonly streamsCountMax: number;
+  readonly requestSizeBytesMax: number;
+  readonly resultSizeBytesMax: number;
+  readonly databaseSizeBytesMax: number;
 }
 
 export interface DistributionConfig {
@@ -193,6 +215,7 @@ export type RouteAction =
   | { readonly kind: 'redirect'; readonly status: number; readonly to: string }
   /** `channels`: empty for all. */
   | { readonly kind: 'distribution'; readonly channels: readonly string[] }
+  | { readonly kind: 'db' }
   | {
       readonly kind: 'respond';
       readonly status: number;

@@ -3,9 +3,10 @@
 
 import { dirname, isAbsolute, join } from 'node:path';
 import type { FieldCondition } from '../core/index.ts';
-import { COMPUTE_WORKERS_MAX, IO_WORKERS_MAX } from './limits.ts';
+import { COMPUTE_WORKERS_MAX, DB_WORKERS_MAX, IO_WORKERS_MAX } from './limits.ts';
 import type {
   Config,
+  DbConfig,
   DistributionConfig,
   EndpointConfig,
   HeaderOperations,
@@ -50,7 +51,7 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
   const services = file.services.map(([name, service]) =>
     normaliseService(name, service, surroundings),
   );
-  const { io, compute } = file.workers;
+  const { io, db, compute } = file.workers;
   const { coresCount } = surroundings;
   return Object.freeze({
     listeners: Object.freeze(file.listen.map((one) => normaliseListener(one, surroundings))),
@@ -58,7 +59,8 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
     admin: Object.freeze(file.admin),
     workers: Object.freeze({
       io: io === 'auto' ? Math.min(Math.max(coresCount, 1), IO_WORKERS_MAX) : io,
-      compute: compute === 'auto' ? computeWorkersCount(coresCount) : compute,
+      db: db === 'auto' ? Math.min(halfOf(coresCount), DB_WORKERS_MAX) : db,
+      compute: compute === 'auto' ? Math.min(halfOf(coresCount), COMPUTE_WORKERS_MAX) : compute,
     }),
     services: Object.freeze(services),
     routes: Object.freeze(
@@ -69,12 +71,13 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
       file.plugins.map((one) => normalisePlugin(one, (name) => resolveFile(name, surroundings))),
     ),
     distribution: normaliseDistribution(file.distribution, surroundings),
+    db: normaliseDb(file.db, surroundings),
   });
 }
 
 /** Half of the cores, so that long work never starves the io workers. */
-function computeWorkersCount(coresCount: number): number {
-  return Math.min(Math.max(Math.floor(coresCount / 2), 1), COMPUTE_WORKERS_MAX);
+function halfOf(coresCount: number): number {
+  return Math.max(Math.floor(coresCount / 2), 1);
 }
 
 function frozen<T>(items: readonly T[]): readonly T[] {
@@ -159,6 +162,26 @@ function normaliseDistribution(
   });
 }
 
+function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfig | null {
+  if (file === undefined) return null;
+  const { statement, transaction, idle, queue, streams, request, result, size } = file.limits;
+  return Object.freeze({
+    dir: resolveFile(file.dir, surroundings),
+    publicKey: file.auth?.publicKey ?? '',
+    create: file.create,
+    limits: Object.freeze({
+      statementMsMax: statement,
+      transactionMsMax: transaction,
+      idleMsMax: idle,
+      queueCountMax: queue,
+      streamsCountMax: streams,
+      requestSizeBytesMax: request,
+      resultSizeBytesMax: result,
+      databaseSizeBytesMax: size,
+    }),
+  });
+}
+
 interface Known {
   readonly services: readonly ServiceConfig[];
   readonly places: ReadonlyMap<string, number>;
@@ -209,6 +232,7 @@ function normaliseAction(route: RouteValue, { places }: Known): RouteAction {
     const channels = frozen(route.distribution.channels);
     return Object.freeze({ kind: 'distribution' as const, channels });
   }
+  if (route.db !== undefined) return Object.freeze({ kind: 'db' as const });
   const { status, headers, body } = route.respond!;
   const flat: string[] = headers.flat();
   // An answer without a type is guessed at by browsers.

@@ -26,6 +26,7 @@ import {
 import * as limits from './limits.ts';
 import { type PathPattern, parsePathPattern } from './path-pattern.ts';
 import { PEM_FILE, withDefault } from './schema-common.ts';
+import { DB, DB_ROUTE } from './schema-db.ts';
 import { DISTRIBUTION, DISTRIBUTION_ROUTE } from './schema-distribution.ts';
 import {
   byType,
@@ -105,18 +106,17 @@ function workerCount(countMax: number): Schema<number | 'auto'> {
   });
 }
 
-const AUTO_ONLY = leaf('auto', { const: 'auto' }, (value) => {
-  if (value === 'auto') return value;
-  return new Complaint('not in this version; expected auto', 'GW_CONFIG_NOT_BUILT');
-});
-
-const WORKERS = object('a map with io and compute', {
+const WORKERS = object('a map with io, db and compute', {
   io: withDefault(
     workerCount(limits.IO_WORKERS_MAX),
     defaults.WORKERS,
     'threads that own sockets; `auto` is one per core',
   ),
-  db: withDefault(AUTO_ONLY, defaults.WORKERS, 'only `auto` in this version'),
+  db: withDefault(
+    workerCount(limits.DB_WORKERS_MAX),
+    defaults.WORKERS,
+    'threads that own databases; `auto` is half of the cores',
+  ),
   compute: withDefault(
     workerCount(limits.COMPUTE_WORKERS_MAX),
     defaults.WORKERS,
@@ -380,7 +380,7 @@ const HEADERS = object('a map with request or response', {
   response: withDefault(HEADER_OPERATIONS, {}, 'on the way to the client'),
 });
 
-const ROUTE = object('a map with match, and one of to, redirect, respond, distribution', {
+const ROUTE = object('a map with match, and one of to, redirect, respond, distribution, db', {
   name: optional(NAME_OF, 'unique name; `route-N` by its place in the file, from 0'),
   match: required(MATCH, 'what the route matches; the most specific one wins'),
   to: optional(TARGETS, 'service, or a list of `{ service, weight }`'),
@@ -406,7 +406,7 @@ const ROUTE = object('a map with match, and one of to, redirect, respond, distri
   jwt: notBuilt('JWT checks'),
   allow: notBuilt('access lists'),
   distribution: optional(DISTRIBUTION_ROUTE, 'serves the distribution plane'),
-  db: notBuilt('databases'),
+  db: optional(DB_ROUTE, 'serves databases'),
 });
 
 /** The whole file. */
@@ -435,7 +435,7 @@ export const FILE_SCHEMA = object('a map with listen, services and routes', {
   log: withDefault(LOG, {}, 'logs'),
   lanes: notBuilt('traffic lanes'),
   plugins: withDefault(PLUGINS, [], 'Proxy-Wasm plugins'),
-  db: notBuilt('databases'),
+  db: optional(DB, 'SQLite databases over the Hrana protocol'),
   distribution: optional(DISTRIBUTION, 'apps and resources that are delivered as deltas'),
 });
 

@@ -4,6 +4,7 @@
 
 import { Builder } from 'flatbuffers';
 import { Condition } from './generated/condition.ts';
+import { Db } from './generated/db.ts';
 import { Distribution } from './generated/distribution.ts';
 import { Endpoint } from './generated/endpoint.ts';
 import { HeaderChanges } from './generated/header-changes.ts';
@@ -17,6 +18,7 @@ import { Target } from './generated/target.ts';
 import { Timeouts } from './generated/timeouts.ts';
 import type {
   Config,
+  DbConfig,
   DistributionConfig,
   EndpointConfig,
   HeaderOperations,
@@ -66,6 +68,7 @@ class SnapshotWriter {
     const routesVector = SnapshotRoot.createRoutesVector(builder, routes);
     const distribution = this.#distribution(config.distribution);
     const plugins = this.#texts(config.plugins.map((plugin) => JSON.stringify(plugin)));
+    const db = this.#db(config.db);
     SnapshotRoot.startSnapshotRoot(builder);
     SnapshotRoot.addListeners(builder, listenersVector);
     SnapshotRoot.addTrustedProxies(builder, proxies);
@@ -73,6 +76,7 @@ class SnapshotWriter {
     SnapshotRoot.addAdminAddress(builder, address);
     SnapshotRoot.addAdminToken(builder, token);
     SnapshotRoot.addIoWorkers(builder, config.workers.io);
+    SnapshotRoot.addDbWorkers(builder, config.workers.db);
     SnapshotRoot.addComputeWorkers(builder, config.workers.compute);
     SnapshotRoot.addLogAccess(builder, codeOf(ACCESS_WORDS, config.log.access));
     SnapshotRoot.addLogLevel(builder, codeOf(LEVEL_WORDS, config.log.level));
@@ -80,8 +84,30 @@ class SnapshotWriter {
     SnapshotRoot.addRoutes(builder, routesVector);
     SnapshotRoot.addPlugins(builder, plugins);
     if (distribution !== 0) SnapshotRoot.addDistribution(builder, distribution);
+    if (db !== 0) SnapshotRoot.addDb(builder, db);
     SnapshotRoot.finishSnapshotRootBuffer(builder, SnapshotRoot.endSnapshotRoot(builder));
     return builder.asUint8Array();
+  }
+
+  #db(db: DbConfig | null): number {
+    if (db === null) return 0;
+    const builder = this.#builder;
+    const dir = builder.createString(db.dir);
+    const publicKey = this.#text(db.publicKey);
+    const { limits } = db;
+    Db.startDb(builder);
+    Db.addDir(builder, dir);
+    Db.addPublicKey(builder, publicKey);
+    Db.addCreates(builder, db.create === 'on-first-use');
+    Db.addStatementMsMax(builder, limits.statementMsMax);
+    Db.addTransactionMsMax(builder, limits.transactionMsMax);
+    Db.addIdleMsMax(builder, limits.idleMsMax);
+    Db.addQueueCountMax(builder, limits.queueCountMax);
+    Db.addStreamsCountMax(builder, limits.streamsCountMax);
+    Db.addRequestSizeBytesMax(builder, limits.requestSizeBytesMax);
+    Db.addResultSizeBytesMax(builder, limits.resultSizeBytesMax);
+    Db.addDatabaseSizeBytesMax(builder, limits.databaseSizeBytesMax);
+    return Db.endDb(builder);
   }
 
   #distribution(distribution: DistributionConfig | null): number {
@@ -297,6 +323,7 @@ class SnapshotWriter {
     Route.addIsDistribution(builder, action.kind === 'distribution');
     Route.addChannels(builder, channels);
     Route.addFilters(builder, filters);
+    Route.addIsDb(builder, action.kind === 'db');
     Route.addRequestBodySizeBytesMax(builder, route.requestBodySizeBytesMax);
     return Route.endRoute(builder);
   }

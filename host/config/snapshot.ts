@@ -17,6 +17,7 @@ import type { Timeouts } from './generated/timeouts.ts';
 import type {
   AdminConfig,
   Config,
+  DbConfig,
   DistributionConfig,
   EndpointConfig,
   HeaderOperations,
@@ -93,13 +94,37 @@ export class Snapshot {
 
   get workers(): Config['workers'] {
     const root = this.#root;
-    return Object.freeze({ io: root.ioWorkers(), compute: root.computeWorkers() });
+    return Object.freeze({
+      io: root.ioWorkers(),
+      db: root.dbWorkers(),
+      compute: root.computeWorkers(),
+    });
   }
 
   get log(): LogConfig {
     return Object.freeze({
       access: wordOf(ACCESS_WORDS, this.#root.logAccess()),
       level: wordOf(LEVEL_WORDS, this.#root.logLevel()),
+    });
+  }
+
+  get db(): DbConfig | null {
+    const found = this.#root.db();
+    if (found === null) return null;
+    return Object.freeze({
+      dir: found.dir() ?? '',
+      publicKey: found.publicKey() ?? '',
+      create: found.creates() ? 'on-first-use' : 'never',
+      limits: Object.freeze({
+        statementMsMax: found.statementMsMax(),
+        transactionMsMax: found.transactionMsMax(),
+        idleMsMax: found.idleMsMax(),
+        queueCountMax: found.queueCountMax(),
+        streamsCountMax: found.streamsCountMax(),
+        requestSizeBytesMax: found.requestSizeBytesMax(),
+        resultSizeBytesMax: found.resultSizeBytesMax(),
+        databaseSizeBytesMax: found.databaseSizeBytesMax(),
+      }),
     });
   }
 
@@ -209,6 +234,7 @@ export class Snapshot {
       const channels = this.#list(route.channelsLength(), (index) => route.channels(index));
       return Object.freeze({ kind: 'distribution', channels });
     }
+    if (route.isDb()) return Object.freeze({ kind: 'db' });
     const status = route.status();
     const text = route.text() ?? '';
     if (route.isRedirect()) return Object.freeze({ kind: 'redirect', status, to: text });

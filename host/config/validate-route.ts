@@ -35,17 +35,17 @@ export function checkRoute(at: readonly PathPart[], route: RouteValue, report: R
 }
 
 function checkAction(at: readonly PathPart[], route: RouteValue, report: Report): void {
-  const actions = (['to', 'redirect', 'respond', 'distribution'] as const).filter(
+  const actions = (['to', 'redirect', 'respond', 'distribution', 'db'] as const).filter(
     (key) => route[key] !== undefined,
   );
   if (actions.length === 0) {
-    const message = 'missing; expected to, redirect, respond or distribution';
+    const message = 'missing; expected to, redirect, respond, distribution or db';
     report.missing([...at, 'to'], 'GW_CONFIG_MISSING', message);
     return;
   }
   if (actions.length > 1) {
     const found = actions.join(' and ');
-    const message = `expected one of to, redirect, respond and distribution, found ${found}`;
+    const message = `expected one of to, redirect, respond, distribution and db, found ${found}`;
     report.key([...at, actions[1]!], 'GW_CONFIG_CONFLICT', message);
     return;
   }
@@ -65,9 +65,13 @@ function checkProxy(at: readonly PathPart[], route: RouteValue, report: Report):
 
 /** Redirects, direct answers and the distribution plane never reach an upstream. */
 function checkAnswer(at: readonly PathPart[], route: RouteValue, report: Report): void {
-  const { redirect, respond, distribution, match } = route;
+  const { redirect, respond, distribution, db, match } = route;
   if (distribution !== undefined && !isPlainPrefix(match.path.text)) {
     const message = `the distribution plane needs a prefix like /r/*, found ${match.path.text}`;
+    report.value([...at, 'match', 'path'], 'GW_CONFIG_CONFLICT', message);
+  }
+  if (db !== undefined && !match.path.text.endsWith('/*')) {
+    const message = `databases need a prefix like /db/{database}/*, found ${match.path.text}`;
     report.value([...at, 'match', 'path'], 'GW_CONFIG_CONFLICT', message);
   }
   for (const key of ['rewrite', 'timeouts'] as const) {

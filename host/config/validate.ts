@@ -13,6 +13,7 @@ export interface Draft {
   readonly admin: FileValue['admin'] | undefined;
   readonly distribution: FileValue['distribution'] | undefined;
   readonly plugins: FileValue['plugins'] | undefined;
+  readonly db: FileValue['db'] | undefined;
   readonly services: readonly (readonly [string, ServiceValue | undefined])[] | undefined;
   readonly routes: readonly (RouteValue | undefined)[] | undefined;
 }
@@ -167,6 +168,10 @@ function checkRoutes(draft: Draft, report: Report): void {
       report.key([...at, 'distribution'], 'GW_CONFIG_CONFLICT', message);
     }
     if (isEachPluginKnown) checkFilters(at, route.filters, plugins, report);
+    if (route.db !== undefined && draft.db === undefined) {
+      const message = 'the file has no `db` that says where the databases are';
+      report.key([...at, 'db'], 'GW_CONFIG_CONFLICT', message);
+    }
     checkRoute(at, route, report);
   }
 }

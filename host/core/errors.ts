@@ -197,6 +197,11 @@ export const ERRORS = {
   DB_NOT_FOUND: entry(1139, 404, 'downstream', 'no', 'no such database'),
   DB_EXISTS: entry(1140, 0, 'internal', 'no', 'the database exists'),
   DB_NAME: entry(1141, 400, 'downstream', 'no', 'not a name of a database'),
+  DB_REQUEST: entry(1151, 400, 'downstream', 'no', 'the database request is malformed'),
+  DB_TOKEN: entry(1152, 401, 'downstream', 'no', 'the database token is missing or not good'),
+  DB_FORBIDDEN: entry(1153, 403, 'downstream', 'no', 'the token does not allow it'),
+  DB_BUSY: entry(1154, 503, 'internal', 'no', 'too much waits for the database'),
+  DB_UNAVAILABLE: entry(1155, 503, 'internal', 'no', 'the database is not there now'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -13,6 +13,8 @@ export {
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
 export { compileSqlite, type EngineLimits } from './engine/index.ts';
+export { DatabaseFront, WorkerLink } from './front/index.ts';
+export { SESSION_LIMITS } from './hrana/index.ts';
 export {
   exportSqliteFile,
   type LmdbPageStore,
@@ -20,4 +22,5 @@ export {
   STORE_SIZE_BYTES_MAX_DEFAULT,
   type StoreReport,
 } from './page-store/index.ts';
+export { DatabaseService, type ServiceOptions, type ServiceStats } from './service/index.ts';
 export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';

@@ -64,6 +64,8 @@ export interface MeshDeps {
   readonly progress: Progress;
   /** What runs plugins; null where none is configured. */
   readonly filters: FilterPlane | null;
+  /** What answers routes of databases; null where there are none. */
+  readonly db: RoutePlane | null;
   /** No exchange of a superseded generation is in flight any more. */
   readonly onReleased: (generation: number) => void;
 }
@@ -99,6 +101,7 @@ export class Mesh {
       distribution: deps.distribution,
       progress: deps.progress,
       filters: deps.filters,
+      db: deps.db,
       deadlines: new Deadlines(deps.clock),
       traceparents: new TraceparentSource(secretBytes),
     };

@@ -77,6 +77,8 @@ export interface RouteDeps {
   readonly distribution: RoutePlane | null;
   /** What runs plugins; null where none is configured. */
   readonly filters: FilterPlane | null;
+  /** What answers routes of databases; null where there are none. */
+  readonly db: RoutePlane | null;
 }
 
 export class RouteSet {
@@ -162,6 +164,12 @@ export class RouteSet {
         const prefix = match.path.slice(0, -2);
         const { channels } = action;
         return { kind: 'plane', handle: distribution.handler({ prefix, channels }) };
+      }
+      case 'db': {
+        const { db } = this.#deps;
+        if (db === null) throw new GatewayError('GW_INTERNAL', 'a db route without the plane');
+        const prefix = match.path.slice(0, -2);
+        return { kind: 'plane', handle: db.handler({ prefix, channels: [] }) };
       }
       case 'proxy': {
         const hashKeys = new Map<ServiceRuntime, KeyReader>();

@@ -13,6 +13,7 @@ import type {
   StatsReader,
 } from '../kernels/index.ts';
 import type { MetricName } from './metric-names.ts';
+import { type DbMetrics, dbLines } from './prometheus-db.ts';
 import { type DistributionMetrics, distributionLines } from './prometheus-distribution.ts';
 import { escapeLabel, head } from './prometheus-text.ts';
 import { splitEndpointSeriesName } from './series-names.ts';
@@ -57,6 +58,8 @@ export interface MetricsSource {
   status(): ProcessStatus;
   /** Null where nothing is distributed. */
   distribution(): DistributionMetrics | null;
+  /** By db worker; null for one that has said nothing yet. */
+  databases(): readonly (DbMetrics | null)[];
 }
 
 /** The metrics, piece by piece. Cost: about 1 us a sample; it yields to the loop in between. */
@@ -81,6 +84,7 @@ function* metricLines(source: MetricsSource): Generator<string> {
   yield* workerLines(source.reader, workers);
   yield* refusalLines(source.reader, workers);
   yield* distributionLines(source.distribution());
+  yield* dbLines(source.databases());
   const routes: CountedRoute[] = [];
   for (const series of source.routes.series()) {
     const stats = source.reader.route(series.slot, workers);

@@ -31,7 +31,10 @@ export function readUwsAddon(): Uint8Array {
 }
 
 /** Starts a worker thread of ours. */
-export function startWorker(name: 'io-worker' | 'compute-worker', options: WorkerOptions): Worker {
+export function startWorker(
+  name: 'io-worker' | 'compute-worker' | 'db-worker',
+  options: WorkerOptions,
+): Worker {
   if (!isStandalone()) return new Worker(beside(`${name}.js`), options);
   return new Worker(getAsset(`${name}.js`, 'utf8'), { ...options, eval: true });
 }

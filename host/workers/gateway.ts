@@ -9,6 +9,7 @@ import {
   type Snapshot,
 } from '../config/index.ts';
 import { type Clock, COMPUTE_THREADS_MAX, GatewayError, secretBytes } from '../core/index.ts';
+import type { ServiceStats } from '../db/index.ts';
 import type { DistributionDesk } from '../distribution/index.ts';
 import { boundReceiveBuffers } from '../edge/index.ts';
 import {
@@ -29,6 +30,7 @@ import { Certificates } from './certificates.ts';
 import { ComputePool } from './compute.ts';
 import { ConfigRefused } from './config-refused.ts';
 import { ConfigSource, readConfigFile } from './config-source.ts';
+import { DbFleet } from './db-fleet.ts';
 import { DistributionPlane, type ReleaseChange } from './distribution.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
@@ -77,6 +79,7 @@ export class Gateway {
   readonly #source: ConfigSource;
   #fleet: IoFleet | null = null;
   #distribution: DistributionPlane | null = null;
+  #databases: DbFleet | null = null;
   #snapshot: Snapshot | null = null;
   #certificates: Certificates | null = null;
   #isDraining = false;
@@ -133,6 +136,11 @@ export class Gateway {
     return this.#distribution?.desk ?? null;
   }
 
+  /** What each db worker last said; empty without databases. */
+  databaseStats(): readonly (ServiceStats | null)[] {
+    return this.#databases?.stats() ?? [];
+  }
+
   /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED,
    *  GW_DIST_KEY, GW_DIST_DISK. */
   async changeRelease(change: ReleaseChange): Promise<void> {
@@ -184,6 +192,7 @@ export class Gateway {
     this.#source.stop();
     const abandoned = (await this.#fleet?.drain(drainTimeoutMs)) ?? 0;
     await this.#distribution?.stop();
+    await this.#databases?.stop();
     await this.#compute.close();
     return abandoned;
   }
@@ -209,6 +218,16 @@ export class Gateway {
         tellAll: (message) => this.#fleet?.tellAll(message),
       });
     }
+    if (snapshot.db !== null) {
+      this.#databases = await DbFleet.start({
+        config: snapshot.db,
+        count: snapshot.workers.db,
+        clock: this.#options.clock,
+        log,
+        logLevel: snapshot.log.level,
+        joinAll: (join) => this.#fleet?.joinAll(join),
+      });
+    }
     this.#certificates = new Certificates(snapshot.listeners);
     const plugins = await this.#loadPlugins(snapshot);
     const table = this.#tables.place(compiled.routeTable);
@@ -225,6 +244,7 @@ export class Gateway {
       onGone: (workerIndex) => this.#clearWorker(workerIndex),
       onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
       channels: () => this.#distribution?.desk.views() ?? null,
+      join: (post) => this.#databases?.join(post),
       onDistribution: (message, reply) => this.#distribution?.take(message, reply),
     });
     this.#fleet = fleet;

@@ -2,7 +2,7 @@
 // configuration, drained. A worker closes its own listeners before it ends, whatever happens,
 // because a uWebSockets app that is still open would take the process down with it.
 
-import type { Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
@@ -28,6 +28,8 @@ export interface FleetOptions {
   readonly onReleased: (workerIndex: number, generation: number) => void;
   /** The channels that a worker starts with; null where nothing is distributed. */
   readonly channels: () => FromDesk | null;
+  /** Gives a worker that starts its ports to the db workers. */
+  readonly join: (post: (workerIndex: number, port: MessagePort) => void) => void;
   /** What a worker says of distribution. `reply` posts to it. */
   readonly onDistribution: (message: ToDesk, reply: (message: FromDesk) => void) => void;
 }
@@ -142,6 +144,14 @@ export class IoFleet {
     }
   }
 
+  /** Gives every worker a new port to a db worker. */
+  joinAll(join: (post: (workerIndex: number, port: MessagePort) => void) => void): void {
+    for (const member of this.#members) {
+      if (member.state === 'gone') continue;
+      join((dbIndex, port) => postDatabase(member, dbIndex, port));
+    }
+  }
+
   /** Indexes of the workers that serve. */
   servingWorkers(): number[] {
     return this.#members
@@ -182,6 +192,7 @@ export class IoFleet {
     const worker = startWorker('io-worker', { workerData, name: `io-${index}` });
     const member: Member = { index, worker, state: 'starting', generation, restarts, readyMs: 0 };
     this.#members[index] = member;
+    this.#options.join((dbIndex, port) => postDatabase(member, dbIndex, port));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         // It may still hold its place in the shared memory, so nobody may follow it there.
@@ -304,6 +315,10 @@ export class IoFleet {
 
 function tell({ worker }: Member, message: FromDesk): void {
   worker.postMessage({ kind: 'distribution', message } satisfies ToIoWorker);
+}
+
+function postDatabase({ worker }: Member, workerIndex: number, port: MessagePort): void {
+  worker.postMessage({ kind: 'database', workerIndex, port } satisfies ToIoWorker, [port]);
 }
 
 function restartDelayMs(member: Member): number {

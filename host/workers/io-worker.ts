@@ -3,7 +3,7 @@
 // a uWebSockets app that is still open would take the whole process down with it.
 
 import { getHeapStatistics } from 'node:v8';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openSnapshot, type Snapshot } from '../config/index.ts';
 import {
   ERRORS,
@@ -16,6 +16,7 @@ import {
   systemRandom,
   UploadBudget,
 } from '../core/index.ts';
+import { DatabaseFront, WorkerLink } from '../db/index.ts';
 import { Deliverer, type FromDesk, Store } from '../distribution/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
 import { Codec, instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
@@ -50,6 +51,8 @@ class IoWorker {
   readonly #plugins: WorkerPlugins;
   /** Null where nothing is distributed. */
   readonly #deliverer: Deliverer | null;
+  /** Null where there are no databases. */
+  readonly #databases: DatabaseFront | null;
   /** By their place in the configuration; one that this worker does not serve is left out. */
   readonly #listeners = new Map<number, Listener>();
   /** The watchdog sees the same beats as those of the timer. */
@@ -75,6 +78,7 @@ class IoWorker {
       this.#log,
       new MeshServiceCaller((name) => this.#mesh.service(name)),
     );
+    this.#databases = this.#createFront(snapshot);
     this.#mesh = new Mesh({
       matcher: new Matcher(instance),
       limiter: new Limiter(instance),
@@ -86,6 +90,7 @@ class IoWorker {
       distribution: this.#deliverer,
       progress: this.#progress,
       filters: this.#plugins.book,
+      db: this.#databases,
       onReleased: (generation) => tell({ kind: 'released', generation }),
     });
     this.#delay = new LoopDelayMonitor(this.#stats);
@@ -101,6 +106,11 @@ class IoWorker {
   /** Takes what the main thread says of distribution. */
   takeDistribution(message: FromDesk): void {
     this.#deliverer?.take(message);
+  }
+
+  /** Takes the way to a db worker. */
+  takeDatabase(workerIndex: number, databasePort: MessagePort): void {
+    this.#databases?.connect(workerIndex, new WorkerLink(databasePort));
   }
 
   /** Returns the port of each listener. */
@@ -147,6 +157,7 @@ class IoWorker {
     let handled = this.#handledCount;
     for (const listener of this.#listeners.values()) listener.stopAccepting();
     this.#mesh.drain();
+    this.#databases?.drain();
     while (nowMs < this.#drainDeadlineMs && this.#connectionCount() > 0) {
       if (this.#activeCount() > 0 || this.#handledCount !== handled) quietMs = nowMs;
       else if (nowMs - quietMs >= DRAIN_QUIET_MS) break;
@@ -246,6 +257,17 @@ class IoWorker {
     return deliverer;
   }
 
+  #createFront({ db, workers }: Snapshot): DatabaseFront | null {
+    if (db === null) return null;
+    return new DatabaseFront({
+      clock: systemClock,
+      workersCount: workers.db,
+      publicKey: db.publicKey,
+      requestSizeBytesMax: db.limits.requestSizeBytesMax,
+      onError: (error) => this.#onError(error),
+    });
+  }
+
   #createAccessLog(format: 'json' | 'text' | 'off'): AccessLog | null {
     if (format === 'off') return null;
     return new AccessLog({
@@ -280,6 +302,10 @@ async function main(): Promise<void> {
     }
     if (message.kind === 'distribution') {
       worker.takeDistribution(message.message);
+      return;
+    }
+    if (message.kind === 'database') {
+      worker.takeDatabase(message.workerIndex, message.port);
       return;
     }
     void worker.drain(message.timeoutMs).then((abandoned) => {

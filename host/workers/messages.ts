@@ -1,7 +1,10 @@
 // What the main thread and the io workers say to each other. Requests never cross a thread; only
 // configurations, orders and their outcomes do, and what the distribution plane has to say.
 
+import type { MessagePort } from 'node:worker_threads';
+import type { DbConfig } from '../config/index.ts';
 import type { ErrorCode } from '../core/index.ts';
+import type { ServiceStats } from '../db/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
 import type { LogRecord } from '../telemetry/index.ts';
@@ -43,7 +46,9 @@ export interface IoWorkerData {
 export type ToIoWorker =
   | { readonly kind: 'publish'; readonly publication: Publication }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
-  | { readonly kind: 'distribution'; readonly message: FromDesk };
+  | { readonly kind: 'distribution'; readonly message: FromDesk }
+  /** The way to a db worker, or to the successor of one. */
+  | { readonly kind: 'database'; readonly workerIndex: number; readonly port: MessagePort };
 
 export type FromIoWorker =
   /** `ports`: where each of its listeners is; of one that it does not serve, as it was told. */
@@ -56,3 +61,24 @@ export type FromIoWorker =
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
   | { readonly kind: 'log'; readonly record: LogRecord }
   | { readonly kind: 'distribution'; readonly message: ToDesk };
+
+export interface DbWorkerData {
+  readonly config: DbConfig;
+  readonly workerIndex: number;
+  readonly logLevel: LogLevel;
+  /** SQLite and codec.wasm, compiled. */
+  readonly sqlite: WebAssembly.Module;
+  readonly codec: WebAssembly.Module;
+}
+
+type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export type ToDbWorker =
+  /** An io worker's end of the way is at the other end of it. */
+  { readonly kind: 'port'; readonly port: MessagePort } | { readonly kind: 'drain' };
+
+export type FromDbWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'stats'; readonly stats: ServiceStats }
+  | { readonly kind: 'log'; readonly record: LogRecord }
+  | { readonly kind: 'drained' };

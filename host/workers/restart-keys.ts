@@ -3,7 +3,7 @@
 
 import type { PathPart, Snapshot } from '../config/index.ts';
 
-const KEYS = ['listeners', 'admin', 'workers', 'log', 'distribution'] as const;
+const KEYS = ['listeners', 'admin', 'workers', 'log', 'distribution', 'db'] as const;
 /** As the file calls them. */
 const NAMES = {
   listeners: 'listen',
@@ -11,6 +11,7 @@ const NAMES = {
   workers: 'workers',
   log: 'log',
   distribution: 'distribution',
+  db: 'db',
 } as const;
 
 export const RESTART_MESSAGE = 'cannot change in a reload; restart the gateway for it';
@@ -27,7 +28,7 @@ export function restartPaths(before: Snapshot, next: Snapshot): (readonly PathPa
 }
 
 /** Deeper parts are called otherwise in the file. */
-const DEPTH_MAX = { listeners: 2, admin: 1, workers: 1, log: 1, distribution: 0 } as const;
+const DEPTH_MAX = { listeners: 2, admin: 1, workers: 1, log: 1, distribution: 0, db: 0 } as const;
 
 function firstDifference(before: object | null, next: object | null, depthMax: number): PathPart[] {
   // A key that one of the two does not have is named by itself.

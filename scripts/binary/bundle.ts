@@ -20,14 +20,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const UWS = join(ROOT, 'node_modules/uWebSockets.js');
 const SQLITE = join(ROOT, 'node_modules/@sqlite.org/sqlite-wasm');
 const PISCINA = dirname(createRequire(import.meta.url).resolve('piscina'));
-/** Natives that are left out. Their users do without: faster masks for ws, priorities for piscina;
- *  but for LMDB, whose loader this is, and which only who opens a database loads. */
-const ABSENT = [
-  'bufferutil',
-  'utf-8-validate',
-  '@napi-rs/nice',
-  'node-gyp-build-optional-packages',
-];
+/** Optional natives, which their users do without: faster masks for ws, priorities for piscina. */
+const ABSENT = ['bufferutil', 'utf-8-validate', '@napi-rs/nice'];
+/** A native that is only needed for databases, which the standalone binary refuses to serve. */
+const REFUSED = 'lmdb';
 /** Where piscina's thread loads its tasks: first by require, then by import. */
 const TASK_LOADS = [
   '__importStar(require(s))',
@@ -128,10 +124,13 @@ const embeddedThreads: Plugin = {
 const absentNatives: Plugin = {
   name: 'absent-natives',
   setup(on) {
-    const filter = new RegExp(`^(${ABSENT.join('|')})$`);
+    const filter = new RegExp(`^(${[...ABSENT, REFUSED].join('|')})$`);
     on.onResolve({ filter }, ({ path }) => ({ path, namespace: 'absent' }));
     on.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => ({
-      contents: `throw new Error('${path} is not in the standalone binary');`,
+      contents:
+        path === REFUSED
+          ? `exports.open = () => { throw new Error('${path} is not in the standalone binary'); };`
+          : `throw new Error('${path} is not in the standalone binary');`,
     }));
   },
 };

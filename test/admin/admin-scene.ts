@@ -103,6 +103,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
           lastReloadWallMs: 0,
         }),
         distribution: () => null,
+        databases: () => [],
       }),
     readiness: () => ({ isReady: true, detail: '' }),
     config: () => ({ admin: { port: 9901, token: 'hunter2' }, routes: [{ name: 'pay' }] }),

@@ -93,7 +93,8 @@ function action(serviceCount: number): fc.Arbitrary<RouteConfig['action']> {
     to: fc.array(target, { minLength: 1, maxLength: 3 }),
     rewrite: fc.record({ path: text, host: text }),
   });
-  return fc.oneof(proxy, distribution, ...answers);
+  const db = fc.constant({ kind: 'db' as const });
+  return fc.oneof(proxy, distribution, db, ...answers);
 }
 
 function route(serviceCount: number): fc.Arbitrary<RouteConfig> {
@@ -155,7 +156,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
     listeners: fc.array(listener, { maxLength: 2 }),
     trustedProxies: fc.array(text, { maxLength: 2 }),
     admin: fc.record({ port: uint16, address: text, token: text }),
-    workers: fc.record({ io: uint16, compute: uint16 }),
+    workers: fc.record({ io: uint16, db: uint16, compute: uint16 }),
     services: fc.array(service, { minLength: serviceCount, maxLength: serviceCount }),
     routes: fc.array(route(serviceCount), { maxLength: 4 }),
     log: fc.record({
@@ -175,6 +176,23 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
           deltaSizeBytesMax: fc.maxSafeNat(),
           jobsMax: uint16,
           cpuMsPerMinute: uint32,
+        }),
+      }),
+    ),
+    db: fc.option(
+      fc.record({
+        dir: text,
+        publicKey: text,
+        create: fc.constantFrom('never', 'on-first-use'),
+        limits: fc.record({
+          statementMsMax: uint32,
+          transactionMsMax: uint32,
+          idleMsMax: uint32,
+          queueCountMax: uint32,
+          streamsCountMax: uint32,
+          requestSizeBytesMax: fc.maxSafeNat(),
+          resultSizeBytesMax: fc.maxSafeNat(),
+          databaseSizeBytesMax: fc.maxSafeNat(),
         }),
       }),
     ),

@@ -10,6 +10,7 @@ import {
   renderMetrics,
 } from '../../host/telemetry/index.ts';
 import { METRICS } from '../../host/telemetry/metric-names.ts';
+import type { DbMetrics } from '../../host/telemetry/prometheus-db.ts';
 import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 import { testSeed } from '../support/seed.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
@@ -49,9 +50,23 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       artefacts: { made: 6 },
       artefactsWaiting: 7,
     }),
+    databases: () => [null, { ...NO_DATABASES, commitsCount: 9, lagCount: 2 }],
   } satisfies MetricsSource;
   return { image, writers, source };
 }
+
+const NO_DATABASES: DbMetrics = {
+  requestsCount: 0,
+  commitsCount: 0,
+  groupsCount: 0,
+  refusalsCount: 0,
+  databasesCount: 0,
+  streamsCount: 0,
+  socketsCount: 0,
+  writersWaitingCount: 0,
+  repliesWaitingCount: 0,
+  lagCount: 0,
+};
 
 async function rendered(source: MetricsSource): Promise<{ text: string; pieces: number }> {
   let text = '';
@@ -130,6 +145,8 @@ describe('prometheus metrics', () => {
     assert.equal(value('sluice_distribution_responses_total', sent), 8);
     assert.equal(value('sluice_distribution_artefacts_total', { outcome: 'made' }), 6);
     assert.equal(value('sluice_distribution_artefacts_waiting'), 7);
+    assert.equal(value('sluice_db_commits_total', { worker: '1' }), 9);
+    assert.equal(value('sluice_db_lag_commits', { worker: '1' }), 2);
     assert.equal(value('sluice_config_generation'), 3);
     assert.equal(value('sluice_config_reloads_total', { outcome: 'refused' }), 1);
     assert.equal(value('sluice_config_last_reload_success'), 1);

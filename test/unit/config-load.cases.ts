@@ -92,7 +92,7 @@ const TOP_CASES: readonly BadCase[] = [
     'features that are not built',
     `${BASE}lanes: {}\ndb: {}\n`,
     `4:1 lanes ${NOT_BUILT} | not in this version`,
-    `5:1 db ${NOT_BUILT} | not in this version`,
+    '5:1 db.dir GW_CONFIG_MISSING | expected a folder',
   ),
   bad('a key without a value', `${BASE}log:\n`, `4:1 log ${BAD} | give it a value`),
   bad(
@@ -150,7 +150,11 @@ const TOP_CASES: readonly BadCase[] = [
     `4:18 trustedProxies[0] ${BAD} | expected`,
   ),
   bad('workers', `${BASE}workers: { io: 63 }\n`, `4:16 workers.io ${BAD} | 1 to 62, found 63`),
-  bad('db workers', `${BASE}workers: { db: 2 }\n`, `4:16 workers.db ${NOT_BUILT} | expected auto`),
+  bad(
+    'db workers',
+    `${BASE}workers: { db: 99 }\n`,
+    '4:16 workers.db GW_CONFIG_BAD_VALUE | expected a whole number from 1 to 32',
+  ),
   bad('workers as text', `${BASE}workers: { io: many }\n`, `4:16 workers.io ${BAD} | auto, or`),
 ];
 
@@ -270,7 +274,7 @@ const PLUGIN_CASES: readonly BadCase[] = [
     'a config that JSON cannot say',
     '{ name: p, file: a, config: { a: [.inf] }, vmConfig: !!binary aGk= }',
     `5:33 plugins[0].config ${BAD} | no infinity`,
-    `5:58 plugins[0].vmConfig ${BAD} | no binary`,
+    `5:67 plugins[0].vmConfig ${BAD} | no binary`,
   ),
   plugin(
     'numbers beyond their limits',
@@ -316,7 +320,7 @@ const PLUGIN_CASES: readonly BadCase[] = [
 ];
 
 const ROUTE_CASES: readonly BadCase[] = [
-  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond or distribution`),
+  route('no action', '{ match: {} }', `5:5 routes[0].to ${MISSING} | respond, distribution or db`),
   route(
     'two actions',
     '{ match: {}, to: a, respond: {} }',

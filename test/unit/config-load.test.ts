@@ -30,9 +30,9 @@ describe('good configurations', () => {
       const result = loadConfig('listen: [{ port: 1 }]', 'a.yaml', coresCount);
       return result.ok ? result.config.workers : null;
     };
-    assert.deepEqual(workers(1), { io: 1, compute: 1 });
-    assert.deepEqual(workers(8), { io: 8, compute: 4 });
-    assert.deepEqual(workers(256), { io: 62, compute: 64 });
+    assert.deepEqual(workers(1), { io: 1, db: 1, compute: 1 });
+    assert.deepEqual(workers(8), { io: 8, db: 4, compute: 4 });
+    assert.deepEqual(workers(256), { io: 62, db: 32, compute: 64 });
   });
 
   it('a file with CRLF, a byte order mark and tabs inside lines means the same', () => {

@@ -45,6 +45,7 @@ function readAll(snapshot: Snapshot): Config {
     log: snapshot.log,
     plugins: snapshot.plugins,
     distribution: snapshot.distribution,
+    db: snapshot.db,
   };
 }
 

@@ -194,8 +194,13 @@ filtersLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+isDb():boolean {
+  const offset = this.bb!.__offset(this.bb_pos, 46);
+  return offset ? !!this.bb!.readInt8(this.bb_pos + offset) : false;
+}
+
 static startRoute(builder:flatbuffers.Builder) {
-  builder.startObject(21);
+  builder.startObject(22);
 }
 
 static addName(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset) {
@@ -368,6 +373,10 @@ static createFiltersVector(builder:flatbuffers.Builder, data:flatbuffers.Offset[
 
 static startFiltersVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
+}
+
+static addIsDb(builder:flatbuffers.Builder, isDb:boolean) {
+  builder.addFieldInt8(21, +isDb, +false);
 }
 
 static endRoute(builder:flatbuffers.Builder):flatbuffers.Offset {

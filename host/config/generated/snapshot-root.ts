@@ -4,6 +4,7 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { Db } from './db.ts';
 import { Distribution } from './distribution.ts';
 import { Listener } from './listener.ts';
 import { Route } from './route.ts';
@@ -130,8 +131,18 @@ pluginsLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+dbWorkers():number {
+  const offset = this.bb!.__offset(this.bb_pos, 30);
+  return offset ? this.bb!.readUint16(this.bb_pos + offset) : 0;
+}
+
+db(obj?:Db):Db|null {
+  const offset = this.bb!.__offset(this.bb_pos, 32);
+  return offset ? (obj || new Db()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
+}
+
 static startSnapshotRoot(builder:flatbuffers.Builder) {
-  builder.startObject(13);
+  builder.startObject(15);
 }
 
 static addListeners(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset) {
@@ -244,6 +255,14 @@ static createPluginsVector(builder:flatbuffers.Builder, data:flatbuffers.Offset[
 
 static startPluginsVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
+}
+
+static addDbWorkers(builder:flatbuffers.Builder, dbWorkers:number) {
+  builder.addFieldInt16(13, dbWorkers, 0);
+}
+
+static addDb(builder:flatbuffers.Builder, dbOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(14, dbOffset, 0);
 }
 
 static endSnapshotRoot(builder:flatbuffers.Builder):flatbuffers.Offset {

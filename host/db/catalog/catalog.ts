@@ -33,6 +33,8 @@ export interface CatalogOptions {
   /** Of each page store. Units: bytes. */
   readonly sizeBytesMax: number;
   readonly retentionMs: number;
+  /** `held`: another thread of this process has taken the folder. */
+  readonly lock?: 'take' | 'held';
 }
 
 /** A database's page store, shared by all that use it. */
@@ -48,11 +50,11 @@ interface Shelf {
 
 export class DatabaseCatalog {
   readonly #options: CatalogOptions;
-  readonly #lock: FolderLock;
+  readonly #lock: FolderLock | null;
   readonly #codec: PageCodec;
   readonly #shelves = new Map<string, Shelf>();
 
-  private constructor(options: CatalogOptions, lock: FolderLock) {
+  private constructor(options: CatalogOptions, lock: FolderLock | null) {
     this.#options = options;
     this.#lock = lock;
     this.#codec = new PageCodec(options.codecModule);
@@ -61,6 +63,7 @@ export class DatabaseCatalog {
   /** Takes a folder of databases. Errors: DB_STORE_LOCKED while another process has it. */
   static async open(options: CatalogOptions): Promise<DatabaseCatalog> {
     await mkdir(join(options.folder, TEMPORARY_FOLDER), { recursive: true });
+    if (options.lock === 'held') return new DatabaseCatalog(options, null);
     const lock = await FolderLock.take(options.folder);
     const catalog = new DatabaseCatalog(options, lock);
     for (const rest of await readdir(join(options.folder, TEMPORARY_FOLDER))) {
@@ -223,7 +226,7 @@ export class DatabaseCatalog {
   async close(): Promise<void> {
     const open = [...this.#shelves.keys()];
     if (open.length > 0) throw new Error(`still in use: ${open.join(', ')}`);
-    await this.#lock.release();
+    await this.#lock?.release();
   }
 
   async #make(

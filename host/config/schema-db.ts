@@ -1,0 +1,61 @@
+// The keys of the database plane: where databases are, who may use them, and what each may take.
+
+import * as defaults from './defaults.ts';
+import { choice, DURATION, integer, SIZE, text } from './leaves.ts';
+import * as limits from './limits.ts';
+import { FOLDER, withDefault } from './schema-common.ts';
+import { Complaint, mapped, object, optional, required } from './schema-kit.ts';
+
+export const DB_ROUTE = object('{}', {});
+
+const PUBLIC_KEY = mapped(
+  text('a public key', { sizeCharsMax: limits.PUBLIC_KEY_SIZE_CHARS_MAX }),
+  (key) =>
+    isPublicKey(key)
+      ? key
+      : new Complaint('expected an Ed25519 public key: PEM, or 32 bytes in base64url'),
+);
+
+const RAW_KEY = /^[A-Za-z0-9_-]{43}$/;
+
+function isPublicKey(key: string): boolean {
+  return RAW_KEY.test(key) || /^\s*-----BEGIN PUBLIC KEY-----[\s\S]+-----END/.test(key);
+}
+
+const AUTH = object('a map with publicKey', {
+  publicKey: required(PUBLIC_KEY, 'Ed25519 key that tokens are checked with: PEM, or base64url'),
+});
+
+const DB_LIMITS = object('a map with statement, transaction, idle, queue, streams, …', {
+  statement: withDefault(DURATION, defaults.DB_STATEMENT, 'a statement is stopped after this'),
+  transaction: withDefault(
+    DURATION,
+    defaults.DB_TRANSACTION,
+    'how long a transaction may keep the writer while others wait for it',
+  ),
+  idle: withDefault(DURATION, defaults.DB_IDLE, 'a stream over HTTP without a request is closed'),
+  queue: withDefault(
+    integer({ min: 1, max: limits.DB_QUEUE_MAX }),
+    defaults.DB_QUEUE,
+    'statements of one database that wait to write; further ones are refused at once',
+  ),
+  streams: withDefault(
+    integer({ min: 1, max: limits.DB_STREAMS_MAX }),
+    defaults.DB_STREAMS,
+    'streams of one database that are open',
+  ),
+  request: withDefault(SIZE, defaults.DB_REQUEST, 'body of one request over HTTP'),
+  result: withDefault(SIZE, defaults.DB_RESULT, 'one reply, and the values of one result'),
+  size: withDefault(SIZE, defaults.DB_SIZE, 'one database'),
+});
+
+export const DB = object('a map with dir', {
+  dir: required(FOLDER, 'folder of the databases'),
+  auth: optional(AUTH, 'who may use them; without it, whoever reaches the route'),
+  create: withDefault(
+    choice(['never', 'on-first-use']),
+    defaults.DB_CREATE,
+    'whether the first client that may write makes a database',
+  ),
+  limits: withDefault(DB_LIMITS, {}, 'what each database may take'),
+});

@@ -1,0 +1,313 @@
+// Replies in Hrana's JSON. Commas follow from the byte before: after `[` comes none.
+// Source: Hrana 3 specification.
+
+import type { RunOutcome, SqlColumn, SqlDescription } from '../contract.ts';
+import { ByteWriter } from './byte-writer.ts';
+import type { HranaFault } from './hrana-error.ts';
+import type { CursorEntries, ReplyWriter } from './reply-writer.ts';
+import type { RequestType } from './requests.ts';
+
+const OPEN_LIST = 0x5b;
+const OPEN_OBJECT = 0x7b;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+
+/** What is common to results and cursors. */
+export class JsonRows {
+  readonly out = new ByteWriter();
+
+  get size(): number {
+    return this.out.size;
+  }
+
+  nullValue(): void {
+    this.comma();
+    this.out.ascii('{"type":"null"}');
+  }
+
+  integer(value: number | bigint): void {
+    this.comma();
+    this.out.ascii(`{"type":"integer","value":"${value}"}`);
+  }
+
+  float(value: number): void {
+    this.comma();
+    this.out.ascii(`{"type":"float","value":${jsonFloat(value)}}`);
+  }
+
+  text(utf8: Uint8Array): void {
+    this.comma();
+    this.out.ascii('{"type":"text","value":');
+    this.out.jsonUtf8(utf8);
+    this.out.ascii('}');
+  }
+
+  blob(bytes: Uint8Array): void {
+    this.comma();
+    this.out.ascii('{"type":"blob","base64":"');
+    this.out.base64(bytes);
+    this.out.ascii('"}');
+  }
+
+  comma(): void {
+    const { bytes, size } = this.out;
+    if (bytes[size - 1] !== OPEN_LIST) this.out.byte(COMMA);
+  }
+
+  columnList(columns: readonly SqlColumn[]): void {
+    this.out.ascii('"cols":[');
+    for (const { name, declaredType } of columns) {
+      this.comma();
+      this.out.ascii('{"name":');
+      this.textOrNull(name);
+      this.out.ascii(',"decltype":');
+      this.textOrNull(declaredType);
+      this.out.ascii('}');
+    }
+    this.out.ascii(']');
+  }
+
+  textOrNull(text: string | null): void {
+    if (text === null) this.out.ascii('null');
+    else this.out.jsonText(text);
+  }
+
+  fault({ message, code }: HranaFault): void {
+    this.out.ascii('{"message":');
+    this.out.jsonText(message);
+    this.out.ascii(',"code":');
+    this.out.jsonText(code);
+    this.out.ascii('}');
+  }
+
+  take(): Uint8Array {
+    return this.out.bytes.subarray(0, this.out.size);
+  }
+}
+
+/** JSON has no infinity, but a number that is read as one. SQLite knows no NaN. */
+function jsonFloat(value: number): string {
+  if (Number.isFinite(value)) return String(value);
+  return value > 0 ? '1e999' : '-1e999';
+}
+
+export class JsonWriter extends JsonRows implements ReplyWriter {
+  rewind(mark: number): void {
+    this.out.size = mark;
+  }
+
+  beginPipeline(): void {
+    this.out.ascii('{"results":[');
+  }
+
+  beginPipelineOk(type: RequestType): void {
+    this.comma();
+    this.out.ascii(`{"type":"ok","response":{"type":"${type}"`);
+  }
+
+  endPipelineOk(): void {
+    this.out.ascii('}}');
+  }
+
+  pipelineError(fault: HranaFault): void {
+    this.comma();
+    this.out.ascii('{"type":"error","error":');
+    this.fault(fault);
+    this.out.ascii('}');
+  }
+
+  endPipeline(baton: string | null): void {
+    this.out.ascii('],"baton":');
+    this.textOrNull(baton);
+    this.out.ascii(',"base_url":null}');
+  }
+
+  helloOk(): void {
+    this.out.ascii('{"type":"hello_ok"}');
+  }
+
+  helloError(fault: HranaFault): void {
+    this.out.ascii('{"type":"hello_error","error":');
+    this.fault(fault);
+    this.out.ascii('}');
+  }
+
+  beginSocketOk(requestId: number, type: RequestType): void {
+    const request = `"request_id":${requestId}`;
+    this.out.ascii(`{"type":"response_ok",${request},"response":{"type":"${type}"`);
+  }
+
+  endSocketOk(): void {
+    this.out.ascii('}}');
+  }
+
+  socketError(requestId: number, fault: HranaFault): void {
+    this.out.ascii(`{"type":"response_error","request_id":${requestId},"error":`);
+    this.fault(fault);
+    this.out.ascii('}');
+  }
+
+  beginPlain(): void {
+    this.out.ascii('{');
+  }
+
+  endPlain(): void {
+    this.out.ascii('}');
+  }
+
+  plainError(fault: HranaFault): void {
+    this.fault(fault);
+  }
+
+  beginResult(): void {
+    this.#field('result');
+    this.out.ascii('{');
+  }
+
+  columns(columns: readonly SqlColumn[]): void {
+    this.columnList(columns);
+    this.out.ascii(',"rows":[');
+  }
+
+  beginRow(): void {
+    this.comma();
+    this.out.ascii('[');
+  }
+
+  endRow(): void {
+    this.out.ascii(']');
+  }
+
+  endResult(outcome: RunOutcome): void {
+    const { bytes, size } = this.out;
+    // A statement whose rows nobody wants has told no columns.
+    if (bytes[size - 1] === OPEN_OBJECT) this.out.ascii('"cols":[],"rows":[');
+    this.out.ascii(
+      `],"affected_row_count":${outcome.affectedRowCount},` +
+        `"last_insert_rowid":"${outcome.lastInsertRowid}",` +
+        `"rows_read":${outcome.rowsRead},"rows_written":${outcome.rowsWritten}}`,
+    );
+  }
+
+  beginBatch(): void {
+    this.#field('result');
+    this.out.ascii('{"step_results":[');
+  }
+
+  beginStep(): void {
+    this.comma();
+  }
+
+  endStep(): void {}
+
+  skipStep(): void {
+    this.comma();
+    this.out.ascii('null');
+  }
+
+  endBatch(errors: readonly (HranaFault | null)[]): void {
+    this.out.ascii('],"step_errors":[');
+    for (const error of errors) {
+      this.comma();
+      if (error === null) this.out.ascii('null');
+      else this.fault(error);
+    }
+    this.out.ascii(']}');
+  }
+
+  description(description: SqlDescription): void {
+    this.out.ascii(',"result":{"params":[');
+    for (const { name } of description.parameters) {
+      this.comma();
+      this.out.ascii('{"name":');
+      this.textOrNull(name);
+      this.out.ascii('}');
+    }
+    this.out.ascii('],');
+    this.columnList(description.columns);
+    const { isExplain, isReadonly } = description;
+    this.out.ascii(`,"is_explain":${isExplain},"is_readonly":${isReadonly}}`);
+  }
+
+  autocommit(isAutocommit: boolean): void {
+    this.out.ascii(`,"is_autocommit":${isAutocommit}`);
+  }
+
+  cursorEntries(entries: CursorEntries, from: number, to: number, isDone: boolean): void {
+    this.out.ascii(',"entries":[');
+    for (let index = from; index < to; index++) {
+      this.comma();
+      // Without the newline that ends each.
+      this.out.raw(entries.bytes.subarray(startOf(entries, index), entries.ends[index]! - 1));
+    }
+    this.out.ascii(`],"done":${isDone}`);
+  }
+
+  /** A result is a field of a response, or the element of a list. */
+  #field(name: string): void {
+    const { bytes, size } = this.out;
+    const last = bytes[size - 1];
+    if (last === QUOTE) this.out.ascii(`,"${name}":`);
+    else if (last === OPEN_OBJECT) this.out.ascii(`"${name}":`);
+  }
+}
+
+function startOf(entries: CursorEntries, index: number): number {
+  return index === 0 ? 0 : entries.ends[index - 1]!;
+}
+
+/** The entries of a cursor: a line of JSON each. */
+export class JsonCursorWriter extends JsonRows {
+  step = 0;
+  readonly #ends: number[] = [];
+
+  head(baton: string | null): void {
+    this.out.ascii('{"baton":');
+    this.textOrNull(baton);
+    this.out.ascii(',"base_url":null}\n');
+  }
+
+  columns(columns: readonly SqlColumn[]): void {
+    this.out.ascii(`{"type":"step_begin","step":${this.step},`);
+    this.columnList(columns);
+    this.#end();
+  }
+
+  beginRow(): void {
+    this.out.ascii('{"type":"row","row":[');
+  }
+
+  endRow(): void {
+    this.out.ascii(']');
+    this.#end();
+  }
+
+  stepEnd({ affectedRowCount, lastInsertRowid }: RunOutcome): void {
+    this.out.ascii(
+      `{"type":"step_end","affected_row_count":${affectedRowCount},` +
+        `"last_insert_rowid":"${lastInsertRowid}"`,
+    );
+    this.#end();
+  }
+
+  stepError(step: number, fault: HranaFault): void {
+    this.out.ascii(`{"type":"step_error","step":${step},"error":`);
+    this.fault(fault);
+    this.#end();
+  }
+
+  error(fault: HranaFault): void {
+    this.out.ascii('{"type":"error","error":');
+    this.fault(fault);
+    this.#end();
+  }
+
+  entries(): CursorEntries {
+    return { bytes: this.take(), ends: this.#ends };
+  }
+
+  #end(): void {
+    this.out.ascii('}\n');
+    this.#ends.push(this.out.size);
+  }
+}

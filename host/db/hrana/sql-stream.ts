@@ -1,0 +1,209 @@
+// A stream: one client's connection to the database, and its requests in their order. It takes a
+// connection when the first statement comes and keeps it until it is closed, or until the database
+// has none left and the stream has nothing on it that its client would miss.
+
+import type { Lsn, RowSink, RunOutcome, SqlDescription, SqlStatement } from '../contract.ts';
+import type { Connection } from '../engine/index.ts';
+import { isSqlError, SqlError } from '../sql-error.ts';
+import { HranaError } from './hrana-error.ts';
+import type { Run } from './run-requests.ts';
+import type { Access, SessionHost } from './session-database.ts';
+
+/** Work of a stream. */
+export interface Job {
+  readonly run: Run;
+  /** It has ended; what it has seen need not be durable yet. */
+  done(): void;
+}
+
+export class SqlStream {
+  readonly access: Access;
+  /** When its last request ended, by the clock. */
+  idleSinceMs: number;
+  readonly #host: SessionHost;
+  readonly #jobs: Job[] = [];
+  #connection: Connection | null = null;
+  /** Why no statement may run any more, though the client has not closed it. */
+  #failure: SqlError | null = null;
+  #isTransaction = false;
+  #isClosed = false;
+  #isWaiting = false;
+  #isRunning = false;
+  /** Of connections that it has given back. */
+  #seenLsn: Lsn = 0;
+  /** Whether the present job has run a statement. */
+  #hasRun = false;
+  /** Set where the present job has seen what was then taken back. */
+  #lost: SqlError | null = null;
+
+  constructor(host: SessionHost, access: Access) {
+    this.#host = host;
+    this.access = access;
+    this.idleSinceMs = host.clock.nowMs();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isIdle(): boolean {
+    return this.#jobs.length === 0;
+  }
+
+  get isAutocommit(): boolean {
+    return this.#connection?.isAutocommit ?? true;
+  }
+
+  /** Calls back when what the job that ends has seen is durable, or with why it never will be. */
+  settle(done: (failure: Error | null) => void): void {
+    const lost = this.#lost;
+    this.#lost = null;
+    if (lost !== null) done(lost);
+    else if (!this.#hasRun) done(null);
+    else this.#host.database.whenDurable(this.#lsn, done);
+  }
+
+  get #lsn(): Lsn {
+    return Math.max(this.#seenLsn, this.#connection?.seenLsn ?? 0);
+  }
+
+  // --- jobs, in order ---------------------------------------------------------------------------
+
+  enqueue(job: Job): void {
+    this.#jobs.push(job);
+    if (!this.#isRunning && !this.#isWaiting) this.#runJobs(null);
+  }
+
+  #runJobs(refusal: SqlError | null): void {
+    this.#isRunning = true;
+    let thrown = refusal;
+    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+      const { done } = thrown === null ? job.run.next() : job.run.throw(thrown);
+      thrown = null;
+      if (!done) {
+        thrown = this.#waitForWriter();
+        if (thrown !== null) continue;
+        break;
+      }
+      this.#jobs.shift();
+      this.idleSinceMs = this.#host.clock.nowMs();
+      job.done();
+      this.#hasRun = false;
+    }
+    this.#isRunning = false;
+  }
+
+  /** Not null: why it may not wait. */
+  #waitForWriter(): SqlError | null {
+    try {
+      this.#host.database.whenWriterFree(this.#connection!, (error) => {
+        this.#isWaiting = false;
+        if (error !== null) this.#host.refused();
+        this.#runJobs(error);
+      });
+    } catch (error) {
+      if (!isSqlError(error)) throw error;
+      this.#host.refused();
+      return error;
+    }
+    this.#isWaiting = true;
+    return null;
+  }
+
+  // --- statements -------------------------------------------------------------------------------
+
+  run(statement: SqlStatement, sink: RowSink): RunOutcome {
+    return this.#use((connection) => connection.run(statement, sink));
+  }
+
+  runSequence(sql: string, startAt: number): void {
+    this.#use((connection) => connection.runSequence(sql, startAt));
+  }
+
+  describe(sql: string): SqlDescription {
+    return this.#use((connection) => connection.describe(sql));
+  }
+
+  checkReplySize(sizeBytes: number): void {
+    const most = this.#host.limits.replySizeBytesMax;
+    if (sizeBytes <= most) return;
+    throw new HranaError('RESPONSE_TOO_LARGE', `the reply has more than ${most} bytes`);
+  }
+
+  /** Gives its connection back where the client would miss nothing. */
+  giveBack(): boolean {
+    const connection = this.#connection;
+    if (connection === null || !this.isIdle || connection.holdsState) return false;
+    this.#drop();
+    return true;
+  }
+
+  /** Rolls back what is open; what it has answered stays. */
+  close(): void {
+    this.#isClosed = true;
+    this.#drop();
+    this.#host.left(this);
+  }
+
+  /** The client is gone: nothing of it runs any more. */
+  abandon(): void {
+    const jobs = this.#jobs.splice(0);
+    this.close();
+    for (const job of jobs) job.run.return();
+  }
+
+  #use<T>(call: (connection: Connection) => T): T {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#isClosed) throw new HranaError('STREAM_CLOSED', 'the stream has been closed');
+    this.#connection ??= this.#connect();
+    const connection = this.#connection;
+    this.#hasRun = true;
+    connection.deadlineMs = this.#host.clock.nowMs() + this.#host.limits.statementMsMax;
+    try {
+      const result = call(connection);
+      this.#isTransaction = !connection.isAutocommit;
+      return result;
+    } catch (error) {
+      if (isSqlError(error)) this.#afterError(error, connection);
+      throw error;
+    }
+  }
+
+  #connect(): Connection {
+    const { database } = this.#host;
+    try {
+      return database.connect(this.access);
+    } catch (error) {
+      if (!isSqlError(error) || error.code !== 'DB_LIMIT') throw error;
+      if (!this.#host.freeConnection()) throw error;
+      return database.connect(this.access);
+    }
+  }
+
+  /** A client that has lost its transaction must not go on as if it had one: every statement fails
+   *  until it closes the stream. */
+  #afterError(error: SqlError, connection: Connection): void {
+    const isLost = error.code === 'DB_LOST';
+    if (this.#isTransaction && (isLost || error.sqlCode === 'TRANSACTION_TIMEOUT')) {
+      const { code, sqlCode, message } = error;
+      this.#failure = new SqlError({ code, sqlCode, message });
+    }
+    if (isLost || this.#failure !== null) this.#drop();
+    if (isLost) {
+      // Numbers above the durable one will be given again, to other commits.
+      if (this.#seenLsn > this.#host.database.durableLsn) this.#lost = error;
+      this.#seenLsn = 0;
+    } else if (this.#connection !== null) this.#isTransaction = !connection.isAutocommit;
+  }
+
+  #drop(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#isWaiting) this.#host.database.stopWaiting(connection);
+    this.#isWaiting = false;
+    this.#seenLsn = this.#lsn;
+    this.#connection = null;
+    this.#isTransaction = false;
+    connection.release();
+  }
+}

@@ -1,0 +1,2 @@
+export { DatabaseService, type ServiceOptions, type ServiceStats } from './service.ts';
+export { DatabaseShelf, type OpenedDatabase, type ShelfOptions } from './shelf.ts';

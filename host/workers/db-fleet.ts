@@ -1,0 +1,174 @@
+// The db workers as the main thread sees them: started before the io workers, replaced when one
+// dies, and joined to each io worker by a port of their own. What was in flight with one that died
+// is answered with an error by the io workers, whose ports close.
+
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { DbConfig } from '../config/index.ts';
+import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
+import { compileSqlite, DatabaseCatalog, type ServiceStats } from '../db/index.ts';
+import type { ProcessLog } from '../telemetry/index.ts';
+import { isStandalone, readWasm, startWorker } from './assets.ts';
+import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
+
+export interface DbFleetOptions {
+  readonly config: DbConfig;
+  readonly count: number;
+  readonly clock: Clock;
+  readonly log: ProcessLog;
+  readonly logLevel: DbWorkerData['logLevel'];
+  /** Gives every io worker a port to a db worker that has started again. */
+  readonly joinAll: (join: JoinIoWorker) => void;
+}
+
+/** Joins one io worker, by what posts to it. */
+export type JoinIoWorker = (post: (workerIndex: number, port: MessagePort) => void) => void;
+
+interface Member {
+  readonly index: number;
+  worker: Worker | null;
+  restarts: number;
+  readyMs: number;
+  stats: ServiceStats | null;
+}
+
+const RESTART_MS_FIRST = 250;
+/** A worker that has served for this long is not counted as having died young. */
+const SETTLED_MS = 60_000;
+/** Databases have this long to make durable what is committed, and to fold it. */
+const DRAIN_MS_MAX = 15_000;
+
+export class DbFleet {
+  readonly #options: DbFleetOptions;
+  readonly #catalog: DatabaseCatalog;
+  readonly #sqlite: WebAssembly.Module;
+  readonly #codec: WebAssembly.Module;
+  readonly #members: Member[];
+  #isEnding = false;
+
+  private constructor(
+    options: DbFleetOptions,
+    catalog: DatabaseCatalog,
+    codec: WebAssembly.Module,
+  ) {
+    this.#options = options;
+    this.#catalog = catalog;
+    this.#codec = codec;
+    this.#sqlite = compileSqlite(readWasm('sqlite3.wasm'));
+    this.#members = Array.from({ length: options.count }, (_, index) => ({
+      index,
+      worker: null,
+      restarts: 0,
+      readyMs: 0,
+      stats: null,
+    }));
+  }
+
+  /** Takes the folder and starts all workers. Errors: DB_STORE_LOCKED, GW_WORKER_DIED. */
+  static async start(options: DbFleetOptions): Promise<DbFleet> {
+    if (isStandalone()) {
+      const detail = 'databases are not in the standalone binary; run them from the npm package';
+      throw new GatewayError('GW_CONFIG_NOT_BUILT', detail);
+    }
+    const codecModule = new WebAssembly.Module(readWasm('codec.wasm'));
+    const catalog = await DatabaseCatalog.open({
+      folder: options.config.dir,
+      codecModule,
+      clock: options.clock,
+      sizeBytesMax: options.config.limits.databaseSizeBytesMax,
+      retentionMs: 0,
+    });
+    const fleet = new DbFleet(options, catalog, codecModule);
+    try {
+      await Promise.all(fleet.#members.map((member) => fleet.#start(member)));
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
+    return fleet;
+  }
+
+  /** What each worker last said of itself; null for one that has said nothing yet. */
+  stats(): readonly (ServiceStats | null)[] {
+    return this.#members.map(({ stats }) => stats);
+  }
+
+  /** Joins an io worker to every db worker. */
+  join(post: (workerIndex: number, port: MessagePort) => void): void {
+    for (const member of this.#members) joinTo(member, post);
+  }
+
+  /** Closes all databases; what was committed is durable. */
+  async stop(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all(this.#members.map((member) => drain(member)));
+    await this.#catalog.close();
+  }
+
+  #start(member: Member): Promise<void> {
+    const { config, logLevel } = this.#options;
+    const workerData: DbWorkerData = {
+      config,
+      workerIndex: member.index,
+      logLevel,
+      sqlite: this.#sqlite,
+      codec: this.#codec,
+    };
+    const worker = startWorker('db-worker', { workerData, name: `db-${member.index}` });
+    member.worker = worker;
+    return new Promise((resolve, reject) => {
+      let failure: Error | null = null;
+      worker.on('message', (message: FromDbWorker) => {
+        if (message.kind === 'log') this.#options.log.write(message.record);
+        else if (message.kind === 'stats') member.stats = message.stats;
+        else if (message.kind === 'ready') {
+          member.readyMs = this.#options.clock.nowMs();
+          resolve();
+        }
+      });
+      worker.on('error', (error) => {
+        failure = error;
+        this.#options.log.error(`db worker ${member.index}: ${error.message}`, { error });
+      });
+      worker.on('exit', (code) => {
+        member.worker = null;
+        const detail = `db worker ${member.index} ended with code ${code}`;
+        reject(new GatewayError('GW_WORKER_DIED', detail, failure));
+        if (member.readyMs !== 0) this.#restartLater(member, code);
+      });
+    });
+  }
+
+  #restartLater(member: Member, code: number): void {
+    if (this.#isEnding) return;
+    if (this.#options.clock.nowMs() - member.readyMs > SETTLED_MS) member.restarts = 0;
+    const delayMs = Math.min(RESTART_MS_FIRST * 2 ** member.restarts, WORKER_RESTART_MS_MAX);
+    member.restarts += 1;
+    this.#options.log.error(
+      `db worker ${member.index} ended with code ${code}; a new one starts in ${delayMs} ms`,
+    );
+    setTimeout(() => this.#restart(member), delayMs);
+  }
+
+  #restart(member: Member): void {
+    if (this.#isEnding) return;
+    this.#start(member).catch((error: Error) => this.#options.log.error(error.message));
+    this.#options.joinAll((post) => joinTo(member, post));
+  }
+}
+
+function joinTo(member: Member, post: (workerIndex: number, port: MessagePort) => void): void {
+  const { worker, index } = member;
+  if (worker === null) return;
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage({ kind: 'port', port: port1 } satisfies ToDbWorker, [port1]);
+  post(index, port2);
+}
+
+async function drain({ worker }: Member): Promise<void> {
+  if (worker === null) return;
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  worker.postMessage({ kind: 'drain' } satisfies ToDbWorker);
+  const timer = setTimeout(() => void worker.terminate(), DRAIN_MS_MAX);
+  await ended;
+  clearTimeout(timer);
+}

@@ -1,0 +1,94 @@
+// The thread that owns databases: those whose names fall to it. It has no socket; what clients ask
+// comes through ports from the io workers, and goes back the same way when it is durable.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../core/index.ts';
+import { DatabaseService, SESSION_LIMITS } from '../db/index.ts';
+import { createPostedLog } from '../telemetry/index.ts';
+import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
+
+const STATS_INTERVAL_MS = 1_000;
+
+const data = workerData as DbWorkerData;
+const port = parentPort!;
+
+function tell(message: FromDbWorker): void {
+  port.postMessage(message);
+}
+
+const log = createPostedLog({
+  level: data.logLevel,
+  clock: systemClock,
+  workerIndex: data.workerIndex,
+  post: (record) => tell({ kind: 'log', record }),
+});
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function startService(): Promise<DatabaseService> {
+  const { config, sqlite, codec } = data;
+  const { limits } = config;
+  return DatabaseService.start({
+    folder: config.dir,
+    sqlite,
+    codec,
+    clock: systemClock,
+    creates: config.create,
+    publicKey: config.publicKey,
+    sessionLimits: {
+      ...SESSION_LIMITS,
+      streamsCountMax: limits.streamsCountMax,
+      statementMsMax: limits.statementMsMax,
+      idleMsMax: limits.idleMsMax,
+      replySizeBytesMax: limits.resultSizeBytesMax,
+    },
+    databaseLimits: {
+      writersWaitingCountMax: limits.queueCountMax,
+      transactionMs: limits.transactionMsMax,
+    },
+    engineLimits: {
+      resultSizeBytesMax: limits.resultSizeBytesMax,
+      databaseSizeBytesMax: limits.databaseSizeBytesMax,
+    },
+    storeSizeBytesMax: limits.databaseSizeBytesMax * STORE_SHARE,
+    retentionMs: 0,
+    report: (database, event) => {
+      const { kind } = event;
+      if (kind === 'checkpoint') return;
+      const error = 'error' in event ? { error: asError(event.error) } : {};
+      if (kind === 'log-reopened') log.info('the log is open again', { database });
+      else log.error(`a database has a fault: ${kind}`, { database, ...error });
+    },
+    onError: (error) => log.error('a request for a database failed', { error: asError(error) }),
+  });
+}
+
+/** Old versions of pages beside the newest ones. */
+const STORE_SHARE = 2;
+
+async function main(): Promise<void> {
+  const service = await startService();
+  const beat = setInterval(() => {
+    service.sweep();
+    tell({ kind: 'stats', stats: service.stats() });
+  }, STATS_INTERVAL_MS);
+  port.on('message', (message: ToDbWorker) => {
+    if (message.kind === 'port') {
+      service.attach(message.port);
+      return;
+    }
+    clearInterval(beat);
+    service
+      .close()
+      .catch((error: unknown) => log.error('databases did not close', { error: asError(error) }))
+      .then(() => {
+        tell({ kind: 'drained' });
+        process.exit(0);
+      });
+  });
+  tell({ kind: 'ready' });
+}
+
+void main();
