@@ -303,7 +303,7 @@ describe('the writer', () => {
 });
 
 describe('checkpoints', () => {
-  it('fold what is durable, free it, trim the log, beside commits and snapshots', async () => {
+  it('fold what is durable, free it and trim the log, beside commits and snapshots', async () => {
     const { database, disk, pages } = await openDatabase();
     const writer = await withTable(database);
     const reader = database.connect('read-only');
