@@ -270,7 +270,7 @@ const PLUGIN_CASES: readonly BadCase[] = [
     'a config that JSON cannot say',
     '{ name: p, file: a, config: { a: [.inf] }, vmConfig: !!binary aGk= }',
     `5:33 plugins[0].config ${BAD} | no infinity`,
-    `5:58 plugins[0].vmConfig ${BAD} | no binary`,
+    `5:67 plugins[0].vmConfig ${BAD} | no binary`,
   ),
   plugin(
     'numbers beyond their limits',
