@@ -1,7 +1,7 @@
 // An exchange whose route has filters, between the client's own and the rest of the pipeline, which
 // sees what the filters let through and answers into them. Lengths are told anew: a body that a
-// filter looks at has the length it leaves with, or none that is known. What is recorded is what the
-// client got.
+// filter looks at has the length it leaves with, or none that is known. What is recorded is what
+// the client got.
 
 import {
   BODY_SIZE_UNKNOWN,
@@ -126,7 +126,8 @@ export class FilteredExchange implements Exchange, FilterSink {
     });
   }
 
-  // --- what leaves the filters --------------------------------------------------------------------
+  // --- what leaves the filters
+  // --------------------------------------------------------------------
 
   onRequestHeaders(headers: HeaderList, isLast: boolean): void {
     const path = headerValue(headers, ':path') ?? '';
@@ -240,7 +241,8 @@ export class FilteredExchange implements Exchange, FilterSink {
     this.#received.abort();
   }
 
-  // --- what the pipeline sees ---------------------------------------------------------------------
+  // --- what the pipeline sees
+  // ---------------------------------------------------------------------
 
   get scheme(): Exchange['scheme'] {
     return this.#received.scheme;

@@ -17,6 +17,7 @@ export { compileKeySource } from './key-source.ts';
 export { Mesh, type MeshDeps } from './pipeline.ts';
 export { RateHeaders } from './rate-headers.ts';
 export { RegexChecks } from './regex-check.ts';
+export { MeshServiceCaller } from './service-caller.ts';
 export { TraceparentSource } from './trace-context.ts';
 export type { Lookup } from './upstream/address-book.ts';
 export type {

@@ -110,6 +110,11 @@ export class Mesh {
     before?.retire(next);
   }
 
+  /** A service of the newest configuration; for calls that filters make. */
+  service(name: string): ServiceRuntime | undefined {
+    return this.#generation?.services.named(name);
+  }
+
   /** Asks every WebSocket to close, for none ends by itself, and begins no more. */
   drain(): void {
     this.#isDraining = true;

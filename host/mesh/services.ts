@@ -42,6 +42,7 @@ export interface SeriesSlots {
 
 export class ServiceSet {
   readonly #services: ServiceRuntime[] = [];
+  #named: Map<string, ServiceRuntime> | null = null;
   readonly #pools = new Map<string, UpstreamPool>();
 
   constructor(
@@ -75,6 +76,12 @@ export class ServiceSet {
         endpoints,
       });
     }
+  }
+
+  /** Undefined where there is none of this name. Cost: O(1). */
+  named(name: string): ServiceRuntime | undefined {
+    this.#named ??= this.#byName();
+    return this.#named.get(name);
   }
 
   service(index: number): ServiceRuntime {

@@ -1,5 +1,5 @@
-// Body bytes that a filter looks at or holds back. A chunk that passes at once is never copied; what
-// is held is the buffer's own.
+// Body bytes that a filter looks at or holds back. A chunk that passes at once is never copied;
+// what is held is the buffer's own.
 
 const NO_BYTES = new Uint8Array(0);
 

@@ -160,7 +160,8 @@ export class ChainStream implements FilterStream {
       const limit = stage.version.spec.limits.bodySizeBytes;
       const isHeld = flow.state !== 'open';
       if (isHeld && body.sizeBytes > limit) {
-        const detail = `${body.sizeBytes} bytes, the limit of ${stage.version.spec.name} is ${limit}`;
+        const { name } = stage.version.spec;
+        const detail = `${body.sizeBytes} bytes, the limit of ${name} is ${limit}`;
         this.#fail(TOO_LARGE[direction], detail);
         return;
       }

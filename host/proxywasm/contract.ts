@@ -11,7 +11,8 @@ export type FailurePolicy = 'close' | 'open' | 'reload';
 /** Order of plugins in a chain; within a phase by priority, the highest first, then by name. */
 export type PluginPhase = 'authn' | 'authz' | 'unspecified' | 'stats';
 
-/** Who shares an instance: every stream of a worker, nobody, or those with one value of a header. */
+/** Who shares an instance: every stream of a worker, nobody, or those with one value of a header.
+ *  */
 export type Isolation =
   | { readonly kind: 'shared' }
   | { readonly kind: 'request' }

@@ -1,6 +1,6 @@
-// From a file's bytes to a module that can be instantiated on any thread: checked, metered, compiled
-// once. A pure function of the bytes, so that it can run in the compute pool; what it makes can be
-// posted.
+// From a file's bytes to a module that can be instantiated on any thread: checked, metered,
+// compiled once. A pure function of the bytes, so that it can run in the compute pool; what it
+// makes can be posted.
 
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../core/index.ts';

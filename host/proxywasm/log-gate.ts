@@ -1,5 +1,5 @@
-// What a plugin logs, at a bounded rate and length: a guest that logs in each callback must not bury
-// the rest.
+// What a plugin logs, at a bounded rate and length: a guest that logs in each callback must not
+// bury the rest.
 
 import { LOG_LEVELS } from './abi/values.ts';
 import type { HostServices, PluginLogLevel } from './contract.ts';

@@ -1,5 +1,5 @@
-// One plugin's place in the chain of one exchange: its context in a guest, and what it holds back in
-// each direction.
+// One plugin's place in the chain of one exchange: its context in a guest, and what it holds back
+// in each direction.
 
 import { GatewayError } from '../core/index.ts';
 import { BodyBuffer } from './body-buffer.ts';

@@ -1,6 +1,6 @@
-// One instance of a module with its contexts: calls into the guest under a limit of steps, and tells
-// host functions on whose behalf they are called. A guest that traps is dead from then on, whatever
-// it would still answer: after a trap its memory may hold anything.
+// One instance of a module with its contexts: calls into the guest under a limit of steps, and
+// tells host functions on whose behalf they are called. A guest that traps is dead from then on,
+// whatever it would still answer: after a trap its memory may hold anything.
 
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../core/index.ts';

@@ -18,7 +18,7 @@ import {
 import { Deliverer, type FromDesk, Store } from '../distribution/index.ts';
 import { type Listener, type ListenerOptions, listenNode, listenUws } from '../edge/index.ts';
 import { Codec, instantiateEdge, Limiter, Matcher, StatsWriter } from '../kernels/index.ts';
-import { Mesh } from '../mesh/index.ts';
+import { Mesh, MeshServiceCaller } from '../mesh/index.ts';
 import { AccessLog, createPostedLog, LoopDelayMonitor } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
@@ -68,7 +68,10 @@ class IoWorker {
     this.#stats = new StatsWriter(instance);
     this.#accessLog = this.#createAccessLog(snapshot.log.access);
     this.#deliverer = this.#createDeliverer(snapshot);
-    this.#plugins = new WorkerPlugins(this.#log, null);
+    this.#plugins = new WorkerPlugins(
+      this.#log,
+      new MeshServiceCaller((name) => this.#mesh.service(name)),
+    );
     this.#mesh = new Mesh({
       matcher: new Matcher(instance),
       limiter: new Limiter(instance),

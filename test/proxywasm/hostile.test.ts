@@ -36,7 +36,8 @@ const FAULTS: readonly [string, string, string, RegExp][] = [
   ['a bad pointer', '(i32.load (i32.const -4)))', 'GW_PLUGIN_TRAP', /out of bounds/],
   [
     'deep recursion',
-    '(call $deep (i32.const 0))) (func $deep (param i32) (result i32) (local i64 i64 i64 i64) (i32.add (call $deep (local.get 0)) (i32.const 1)))',
+    `(call $deep (i32.const 0))) (func $deep (param i32) (result i32) (local i64 i64 i64 i64)
+      (i32.add (call $deep (local.get 0)) (i32.const 1)))`,
     'GW_PLUGIN_',
     /steps|stack/,
   ],
@@ -48,7 +49,8 @@ const FAULTS: readonly [string, string, string, RegExp][] = [
   ],
   [
     'a flood of host calls',
-    '(loop $l (drop (call $log (i32.const 2) (i32.const 0) (i32.const 4000))) (br $l)) (i32.const 0))',
+    `(loop $l (drop (call $log (i32.const 2) (i32.const 0) (i32.const 4000))) (br $l))
+      (i32.const 0))`,
     'GW_PLUGIN_STEPS',
     /steps/,
   ],
@@ -128,7 +130,8 @@ describe('a hostile guest', () => {
     ['a start function', '(func $s (loop $l (br $l))) (start $s)'],
     [
       'proxy_on_configure',
-      '(func (export "proxy_on_configure") (param i32 i32) (result i32) (loop $l (br $l)) (i32.const 1))',
+      `(func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (loop $l (br $l)) (i32.const 1))`,
     ],
     [
       'proxy_on_vm_start, which says no',

@@ -204,7 +204,8 @@ describe('metering', () => {
     // More than there are steps: stopped before a byte is moved, even for a size out of bounds.
     const poor = metered(
       wat(
-        '(module (memory 64) (func (export "f") (memory.fill (i32.const 0) (i32.const 1) (i32.const -1))))',
+        `(module (memory 64)
+          (func (export "f") (memory.fill (i32.const 0) (i32.const 1) (i32.const -1))))`,
       ),
       100,
     );

@@ -17,7 +17,8 @@ type Foreign = (vm: Vm, argument: Uint8Array) => Uint8Array | null;
 const FOREIGN: ReadonlyMap<string, Foreign> = new Map<string, Foreign>([
   ['compress', compress],
   ['uncompress', uncompress],
-  // Properties that a filter sets are bytes to everyone who reads them: there is no type to declare.
+  // Properties that a filter sets are bytes to everyone who reads them: there is no type to
+  // declare.
   ['declare_property', () => NO_BYTES],
   // Routes are chosen before filters run, and stay.
   ['clear_route_cache', () => NO_BYTES],

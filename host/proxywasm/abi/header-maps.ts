@@ -1,5 +1,5 @@
-// Header maps: the exchange's own, and those that a call to a service brought. Names are lower case;
-// what a filter writes is checked here, so that nothing it makes can split a message.
+// Header maps: the exchange's own, and those that a call to a service brought. Names are lower
+// case; what a filter writes is checked here, so that nothing it makes can split a message.
 
 import {
   type HeaderList,

@@ -1,6 +1,6 @@
 // Properties, in Envoy's encodings: text as its bytes, whole numbers and times as 8 bytes,
-// little-endian (times in ns), booleans as one byte, maps as pairs. A path is a list of names with a
-// zero between them.
+// little-endian (times in ns), booleans as one byte, maps as pairs. A path is a list of names with
+// a zero between them.
 
 import { headerValue, joinedHeaderValue } from '../../core/index.ts';
 import type { ExchangeMaps } from '../contexts.ts';

@@ -1,5 +1,5 @@
-// Reads a Wasm binary: bytes, LEB128 numbers and names, never beyond its end. Whatever is wrong is a
-// GatewayError that says at which byte.
+// Reads a Wasm binary: bytes, LEB128 numbers and names, never beyond its end. Whatever is wrong is
+// a GatewayError that says at which byte.
 
 import { type ErrorCode, GatewayError } from '../../core/index.ts';
 

@@ -1,7 +1,7 @@
 // Puts counters into function bodies: one step at each function's entry and at each turn of a loop,
-// more for long straight code, and for bulk operations by their size. Steps are a global that counts
-// down; below zero the guest traps. Nothing is renumbered, so everything else in the module stays
-// as it is.
+// more for long straight code, and for bulk operations by their size. Steps are a global that
+// counts down; below zero the guest traps. Nothing is renumbered, so everything else in the module
+// stays as it is.
 
 import {
   FREE_LEAF_SIZE_BYTES,

@@ -1,7 +1,8 @@
 // Rewrites a valid module at byte level so that it can be run under limits: steps are counted in a
-// global that the host sets, memory and tables are clamped, and the start function becomes an export
-// that the host calls when it is ready. No index changes, so a trap still names the functions of the
-// source. It takes any bytes and answers what it cannot read with an error that says where.
+// global that the host sets, memory and tables are clamped, and the start function becomes an
+// export that the host calls when it is ready. No index changes, so a trap still names the
+// functions of the source. It takes any bytes and answers what it cannot read with an error that
+// says where.
 
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';

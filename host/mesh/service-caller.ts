@@ -1,0 +1,137 @@
+// Calls that filters make to configured services, over the same pools and balancers as requests.
+// The answer is gathered whole, within a bound; whatever goes wrong is no answer at all.
+
+import {
+  type ErrorCode,
+  type HeaderList,
+  headerValue,
+  isFramingHeader,
+  type ServiceCaller,
+  type ServiceReply,
+  type ServiceRequest,
+} from '../core/index.ts';
+import type { ServiceRuntime } from './services.ts';
+import type { UpstreamCall, UpstreamHandler } from './upstream/contract.ts';
+
+/** A service by its name, in the newest configuration. */
+export type ServiceLookup = (name: string) => ServiceRuntime | undefined;
+
+export class MeshServiceCaller implements ServiceCaller {
+  readonly #lookup: ServiceLookup;
+
+  constructor(lookup: ServiceLookup) {
+    this.#lookup = lookup;
+  }
+
+  knows(service: string): boolean {
+    return this.#lookup(service) !== undefined;
+  }
+
+  call(
+    request: ServiceRequest,
+    replySizeBytesMax: number,
+    onReply: (reply: ServiceReply | null) => void,
+  ): () => void {
+    const gather = new ReplyGather(replySizeBytesMax, onReply);
+    // Never within the call that asked: the guest is still running there.
+    const begin = setImmediate(() => this.#send(request, gather));
+    return () => {
+      clearImmediate(begin);
+      gather.cancel();
+    };
+  }
+
+  #send(request: ServiceRequest, gather: ReplyGather): void {
+    const service = this.#lookup(request.service);
+    const state = service?.balancer.pick(0, null);
+    if (service === undefined || state === undefined || state === null) {
+      gather.settle(null);
+      return;
+    }
+    const endpoint = service.endpoints[state.index]!;
+    const { timeouts } = service.config;
+    const bound = request.timeoutMs === 0 ? timeouts.requestMs : request.timeoutMs;
+    const { headers, body } = request;
+    const call = endpoint.pool.send(
+      {
+        method: headerValue(headers, ':method')!,
+        target: headerValue(headers, ':path')!,
+        headers: wireHeaders(headers),
+        bodySizeBytes: body.length,
+        connectMs: Math.min(bound, timeouts.connectMs),
+        requestMs: Math.min(bound, timeouts.requestMs),
+        idleMs: Math.min(bound, timeouts.idleMs),
+      },
+      gather,
+    );
+    gather.attach(call);
+    if (body.length === 0) return;
+    call.write(body);
+    call.end();
+  }
+}
+
+/** With `host` for `:authority`, and without what the client writes itself. */
+function wireHeaders(headers: readonly string[]): HeaderList {
+  const wire: HeaderList = ['host', headerValue(headers, ':authority')!];
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!;
+    if (name.startsWith(':') || name === 'host' || isFramingHeader(name)) continue;
+    wire.push(name, headers[index + 1]!);
+  }
+  return wire;
+}
+
+class ReplyGather implements UpstreamHandler {
+  readonly #sizeBytesMax: number;
+  readonly #chunks: Uint8Array[] = [];
+  #onReply: ((reply: ServiceReply | null) => void) | null;
+  #call: UpstreamCall | null = null;
+  #headers: HeaderList = [];
+  #sizeBytes = 0;
+
+  constructor(sizeBytesMax: number, onReply: (reply: ServiceReply | null) => void) {
+    this.#sizeBytesMax = sizeBytesMax;
+    this.#onReply = onReply;
+  }
+
+  attach(call: UpstreamCall): void {
+    this.#call = call;
+  }
+
+  cancel(): void {
+    this.#onReply = null;
+    this.#call?.cancel();
+  }
+
+  settle(reply: ServiceReply | null): void {
+    const onReply = this.#onReply;
+    this.#onReply = null;
+    onReply?.(reply);
+  }
+
+  onHead(status: number, headers: HeaderList, _bodySizeBytes: number): void {
+    this.#headers = [':status', String(status), ...headers];
+  }
+
+  onChunk(chunk: Uint8Array): void {
+    this.#sizeBytes += chunk.length;
+    if (this.#sizeBytes > this.#sizeBytesMax) {
+      this.#call?.cancel();
+      this.settle(null);
+      return;
+    }
+    this.#chunks.push(Uint8Array.from(chunk));
+  }
+
+  onEnd(): void {
+    this.settle({ headers: this.#headers, body: Buffer.concat(this.#chunks) });
+  }
+
+  onError(_code: ErrorCode): void {
+    this.settle(null);
+  }
+
+  /** The body was given whole. */
+  onDrain(): void {}
+}
