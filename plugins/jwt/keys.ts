@@ -1,5 +1,6 @@
-// The keys that tokens may be signed with, as JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC
-// 8037). A key has one algorithm, whatever a token says: a public key is never taken for a secret.
+// The keys that tokens may be signed with, as JSON Web Keys (RFC 7517, RFC 7518 section 6, and
+// RFC 8037). A key has one algorithm, whatever a token says: a public key is never taken for a
+// secret.
 
 import { Settings } from '../kit/settings';
 import { decodeBase64url } from './base64url';
