@@ -154,7 +154,7 @@ const TOP_CASES: readonly BadCase[] = [
   bad(
     'db workers',
     `${BASE}workers: { db: 99 }\n`,
-    '4:16 workers.db GW_CONFIG_BAD_VALUE | expected auto, or a whole number from 1 to 32',
+    '4:16 workers.db GW_CONFIG_BAD_VALUE | expected a whole number from 1 to 32',
   ),
   bad('workers as text', `${BASE}workers: { io: many }\n`, `4:16 workers.io ${BAD} | auto, or`),
 ];
