@@ -1,5 +1,5 @@
-// The protocol over a real database: pipelines, batons, batches, cursors, WebSocket connections, and
-// what each misuse is answered with.
+// The protocol over a real database: pipelines, batons, batches, cursors, WebSocket connections,
+// and what each misuse is answered with.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';

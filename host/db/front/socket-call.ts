@@ -1,6 +1,6 @@
-// A WebSocket of a client: its hello is checked here, everything after it is the db worker's. What a
-// client does not read is not sent on; the db worker is told how much was, and stops taking requests
-// of a connection whose answers stand still.
+// A WebSocket of a client: its hello is checked here, everything after it is the db worker's. What
+// a client does not read is not sent on; the db worker is told how much was, and stops taking
+// requests of a connection whose answers stand still.
 
 import {
   type Exchange,
@@ -91,7 +91,7 @@ export class SocketCall implements WebSocketPeer, SocketEar {
     this.#host = host;
   }
 
-  // --- the client ---------------------------------------------------------------------------------
+  // --- the client --------------------------------------------------------------------------------
 
   onMessage(data: Uint8Array, kind: 'text' | 'binary'): void {
     if (this.#state === 'open') this.#link!.message(this.#id, data, kind);
@@ -112,7 +112,7 @@ export class SocketCall implements WebSocketPeer, SocketEar {
     this.#link?.closed(this.#id);
   }
 
-  // --- the database -------------------------------------------------------------------------------
+  // --- the database ------------------------------------------------------------------------------
 
   send(message: Uint8Array): void {
     if (this.#state === 'closed') return;
@@ -163,7 +163,7 @@ export class SocketCall implements WebSocketPeer, SocketEar {
     this.channel?.close(code, reason);
   }
 
-  // --- the hello ----------------------------------------------------------------------------------
+  // --- the hello ---------------------------------------------------------------------------------
 
   #hello(bytes: Uint8Array, kind: 'text' | 'binary'): void {
     const { encoding } = this.#protocol;

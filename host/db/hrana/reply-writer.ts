@@ -1,5 +1,5 @@
-// What a reply is made of, for both encodings: the parts come in the order in which they happen, and
-// the rows of an open result go through the RowSink straight into bytes.
+// What a reply is made of, for both encodings: the parts come in the order in which they happen,
+// and the rows of an open result go through the RowSink straight into bytes.
 
 import type { RowSink, RunOutcome, SqlDescription } from '../contract.ts';
 import type { HranaFault } from './hrana-error.ts';

@@ -1,6 +1,6 @@
-// Hrana over a WebSocket: one connection with its streams, stored texts and cursors. Requests of one
-// stream run in order, those of different streams as they come; what violates the protocol closes
-// the connection. Source: Hrana 3 specification, "Hrana over WebSocket".
+// Hrana over a WebSocket: one connection with its streams, stored texts and cursors. Requests of
+// one stream run in order, those of different streams as they come; what violates the protocol
+// closes the connection. Source: Hrana 3 specification, "Hrana over WebSocket".
 
 import { faultOf, HranaError, type HranaFault, isHranaError } from './hrana-error.ts';
 import { decodeSocketJson } from './json-decode.ts';

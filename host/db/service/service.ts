@@ -189,7 +189,7 @@ class PortSessions {
     }
   }
 
-  // --- HTTP ---------------------------------------------------------------------------------------
+  // --- HTTP --------------------------------------------------------------------------------------
 
   #request(frame: Frame): void {
     this.#deps.onRequest();
@@ -230,7 +230,7 @@ class PortSessions {
     this.#port.send({ kind: FRAME_REPLY, flags, extra: status, id }, writer.take());
   }
 
-  // --- WebSockets ---------------------------------------------------------------------------------
+  // --- WebSockets --------------------------------------------------------------------------------
 
   #open(frame: Frame): void {
     this.#deps.onRequest();
