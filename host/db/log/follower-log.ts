@@ -76,14 +76,24 @@ export class FollowerLog {
       onBeat?.();
       return item.epoch;
     }
-    const { group, head } = item;
+    const { group } = item;
     if (senderEpoch === 0) throw logError('DB_FEED_CORRUPT', 'the feed begins without a beat');
-    if (group.lastLsn === log.nextLsn - 1 && head.chain !== log.chain) {
-      throw logError('DB_LOG_DIVERGED', `another commit ${group.lastLsn} than here`);
+    if (this.#isAnother(item)) {
+      throw logError('DB_LOG_DIVERGED', `another commit ${group.firstLsn} than here`);
     }
     if (group.lastLsn < log.nextLsn) return senderEpoch;
     await log.appendReceived(item, senderEpoch);
     onGroup?.(group);
     return senderEpoch;
+  }
+
+  /** Whether a group holds commits that are here otherwise. A log has its primary's groups whole:
+   *  one that begins before the end here and does not end there is none of them, and none from a
+   *  newer epoch than that of the last group here can have been. */
+  #isAnother({ group, head }: FeedItem & { kind: 'group' }): boolean {
+    const { log } = this.#options;
+    if (group.firstLsn >= log.nextLsn) return false;
+    if (group.lastLsn === log.nextLsn - 1) return head.chain !== log.chain;
+    return group.lastLsn >= log.nextLsn || group.epoch > log.lastGroupEpoch;
   }
 }

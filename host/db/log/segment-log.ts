@@ -73,6 +73,11 @@ export class SegmentLog implements LogStore {
     return this.#state.epoch;
   }
 
+  /** The epoch of the last group here; 0 where there is none. */
+  get lastGroupEpoch(): number {
+    return this.#readable.lastEpoch;
+  }
+
   get nextLsn(): Lsn {
     return this.#readable.lastLsn + 1;
   }

@@ -158,6 +158,7 @@ export class DatabaseShelf {
         clock: options.clock,
         codec: deltaCodec(new PageCodec(options.codec)),
         pages: store,
+        closePages: close,
         openLog: () => this.#catalog.openLog(name, store),
         engineLimits: options.engineLimits,
         limits: options.databaseLimits,
@@ -173,7 +174,6 @@ export class DatabaseShelf {
     this.#places.get(name)!.close = async () => {
       opened.sessions.close();
       await database.close();
-      await close();
     };
     return opened;
   }
