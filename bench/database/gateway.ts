@@ -51,7 +51,7 @@ function configuration(folder: string, ports: { listen: number; admin: number })
     `listen: [{ port: ${ports.listen}, address: 127.0.0.1 }]`,
     `admin: { port: ${ports.admin}, address: 127.0.0.1 }`,
     'workers: { io: 1, db: 1, compute: 1 }',
-    `db: { dir: ${JSON.stringify(join(folder, 'databases'))}, create: true }`,
+    `db: { dir: ${JSON.stringify(join(folder, 'databases'))}, create: on-first-use }`,
     'routes: [{ match: { path: "/db/{database}/*" }, db: {} }]',
     'log: { access: off, level: warn }',
     '',

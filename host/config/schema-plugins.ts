@@ -129,7 +129,7 @@ const TENANT = object('a map with header', {
 
 const PLUGIN = object('a map with name, and file or url', {
   name: required(NAME_OF, 'unique name'),
-  file: optional(PEM_FILE, 'module, in a file; loaded again when the file changes'),
+  file: optional(PEM_FILE, 'module, in a file; a reload takes a changed one'),
   url: optional(MODULE_URL, 'module, over HTTP; needs `sha256`'),
   sha256: optional(SHA256, 'what the module must be'),
   rootId: withDefault(
