@@ -30,7 +30,7 @@ export function readWholeBody(
         return;
       }
       // The chunk is the listener's own: valid during this call only.
-      if (chunk.length > 0) chunks.push(chunk.slice());
+      if (chunk.length > 0) chunks.push(new Uint8Array(chunk));
       if (!isLast) return;
       isDone = true;
       done(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));

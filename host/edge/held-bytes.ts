@@ -28,7 +28,7 @@ export class HeldBytes {
       last.bytes.set(chunk, last.usedSizeBytes);
       last.usedSizeBytes += sizeBytes;
     } else if (last === undefined || sizeBytes > BLOCK_SIZE_BYTES / 2) {
-      this.#blocks.push({ bytes: chunk.slice(), usedSizeBytes: sizeBytes });
+      this.#blocks.push({ bytes: new Uint8Array(chunk), usedSizeBytes: sizeBytes });
     } else {
       const bytes = new Uint8Array(BLOCK_SIZE_BYTES);
       bytes.set(chunk);

@@ -178,7 +178,7 @@ export class NodeExchange implements Exchange {
     this.#output.givenSizeBytes += chunk.length;
     let isAccepted = true;
     this.#native(() => {
-      isAccepted = (this.#res as ServerResponse).write(chunk.slice());
+      isAccepted = (this.#res as ServerResponse).write(new Uint8Array(chunk));
     });
     return isAccepted;
   }

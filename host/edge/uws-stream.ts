@@ -10,6 +10,10 @@ import { BODY_SIZE_UNKNOWN } from '../core/index.ts';
 import { type CheckedHead, statusLine } from './response-checks.ts';
 import type { UwsHost, UwsResponse } from './uws-native.ts';
 
+/** Of uWS's cork of 16 KiB, what is left beside a size line, a status line and the headers that uWS
+ *  adds: what fits it is copied, flushed as one, and kept where the socket does not take it. */
+const CORK_ROOM = 16_384 - 512;
+
 /** What a stream tells its exchange. */
 export interface StreamOwner {
   onStreamDrain(): void;
@@ -88,7 +92,8 @@ export class UwsStream {
   /** Sends or copies; false means that the client reads slowly. */
   write(chunk: Uint8Array): boolean {
     const rest = this.#offer(chunk);
-    if (rest !== null) this.#pending.push(rest.slice());
+    // The slice() of a Buffer would be a view of the caller's bytes.
+    if (rest !== null) this.#pending.push(new Uint8Array(rest));
     return rest === null && !this.#isFull && !this.#isHeld;
   }
 
@@ -196,14 +201,22 @@ export class UwsStream {
     }
   }
 
+  /** In pieces that fit uWS's cork, with what is written before them: a longer one goes around it,
+   *  and is lost, its size line left behind, when the socket has just no room for that line. */
   #sendChunk(chunk: Uint8Array): number {
-    let isAccepted = true;
-    this.#res.cork(() => {
-      this.#sendHead('close');
-      isAccepted = this.#res.write(chunk);
-    });
-    if (!isAccepted) this.#fill();
-    return chunk.length;
+    let sentSizeBytes = 0;
+    while (sentSizeBytes < chunk.length && !this.#isFull) {
+      const room = this.#isHeadSent ? CORK_ROOM : Math.max(1, CORK_ROOM - this.#head.lines.length);
+      const piece = chunk.subarray(sentSizeBytes, sentSizeBytes + room);
+      let isAccepted = true;
+      this.#res.cork(() => {
+        this.#sendHead('close');
+        isAccepted = this.#res.write(piece);
+      });
+      sentSizeBytes += piece.length;
+      if (!isAccepted) this.#fill();
+    }
+    return sentSizeBytes;
   }
 
   #sendKnown(chunk: Uint8Array): number {

@@ -160,7 +160,7 @@ export class FilteredExchange implements Exchange, FilterSink {
       return !this.#isReaderPaused;
     }
     // A copy: bytes are valid only during the call.
-    this.#waiting.push({ chunk: chunk.slice(), isLast });
+    this.#waiting.push({ chunk: new Uint8Array(chunk), isLast });
     if (!this.#isGoingOn && this.#hasHeadPassed) {
       this.bodySizeBytes = isLast ? chunk.length : BODY_SIZE_UNKNOWN;
       this.#goOn();
@@ -195,7 +195,7 @@ export class FilteredExchange implements Exchange, FilterSink {
     const head = this.#head;
     if (head !== null && isLast) {
       // A large body must stay as it is until the client has read it; this one may not.
-      this.#respond(head, chunk === this.#wholeBody ? chunk : chunk.slice());
+      this.#respond(head, chunk === this.#wholeBody ? chunk : new Uint8Array(chunk));
       return true;
     }
     if (head !== null) this.#begin(head);

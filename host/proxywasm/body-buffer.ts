@@ -22,7 +22,7 @@ export class BodyBuffer {
       this.#isOwn = false;
     } else {
       this.keep();
-      this.#more.push(chunk.slice());
+      this.#more.push(new Uint8Array(chunk));
     }
     this.#sizeBytes += chunk.length;
   }
@@ -30,7 +30,7 @@ export class BodyBuffer {
   /** Makes what is here its own: the chunk's owner will reuse it. */
   keep(): void {
     if (this.#isOwn) return;
-    this.#bytes = this.#bytes.slice();
+    this.#bytes = new Uint8Array(this.#bytes);
     this.#isOwn = true;
   }
 

@@ -299,7 +299,7 @@ export class ChainStream implements FilterStream {
     } else if (this.#answer === null) {
       this.#isSinkFull[RESPONSE] = !this.#sink.onResponseBody(bytes, isLast);
     } else {
-      this.#answerBody.push(bytes.slice());
+      this.#answerBody.push(new Uint8Array(bytes));
       if (isLast) this.#emitAnswer();
     }
   }

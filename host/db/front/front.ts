@@ -171,7 +171,7 @@ export class DatabaseFront implements RoutePlane {
         }
         if (isLast && chunks.length === 0) this.#ask(exchange, database, call, access, chunk);
         else {
-          chunks.push(chunk.slice());
+          chunks.push(new Uint8Array(chunk));
           if (isLast) this.#ask(exchange, database, call, access, Buffer.concat(chunks, size));
         }
       },

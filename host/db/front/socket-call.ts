@@ -95,8 +95,8 @@ export class SocketCall implements WebSocketPeer, SocketEar {
 
   onMessage(data: Uint8Array, kind: 'text' | 'binary'): void {
     if (this.#state === 'open') this.#link!.message(this.#id, data, kind);
-    else if (this.#state === 'new') this.#hello(data.slice(), kind);
-    else if (this.#state === 'checking') this.#hold(data.slice(), kind);
+    else if (this.#state === 'new') this.#hello(new Uint8Array(data), kind);
+    else if (this.#state === 'checking') this.#hold(new Uint8Array(data), kind);
   }
 
   onDrain(): void {
