@@ -274,14 +274,21 @@ describe('admin faults', () => {
     const gate = new Promise<void>((resolve) => {
       release = resolve;
     });
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
     const scene = await adminScene({
       reload: async () => {
+        begin();
         await gate;
         return { isTaken: true, generation: 1, issues: [] };
       },
     });
     const first = scene.ask('POST', '/reload');
-    const second = await Promise.race([first, scene.ask('POST', '/reload')]);
+    // Two connections may arrive in any order.
+    await begun;
+    const second = await scene.ask('POST', '/reload');
     assertProblem(second, 'GW_ADMIN_BUSY', /another change/);
     release();
     assert.equal((await first).status, 200);
