@@ -101,7 +101,7 @@ describe('known-bad histories', () => {
     assertKinds([as('unknown', writer!), reader!], 'G-single');
   });
 
-  it('lists that do not continue each other, values of nobody, a transaction blind to itself', () => {
+  it('torn lists, values of nobody, a transaction that is blind to itself', () => {
     assertKinds(
       together([append(X, 1)], [append(X, 2)], [read(X, 1, 2)], [read(X, 2, 1)]),
       'incompatible-order',
