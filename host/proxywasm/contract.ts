@@ -139,15 +139,21 @@ export interface PluginMetrics {
   value(id: number): number | undefined;
 }
 
-/** Data that plugins of one vm id share. Statuses are those of the ABI. */
+export interface SharedEntry {
+  readonly value: Uint8Array;
+  readonly cas: number;
+}
+
+/** Data that plugins of one vm id share. Statuses are those of the ABI; `busy`: not to be had in
+ *  time. */
 export interface SharedData {
   /** Null where there is none. */
-  get(vmId: string, key: string): { readonly value: Uint8Array; readonly cas: number } | null;
-  /** `cas`: 0 for unconditional. */
+  get(vmId: string, key: string): SharedEntry | null | 'busy';
+  /** `cas`: 0 for unconditional, 0xffffffff for only where there is none. */
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedStatus;
 }
 
-export type SharedStatus = 'ok' | 'cas-mismatch' | 'full';
+export type SharedStatus = 'ok' | 'cas-mismatch' | 'full' | 'busy';
 
 /** Queues that plugins share; a token is the same in every thread. */
 export interface SharedQueues {
@@ -155,9 +161,9 @@ export interface SharedQueues {
   register(vmId: string, name: string): number;
   /** 0 for none. */
   resolve(vmId: string, name: string): number;
-  enqueue(token: number, value: Uint8Array): 'ok' | 'not-found' | 'full';
-  dequeue(token: number): Uint8Array | 'not-found' | 'empty';
-  /** Calls back, later, when something was enqueued; returns what ends it. */
+  enqueue(token: number, value: Uint8Array): 'ok' | 'not-found' | 'full' | 'busy';
+  dequeue(token: number): Uint8Array | 'not-found' | 'empty' | 'busy';
+  /** Calls back, later, once for each message; only the last who asked. Returns what ends it. */
   watch(token: number, onReady: () => void): () => void;
 }
 

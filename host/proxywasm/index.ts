@@ -26,4 +26,8 @@ export { PLUGIN_DEFAULTS, pluginSpec } from './defaults.ts';
 export { loadModule } from './loader.ts';
 export { MetricRegistry, type PluginMetric } from './metric-registry.ts';
 export { PluginBook } from './plugin-book.ts';
+export type { SharedStoreStats } from './shared-store/keeper.ts';
+export { createSharedStore } from './shared-store/layout.ts';
+export { HISTOGRAM_BOUNDS, type SharedMetric } from './shared-store/metrics.ts';
+export { SharedStore, SharedStoreKeeper } from './shared-store/store.ts';
 export { systemTimers, type ThreadServicesOptions, threadServices } from './thread-services.ts';

@@ -24,6 +24,7 @@ import {
   RouteTables,
   StatsReader,
 } from '../kernels/index.ts';
+import { createSharedStore, SharedStoreKeeper } from '../proxywasm/index.ts';
 import type { LogFields, ProcessLog } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
 import { Certificates } from './certificates.ts';
@@ -72,6 +73,8 @@ export class Gateway {
   readonly reloads: ReloadHistory = { taken: 0, refused: 0, isLastTaken: true, lastWallMs: 0 };
   readonly startWallMs: number;
   readonly #options: GatewayOptions;
+  readonly #shared = createSharedStore();
+  readonly #sharedKeeper = new SharedStoreKeeper(this.#shared);
   readonly #limiter: Limiter;
   readonly #tables: RouteTables;
   readonly #reader: StatsReader;
@@ -194,6 +197,7 @@ export class Gateway {
     await this.#distribution?.stop();
     await this.#databases?.stop();
     await this.#compute.close();
+    this.#sharedKeeper.close();
     return abandoned;
   }
 
@@ -235,6 +239,7 @@ export class Gateway {
     this.#snapshot = snapshot;
     const fleet = new IoFleet({
       image: this.image,
+      shared: this.#shared,
       count: snapshot.workers.io,
       ports: snapshot.listeners.map(({ port }) => port),
       clock: this.#options.clock,
@@ -354,6 +359,7 @@ export class Gateway {
   #clearWorker(workerIndex: number): void {
     this.#tables.clearWorker(workerIndex);
     this.#limiter.recover(workerIndex);
+    this.#sharedKeeper.workerGone(workerIndex);
     this.series.workerGone(workerIndex);
     this.#reader.clearGauges(workerIndex);
   }

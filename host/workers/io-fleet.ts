@@ -13,6 +13,8 @@ import { Watchdog } from './watchdog.ts';
 
 export interface FleetOptions {
   readonly image: EdgeImage;
+  /** What plugins of all io workers share. */
+  readonly shared: SharedArrayBuffer;
   readonly count: number;
   /** The configured port of each listener. */
   readonly ports: readonly number[];
@@ -186,6 +188,7 @@ export class IoFleet {
       servesNodeListeners: index === 0,
       publication: this.#publication!,
       ports: this.#ports,
+      shared: this.#options.shared,
       channels: this.#options.channels(),
     };
     const generation = workerData.publication.generation;

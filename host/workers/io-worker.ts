@@ -77,6 +77,7 @@ class IoWorker {
     this.#plugins = new WorkerPlugins(
       this.#log,
       new MeshServiceCaller((name) => this.#mesh.service(name)),
+      data,
     );
     this.#databases = this.#createFront(snapshot);
     this.#mesh = new Mesh({

@@ -39,6 +39,8 @@ export interface IoWorkerData {
   readonly publication: Publication;
   /** The port of each listener: as configured, or what the first worker got for port 0. */
   readonly ports: readonly number[];
+  /** What plugins of all io workers share. */
+  readonly shared: SharedArrayBuffer;
   /** The channels there are; null where nothing is distributed. */
   readonly channels: FromDesk | null;
 }

@@ -2,7 +2,13 @@
 // running.
 
 import { type ServiceCaller, systemClock } from '../core/index.ts';
-import { PluginBook, type PluginLogLine, threadServices } from '../proxywasm/index.ts';
+import {
+  PluginBook,
+  type PluginLogLine,
+  SharedStore,
+  systemTimers,
+  threadServices,
+} from '../proxywasm/index.ts';
 import type { Log } from '../telemetry/index.ts';
 import type { InstalledPlugin } from './plugin-task.ts';
 
@@ -10,15 +16,22 @@ export class WorkerPlugins {
   readonly book: PluginBook;
   readonly #log: Log;
   readonly #keys = new Map<string, string>();
+  readonly #store: SharedStore;
 
-  constructor(log: Log, services: ServiceCaller | null) {
+  constructor(
+    log: Log,
+    services: ServiceCaller | null,
+    { shared, workerIndex }: { shared: SharedArrayBuffer; workerIndex: number },
+  ) {
     this.#log = log;
+    this.#store = new SharedStore(shared, workerIndex, systemTimers);
     this.book = new PluginBook(
       threadServices({
         clock: systemClock,
         log: (line) => this.#write(line),
         logLevel: 'info',
         services,
+        store: this.#store,
       }),
     );
   }
@@ -46,6 +59,7 @@ export class WorkerPlugins {
 
   close(): void {
     this.book.close();
+    this.#store.close();
   }
 
   #write({ plugin, level, message }: PluginLogLine): void {
