@@ -6,15 +6,15 @@
 //
 //   head        16 words: see the constants below
 //   buckets     16,384 words: the first entry of each, 0 for none
-//   namespaces  512 x 4 words   | name's chain | entries | blocks | - |
-//   queues      256 x 8 words   | name's chain | first | last | length | target | waiting | mask 2 |
-//   metrics     4,096 x 2 words | name's chain | kind |
+//   namespaces  512 x 4 words   | name | entries | blocks | - |
+//   queues      256 x 8 words   | name | first | last | length | target | waiting | mask, 2 words |
+//   metrics     4,096 x 2 words | name | kind |
 //   cells       4,096 x 22 i64  | value | count | sum | 19 of a histogram |
 //   links       65,536 words: the block that follows, 0 for none
 //   blocks      65,536 x 256 bytes; the first is nobody's, so that 0 says none
 //
-//   an entry    | next entry | hash | cas | key size | value size | namespace | - | - | key | value |
-//   a message   | next message | - | - | 0 | size | - | - | - | bytes |
+//   an entry    | next | hash | cas | key size | value size | namespace | - | - | key | value |
+//   a message   | next | - | - | 0 | size | - | - | - | bytes |
 //   a name      | - | hash | - | size | 0 | - | - | - | bytes |
 
 import { secretSeed } from '../../core/index.ts';
