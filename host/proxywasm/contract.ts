@@ -183,15 +183,13 @@ export interface HostServices {
   readonly services: ServiceCaller | null;
 }
 
-/** What happened to a plugin since it was installed on this thread. */
-export interface PluginStats {
-  readonly name: string;
-  readonly sha256: string;
-  readonly version: number;
-  /** Instances that live, and streams in them. */
-  readonly instances: number;
-  readonly streams: number;
+/** What happened to a plugin, counted. */
+export interface PluginCounts {
+  /** Streams that began. */
+  readonly opened: number;
+  /** Instances that started, and those of tenants that were given up for others. */
   readonly started: number;
+  readonly evicted: number;
   readonly traps: number;
   /** Traps that were for want of steps. */
   readonly stepsExceeded: number;
@@ -199,4 +197,18 @@ export interface PluginStats {
   readonly skippedStreams: number;
   readonly stepsUsed: number;
   readonly logLinesDropped: number;
+}
+
+/** One module of a plugin on one thread: plain data that is posted. */
+export interface PluginReport extends PluginCounts {
+  readonly name: string;
+  readonly sha256: string;
+  /** Instances that live, and streams in them. */
+  readonly instances: number;
+  readonly streams: number;
+}
+
+/** A version of a plugin since it was installed on this thread. */
+export interface PluginStats extends PluginReport {
+  readonly version: number;
 }

@@ -384,7 +384,7 @@ describe('threads that share a store', { timeout: 60_000 }, () => {
     assert.equal(Buffer.from(found.value).readUInt32LE(), 2 * times);
   });
 
-  it('get each message of a queue once, and the next in line gets those of a dead one', async () => {
+  it('get each message once, and the next in line gets those of a dead one', async () => {
     const memory = createSharedStore();
     const keeper = new SharedStoreKeeper(memory);
     const producer = new SharedStore(memory, 5, systemTimers);
