@@ -169,7 +169,8 @@ function configOf(snapshot: Snapshot): Config {
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  const rest = { workers, services, routes, log, plugins, distribution, db };
+  const { pluginStore } = snapshot;
+  const rest = { workers, services, routes, log, plugins, pluginStore, distribution, db };
   return { listeners, trustedProxies, admin, ...rest };
 }
 

@@ -29,7 +29,9 @@ export class PluginVersion implements VmOwner {
   #isRetired = false;
   #isClosed = false;
   readonly #counts = {
+    opened: 0,
     started: 0,
+    evicted: 0,
     traps: 0,
     stepsExceeded: 0,
     failedStreams: 0,
@@ -72,6 +74,10 @@ export class PluginVersion implements VmOwner {
       if (isolation.kind === 'tenant') this.#evict(isolation.countMax);
     }
     return made;
+  }
+
+  countOpened(): void {
+    this.#counts.opened += 1;
   }
 
   countFailed(): void {
@@ -192,6 +198,7 @@ export class PluginVersion implements VmOwner {
     for (const [key, vm] of this.#instances) {
       if (this.#instances.size <= countMax) return;
       this.#instances.delete(key);
+      this.#counts.evicted += 1;
       this.#dropIdle(vm);
     }
   }
