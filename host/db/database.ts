@@ -143,6 +143,13 @@ export class Database {
     await this.#checkpointer.run();
   }
 
+  /** The log, to read what is durable: not to be written. Errors: SqlError DB_LOST while the
+   *  database is not open. */
+  get log(): LogStore {
+    if (this.#log === null) throw lost(`the database is ${this.#state}`);
+    return this.#log;
+  }
+
   get stats(): DatabaseStats {
     return {
       state: this.#state,
