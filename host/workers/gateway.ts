@@ -238,6 +238,7 @@ export class Gateway {
         log,
         logLevel: snapshot.log.level,
         joinAll: (join) => this.#fleet?.joinAll(join),
+        onFatal: (error) => this.#endFatally(error),
       });
     }
     this.#certificates = new Certificates(snapshot.listeners);

@@ -81,6 +81,8 @@ export interface DbWorkerData {
   /** SQLite and codec.wasm, compiled. */
   readonly sqlite: WebAssembly.Module;
   readonly codec: WebAssembly.Module;
+  /** One word for each db worker. Shared. */
+  readonly heartbeats: Int32Array;
 }
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';

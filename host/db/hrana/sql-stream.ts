@@ -175,6 +175,7 @@ export class SqlStream {
     this.#connection ??= this.#connect();
     const connection = this.#connection;
     this.#hasRun = true;
+    this.#host.begun();
     connection.deadlineMs = this.#host.clock.nowMs() + this.#host.limits.statementMsMax;
     try {
       const result = call(connection);
