@@ -13,6 +13,9 @@ const ROWS: readonly (readonly [string, string, string])[] = [
   ['GET', '/latency/{route}', 'latency percentiles; {route}.hgrm for HdrHistogram plotters'],
   ['GET', '/distribution', 'channels, releases, and how far they have come'],
   ['POST', '/distribution/{channel}/{action}', 'rollout, pause, resume or rollback'],
+  ['GET', '/plugins', 'plugins, what of them runs since when, and their canaries'],
+  ['PUT', '/plugins/{name}', 'runs the module in the body; ?canary=5% for a share of requests'],
+  ['POST', '/plugins/{name}/{action}', 'rollback, canary, promote or abort'],
   ['POST', '/drain', 'stops taking connections and ends when the last request has'],
 ];
 

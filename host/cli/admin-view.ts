@@ -20,6 +20,7 @@ import {
 } from '../telemetry/index.ts';
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
+import { changePlugin, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -61,6 +62,9 @@ export class AdminView {
       latency: (route) => this.#latency(route),
       drain: () => this.#options.onDrain(),
       distribution: () => distributionView(this.#gateway.distribution),
+      plugins: () => pluginViews(this.#gateway.plugins),
+      pushPlugin: (plugin, bytes, options) => pushPlugin(this.#gateway, plugin, { bytes, options }),
+      changePlugin: (change) => changePlugin(this.#gateway, change),
       changeDistribution: (change) => changeDistribution(this.#gateway, change),
     };
   }

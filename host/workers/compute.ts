@@ -90,8 +90,8 @@ export class ComputePool {
   }
 
   /** Loads a plugin and tries whether it starts; null for what runs already. Errors:
-   *  GW_PLUGIN_FILE, GW_PLUGIN_STORE, and those of loadModule() and PluginBook.install(). Cost: some
-   *  100 ms a MB that was not compiled before. */
+   *  GW_PLUGIN_FILE, GW_PLUGIN_STORE, and those of loadModule() and PluginBook.install(). Cost:
+   *  some 100 ms a MB that was not compiled before. */
   async loadPlugin(task: PluginTask): Promise<InstalledPlugin | null> {
     const outcome: PluginOutcome = await this.#pool.run(task, { name: 'loadPlugin' });
     if (outcome.ok) return outcome.plugin;

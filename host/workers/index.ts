@@ -5,3 +5,5 @@ export { ComputePool } from './compute.ts';
 export { ConfigRefused, errorCount } from './config-refused.ts';
 export { readConfigFile } from './config-source.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';
+export type { DeskEntry } from './plugins/plugin-desk.ts';
+export type { PluginPlane } from './plugins/plugin-plane.ts';

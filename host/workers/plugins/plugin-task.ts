@@ -1,6 +1,6 @@
 // A task of the compute pool: a plugin's module, loaded, metered, compiled and tried once, so that
-// what reaches the io workers is known to start. What is known already is neither compiled nor tried
-// again.
+// what reaches the io workers is known to start. What is known already is neither compiled nor
+// tried again.
 
 import { createHash } from 'node:crypto';
 import type { PluginConfig } from '../../config/index.ts';
@@ -31,7 +31,7 @@ export interface PluginTask {
   readonly source: ModuleSource;
   /** What was loaded before under the same limits; not compiled again where it is the same. */
   readonly known: PluginModule | null;
-  /** Of what runs: where the task comes to the same key, it is not tried again; `''` for nothing. */
+  /** Of what runs: what comes to the same key is not tried again; `''` for nothing. */
   readonly runningKey: string;
 }
 
