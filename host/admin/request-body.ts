@@ -1,12 +1,22 @@
-// A request's body as text, bounded in size; time is bounded by the server's request timeout.
+// A request's body as text, bounded in size and time.
 
 import type { IncomingMessage } from 'node:http';
 import { ADMIN_BODY_SIZE_BYTES_MAX, GatewayError } from '../core/index.ts';
 
-/** Errors: GW_PROTOCOL_BODY_TOO_LARGE, GW_ADMIN_BAD_REQUEST when it is not UTF-8,
+/** A body of text comes within this; that of a database takes what the server allows. */
+const BODY_MS_MAX = 30_000;
+
+/** Errors: GW_PROTOCOL_BODY_TOO_LARGE, GW_ADMIN_BAD_REQUEST when it is not UTF-8 or takes too long,
  *  GW_CLIENT_CLOSED. */
 export function readBodyText(request: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const detail = `the body took longer than ${BODY_MS_MAX} ms`;
+      reject(new GatewayError('GW_ADMIN_BAD_REQUEST', detail));
+      request.destroy();
+    }, BODY_MS_MAX);
+    request.on('close', () => clearTimeout(timer));
+    request.on('end', () => clearTimeout(timer));
     const tooLarge = (sizeBytes: number) =>
       new GatewayError(
         'GW_PROTOCOL_BODY_TOO_LARGE',

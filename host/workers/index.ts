@@ -4,4 +4,5 @@ export { isStandalone, readWasm } from './assets.ts';
 export { ComputePool } from './compute.ts';
 export { ConfigRefused, errorCount } from './config-refused.ts';
 export { readConfigFile } from './config-source.ts';
+export type { DbFleet } from './db-fleet.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';
