@@ -11,7 +11,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../core/index.ts';
 import type { AdminDatabases, AdminDeps, DatabaseMoment } from './deps.ts';
-import { readFields } from './json-body.ts';
+import { readFields } from './json-fields.ts';
 import { readBodyText } from './request-body.ts';
 import type { Question, Reply, Resource } from './resources.ts';
 

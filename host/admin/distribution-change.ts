@@ -4,7 +4,7 @@
 
 import { GatewayError } from '../core/index.ts';
 import type { DistributionChange } from './deps.ts';
-import { readFields } from './json-body.ts';
+import { readFields } from './json-fields.ts';
 
 const PATH = /^([a-z0-9._-]{1,64})\/(rollout|pause|resume|rollback)$/;
 const VERSION_LENGTH_MAX = 64;

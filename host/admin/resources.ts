@@ -2,7 +2,13 @@
 // replies and throw GatewayErrors; writing to the socket is the server's.
 
 import type { IncomingMessage } from 'node:http';
-import { GatewayError, type HeaderList, isHeaderValue, isToken } from '../core/index.ts';
+import {
+  ADMIN_PLUGIN_SIZE_BYTES_MAX,
+  GatewayError,
+  type HeaderList,
+  isHeaderValue,
+  isToken,
+} from '../core/index.ts';
 import {
   latencyHgrm,
   latencyHistogram,
@@ -10,11 +16,12 @@ import {
   METRICS_CONTENT_TYPE,
 } from '../telemetry/index.ts';
 import { DATABASE_RESOURCES } from './databases.ts';
-import type { AdminDeps } from './deps.ts';
+import type { AdminDeps, PluginView } from './deps.ts';
 import { readDistributionChange } from './distribution-change.ts';
 import { INDEX_PAGE } from './index-page.ts';
 import { maskSecrets } from './mask.ts';
-import { readBodyText } from './request-body.ts';
+import { readPluginChange, readPluginName, readPushOptions } from './plugin-change.ts';
+import { readBodyBytes, readBodyText } from './request-body.ts';
 
 export interface Reply {
   readonly status: number;
@@ -57,6 +64,8 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/distribution', methods: { GET: distribution } },
   { path: '/distribution/', methods: { POST: changeDistribution } },
   ...DATABASE_RESOURCES,
+  { path: '/plugins', methods: { GET: (deps) => json(200, { plugins: deps.plugins() }) } },
+  { path: '/plugins/', methods: { GET: plugin, PUT: pushPlugin, POST: changePlugin } },
 ];
 
 function metrics(deps: AdminDeps): Reply {
@@ -97,6 +106,31 @@ async function changeDistribution(deps: AdminDeps, { request, rest }: Question):
   }
   await deps.changeDistribution(readDistributionChange(rest, await readBodyText(request)));
   return json(200, deps.distribution());
+}
+
+function plugin(deps: AdminDeps, { rest }: Question): Reply {
+  return json(200, pluginNamed(deps, readPluginName(rest)));
+}
+
+function pluginNamed(deps: AdminDeps, name: string): PluginView {
+  const found = deps.plugins().find((one) => one.name === name);
+  if (found !== undefined) return found;
+  throw new GatewayError('GW_ADMIN_NOT_FOUND', `no plugin ${JSON.stringify(name)}`);
+}
+
+/** `PUT /plugins/{name}` with a module. */
+async function pushPlugin(deps: AdminDeps, { request, url, rest }: Question): Promise<Reply> {
+  const plugin = readPluginName(rest);
+  const options = readPushOptions(url, request);
+  const bytes = await readBodyBytes(request, ADMIN_PLUGIN_SIZE_BYTES_MAX);
+  return json(200, await deps.pushPlugin(plugin, bytes, options));
+}
+
+/** `POST /plugins/{name}/rollback|canary|promote|abort`. */
+async function changePlugin(deps: AdminDeps, { request, rest }: Question): Promise<Reply> {
+  const change = readPluginChange(rest, await readBodyText(request));
+  await deps.changePlugin(change);
+  return json(200, pluginNamed(deps, change.plugin));
 }
 
 /** `?match=GET+/path` or `?match=GET+https://host/path`, and any number of `&header=name:value`. */

@@ -250,9 +250,6 @@ function resolve(request: IncomingMessage): { resource: Resource; question: Ques
   }
   const url = new URL(absolute);
   const path = url.pathname;
-  if (path === '/plugins' || path.startsWith('/plugins/')) {
-    throw new GatewayError('GW_ADMIN_NOT_FOUND', 'plugins are not in this version');
-  }
   const resource = RESOURCES.find((candidate) =>
     candidate.path.length > 1 && candidate.path.endsWith('/')
       ? path.startsWith(candidate.path) && path.length > candidate.path.length

@@ -22,6 +22,7 @@ import {
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
 import { databasesView } from './databases-view.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
+import { changePlugin, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -63,6 +64,9 @@ export class AdminView {
       latency: (route) => this.#latency(route),
       drain: () => this.#options.onDrain(),
       distribution: () => distributionView(this.#gateway.distribution),
+      plugins: () => pluginViews(this.#gateway.plugins),
+      pushPlugin: (plugin, bytes, options) => pushPlugin(this.#gateway, plugin, { bytes, options }),
+      changePlugin: (change) => changePlugin(this.#gateway, change),
       changeDistribution: (change) => changeDistribution(this.#gateway, change),
       databases: () => this.#databases(),
     };
@@ -182,7 +186,8 @@ function configOf(snapshot: Snapshot): Config {
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  const rest = { workers, services, routes, log, plugins, distribution, db };
+  const { pluginStore } = snapshot;
+  const rest = { workers, services, routes, log, plugins, pluginStore, distribution, db };
   return { listeners, trustedProxies, admin, ...rest };
 }
 

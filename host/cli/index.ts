@@ -69,8 +69,8 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     run: (argv) => dbCommand(argv),
   },
   plugin: {
-    words: '[action] [file] [cases]',
-    usage: 'plugin inspect FILE, plugin test FILE CASES, or plugin new NAME',
+    words: '[action] [word] [word]',
+    usage: 'plugin ACTION [FILE or NAME] [CASES, SHARE, promote or abort] [options]',
     what: `Proxy-Wasm filters: ${PLUGIN_ACTIONS.join(', ')}`,
     flags: PLUGIN_FLAGS,
     run: pluginCommand,

@@ -120,6 +120,8 @@ export const ERRORS = {
   GW_PLUGIN_START: entry(826, 400, 'internal', 'no', 'the plugin does not start'),
   GW_PLUGIN_LIMIT: entry(827, 400, 'downstream', 'no', 'the plugin exceeds a limit'),
   GW_PLUGIN_FILE: entry(828, 400, 'internal', 'no', 'the plugin cannot be read'),
+  GW_PLUGIN_STORE: entry(829, 500, 'internal', 'no', 'the plugin folder cannot be used'),
+  GW_PLUGIN_CONFLICT: entry(830, 409, 'downstream', 'no', 'the plugin is not in a state for it'),
 
   GW_DIST_PATH: entry(1001, 0, 'internal', 'no', 'a resource path is not allowed'),
   GW_DIST_LIMIT: entry(1002, 0, 'internal', 'no', 'a release exceeds a limit'),

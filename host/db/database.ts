@@ -17,7 +17,13 @@ import {
   REOPEN_MS_MIN,
 } from './database-options.ts';
 import { DurabilityGate, type DurableCallback } from './durability-gate.ts';
-import { type Access, type Connection, Engine, type Snapshot } from './engine/index.ts';
+import {
+  type Access,
+  type Connection,
+  Engine,
+  type SessionCounters,
+  type Snapshot,
+} from './engine/index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { SqlError } from './sql-error.ts';
 import { type WriterCallback, WriterQueue } from './writer-queue.ts';
@@ -102,9 +108,9 @@ export class Database {
 
   /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
    *  too many are lent. */
-  connect(access: Access): Connection {
+  connect(access: Access, counters?: SessionCounters): Connection {
     if (this.#state !== 'open') throw lost(`the database is ${this.#state}`);
-    return this.#engine.connect(access);
+    return this.#engine.connect(access, counters);
   }
 
   /** Calls back when a state is durable: before that, no reply may leave that depends on it. At

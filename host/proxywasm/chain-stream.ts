@@ -162,6 +162,7 @@ export class ChainStream implements FilterStream {
       if (isHeld && body.sizeBytes > limit) {
         const { name } = stage.version.spec;
         const detail = `${body.sizeBytes} bytes, the limit of ${name} is ${limit}`;
+        stage.version.countFailed();
         this.#fail(TOO_LARGE[direction], detail);
         return;
       }

@@ -6,6 +6,7 @@ import { isGatewayError, systemClock } from '../core/index.ts';
 import { type DatabaseCommand, DatabaseService, SESSION_LIMITS } from '../db/index.ts';
 import { createPostedLog } from '../telemetry/index.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
+import { beat } from './watchdog.ts';
 
 const STATS_INTERVAL_MS = 1_000;
 
@@ -61,6 +62,7 @@ function startService(): Promise<DatabaseService> {
       if (kind === 'log-reopened') log.info('the log is open again', { database });
       else log.error(`a database has a fault: ${kind}`, { database, ...error });
     },
+    onStatement: () => beat(data.heartbeats, data.workerIndex),
     onError: (error) => log.error('a request for a database failed', { error: asError(error) }),
   });
 }
@@ -91,7 +93,8 @@ const STORE_SHARE = 2;
 
 async function main(): Promise<void> {
   const service = await startService();
-  const beat = setInterval(() => {
+  const interval = setInterval(() => {
+    beat(data.heartbeats, data.workerIndex);
     service.sweep();
     tell({ kind: 'stats', stats: service.stats() });
   }, STATS_INTERVAL_MS);
@@ -104,7 +107,7 @@ async function main(): Promise<void> {
       void runCommand(service, message.id, message.command);
       return;
     }
-    clearInterval(beat);
+    clearInterval(interval);
     service
       .close()
       .catch((error: unknown) => log.error('databases did not close', { error: asError(error) }))

@@ -26,6 +26,8 @@ export interface ShelfOptions {
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
   readonly report: (name: string, event: DatabaseEvent) => void;
+  /** A statement begins, in whichever database. */
+  readonly onStatement?: () => void;
 }
 
 export interface OpenedDatabase {
@@ -221,8 +223,13 @@ export class DatabaseShelf {
       await close();
       throw error;
     }
-    const { clock, sessionLimits: limits } = options;
-    const sessions = new Sessions({ database, clock, limits });
+    const { clock, sessionLimits: limits, onStatement } = options;
+    const sessions = new Sessions({
+      database,
+      clock,
+      limits,
+      ...(onStatement === undefined ? {} : { onStatement }),
+    });
     const opened = { name, database, store, sessions, startLsn: database.stats.lsn };
     this.#places.get(name)!.close = async () => {
       opened.sessions.close();

@@ -1,9 +1,8 @@
-// A request's body as a JSON object whose fields are known.
+// The JSON body of a change: an object of known fields, or nothing for none.
 
 import { GatewayError } from '../core/index.ts';
 
-/** An empty body is an empty object. Errors: GW_ADMIN_BAD_REQUEST, also for a field of another
- *  name. */
+/** Errors: GW_ADMIN_BAD_REQUEST for what is not an object of these fields. */
 export function readFields(body: string, names: readonly string[]): Record<string, unknown> {
   let value: unknown;
   try {
@@ -15,8 +14,9 @@ export function readFields(body: string, names: readonly string[]): Record<strin
     throw bad('the body', 'an object');
   }
   for (const name of Object.keys(value)) {
+    if (names.includes(name)) continue;
     const expected = names.length === 0 ? 'no fields' : names.join(' or ');
-    if (!names.includes(name)) throw bad(JSON.stringify(name.slice(0, 50)), expected);
+    throw bad(JSON.stringify(name.slice(0, 50)), expected);
   }
   return value as Record<string, unknown>;
 }
