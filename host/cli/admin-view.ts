@@ -20,7 +20,7 @@ import {
 } from '../telemetry/index.ts';
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
-import { changePlugin, pluginViews, pushPlugin } from './plugin-view.ts';
+import { changePlugin, pluginsMetrics, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -162,6 +162,7 @@ export class AdminView {
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
       databases: () => this.#gateway.databaseStats(),
+      plugins: () => pluginsMetrics(this.#gateway.plugins),
     };
   }
 }
