@@ -23,6 +23,8 @@ export class PluginVersion implements VmOwner {
   readonly #services: HostServices;
   /** By tenant; the shared one under ''. In the order of use, the least recent first. */
   readonly #instances = new Map<string, Vm>();
+  /** The same the other way round: thousands of tenants are not searched when a stream ends. */
+  readonly #keys = new Map<Vm, string>();
   /** All that have streams, also those no longer in #instances. */
   readonly #live = new Set<Vm>();
   #absence: Absence | null = null;
@@ -52,7 +54,7 @@ export class PluginVersion implements VmOwner {
   start(): void {
     const vm = this.#make();
     if (this.spec.isolation.kind === 'shared' || this.spec.background) {
-      this.#instances.set(SHARED_KEY, vm);
+      this.#keep(SHARED_KEY, vm);
     } else this.#drop(vm);
   }
 
@@ -71,7 +73,7 @@ export class PluginVersion implements VmOwner {
     }
     const made = this.#tryMake();
     if (made instanceof Vm) {
-      this.#instances.set(key, made);
+      this.#keep(key, made);
       if (isolation.kind === 'tenant') this.#evict(isolation.countMax);
     }
     return made;
@@ -95,14 +97,14 @@ export class PluginVersion implements VmOwner {
   retire(): void {
     this.#isRetired = true;
     for (const vm of [...this.#live]) this.#dropIdle(vm);
-    this.#instances.clear();
+    this.#forgetAll();
   }
 
   /** The thread ends. */
   close(): void {
     this.#isClosed = true;
     for (const vm of [...this.#live]) this.#drop(vm);
-    this.#instances.clear();
+    this.#forgetAll();
   }
 
   /** Whether anything of it lives. */
@@ -131,16 +133,14 @@ export class PluginVersion implements VmOwner {
 
   onStreamGone(vm: Vm): void {
     if (vm.streamsCount > 0) return;
-    const isKept = [...this.#instances.values()].includes(vm);
-    if (!isKept || this.#isRetired) this.#drop(vm);
+    if (!this.#keys.has(vm) || this.#isRetired) this.#drop(vm);
   }
 
   onDeath(vm: Vm, death: GatewayError): void {
     this.#counts.traps += 1;
     if (death.code === 'GW_PLUGIN_STEPS') this.#counts.stepsExceeded += 1;
-    for (const [key, known] of this.#instances) {
-      if (known === vm) this.#instances.delete(key);
-    }
+    const key = this.#keys.get(vm);
+    if (key !== undefined) this.#forget(key, vm);
     if (vm.streamsCount === 0) this.#drop(vm);
     // A guest of one request or tenant says nothing about the next one's.
     if (this.spec.isolation.kind === 'shared') this.#stayAway(death);
@@ -192,6 +192,21 @@ export class PluginVersion implements VmOwner {
     return vm;
   }
 
+  #keep(key: string, vm: Vm): void {
+    this.#instances.set(key, vm);
+    this.#keys.set(vm, key);
+  }
+
+  #forget(key: string, vm: Vm): void {
+    this.#instances.delete(key);
+    this.#keys.delete(vm);
+  }
+
+  #forgetAll(): void {
+    this.#instances.clear();
+    this.#keys.clear();
+  }
+
   #use(key: string, vm: Vm): void {
     this.#instances.delete(key);
     this.#instances.set(key, vm);
@@ -201,7 +216,7 @@ export class PluginVersion implements VmOwner {
   #evict(countMax: number): void {
     for (const [key, vm] of this.#instances) {
       if (this.#instances.size <= countMax) return;
-      this.#instances.delete(key);
+      this.#forget(key, vm);
       this.#counts.evicted += 1;
       this.#dropIdle(vm);
     }

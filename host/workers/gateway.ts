@@ -147,6 +147,11 @@ export class Gateway {
     return this.#databases?.stats() ?? [];
   }
 
+  /** The db workers; null without databases. */
+  get databases(): DbFleet | null {
+    return this.#databases;
+  }
+
   /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED,
    *  GW_DIST_KEY, GW_DIST_DISK. */
   async changeRelease(change: ReleaseChange): Promise<void> {
@@ -233,6 +238,7 @@ export class Gateway {
         log,
         logLevel: snapshot.log.level,
         joinAll: (join) => this.#fleet?.joinAll(join),
+        onFatal: (error) => this.#endFatally(error),
       });
     }
     this.#certificates = new Certificates(snapshot.listeners);

@@ -11,7 +11,7 @@ import type { ProcessLog } from '../telemetry/index.ts';
 import { startWorker } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
 import type { PublishedPlugin } from './plugins/published.ts';
-import { Watchdog } from './watchdog.ts';
+import { ioHeartbeats, Watchdog } from './watchdog.ts';
 
 export interface FleetOptions {
   readonly image: EdgeImage;
@@ -76,7 +76,7 @@ export class IoFleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#ports = options.ports;
-    this.#watchdog = new Watchdog(options.image.memory, options.clock);
+    this.#watchdog = new Watchdog(ioHeartbeats(options.image.memory), options.clock);
   }
 
   /** Starts all workers and waits until each serves. Errors: GatewayError of the first that cannot,

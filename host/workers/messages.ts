@@ -4,7 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { DbConfig } from '../config/index.ts';
 import type { ErrorCode } from '../core/index.ts';
-import type { ServiceStats } from '../db/index.ts';
+import type { DatabaseCommand, ServiceStats } from '../db/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
 import type { PluginReport } from '../proxywasm/index.ts';
@@ -81,16 +81,28 @@ export interface DbWorkerData {
   /** SQLite and codec.wasm, compiled. */
   readonly sqlite: WebAssembly.Module;
   readonly codec: WebAssembly.Module;
+  /** One word for each db worker. Shared. */
+  readonly heartbeats: Int32Array;
 }
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ToDbWorker =
   /** An io worker's end of the way is at the other end of it. */
-  { readonly kind: 'port'; readonly port: MessagePort } | { readonly kind: 'drain' };
+  | { readonly kind: 'port'; readonly port: MessagePort }
+  | { readonly kind: 'command'; readonly id: number; readonly command: DatabaseCommand }
+  | { readonly kind: 'drain' };
 
 export type FromDbWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'stats'; readonly stats: ServiceStats }
+  /** What became of a command: it is done, or refused. */
+  | { readonly kind: 'outcome'; readonly id: number; readonly outcome: unknown }
+  | {
+      readonly kind: 'refused';
+      readonly id: number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    }
   | { readonly kind: 'log'; readonly record: LogRecord }
   | { readonly kind: 'drained' };

@@ -76,6 +76,32 @@ describe('heads', () => {
     }
   });
 
+  it('go on above what devices saw when a store is brought back as it was once', async () => {
+    // Devices refuse a lower counter: they took nothing new until it had caught up, week for week.
+    const clock = new ManualClock();
+    const store = await TestStore.create(clock);
+    const signed = async () => {
+      const { dir, headSigners: signers } = store;
+      const signer = new HeadSigner({ dir, clock, signers, expiryMs: 1_000, onLost: () => {} });
+      const state = (await readChannelState(dir, 'app'))!;
+      return [await signer.sign(state), await signer.sign(state)] as const;
+    };
+    try {
+      await store.publish({ version: '1', files: FILES, forms: 'none' });
+      const path = join(store.dir, 'channels/app/heads.json');
+      await signed();
+      const backup = readFileSync(path);
+      clock.advance(3_600_000);
+      const [, seen] = await signed();
+      writeFileSync(path, backup);
+      clock.advance(3_600_000);
+      const [first] = await signed();
+      assert.ok(first.counter > seen.counter, `${first.counter} after ${seen.counter}`);
+    } finally {
+      store.remove();
+    }
+  });
+
   it('are on the disk before any leaves', async () => {
     const store = await TestStore.create();
     try {

@@ -2,4 +2,5 @@
 
 export { type CatalogOptions, DatabaseCatalog, type OpenedPages } from './catalog.ts';
 export { checkDatabaseName, isDatabaseName } from './names.ts';
+export { type DatabaseOverview, overviewOf } from './overview.ts';
 export { type Moment, replayUpTo, stateFor } from './restore.ts';

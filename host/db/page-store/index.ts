@@ -7,6 +7,7 @@ export {
   type ExportSource,
   exportSqliteFile,
   openSqliteFile,
+  readExportChunk,
   type SqliteFile,
 } from './sqlite-file.ts';
 export { LmdbPageStore, type PageStoreOptions, type PageStoreStats } from './store.ts';

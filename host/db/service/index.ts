@@ -1,2 +1,9 @@
+export {
+  type BackupPlace,
+  type CheckReport,
+  type DatabaseCommand,
+  DatabaseCommands,
+  type DatabaseOutcomes,
+} from './commands.ts';
 export { DatabaseService, type ServiceOptions, type ServiceStats } from './service.ts';
 export { DatabaseShelf, type OpenedDatabase, type ShelfOptions } from './shelf.ts';
