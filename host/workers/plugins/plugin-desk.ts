@@ -73,7 +73,8 @@ export interface DeskCounts {
   readonly pushesRefused: number;
   readonly rollbacks: number;
   readonly canaries: Readonly<Record<CanaryEnd['outcome'], number>>;
-  readonly lastSwitchMs: number;
+  /** Changes that all workers have taken. */
+  readonly switches: { readonly count: number; readonly sumMs: number };
 }
 
 /** What versions shared that are gone is kept for streams that still end in them. */
@@ -89,7 +90,7 @@ export class PluginDesk {
     pushesRefused: 0,
     rollbacks: 0,
     canaries: { promoted: 0, aborted: 0, 'rolled-back': 0, replaced: 0 },
-    lastSwitchMs: 0,
+    switches: { count: 0, sumMs: 0 },
   };
   readonly #ending = new Set<string>();
   #forgetting: NodeJS.Timeout | null = null;
@@ -355,7 +356,8 @@ export class PluginDesk {
     if (ended !== null && ended !== before.get(name)?.state.lastCanary) {
       this.#counts.canaries[ended.outcome] += 1;
     }
-    this.#counts.lastSwitchMs = switchMs;
+    this.#counts.switches.count += 1;
+    this.#counts.switches.sumMs += switchMs;
     this.commit(new Map(changed).set(name, entry));
     return entry;
   }
