@@ -1,8 +1,7 @@
 // What the host needs from its thread, as an io worker gives it: real timers, the system's
 // randomness, and a store of the thread's own.
 
-import { randomFillSync } from 'node:crypto';
-import type { Clock, ServiceCaller } from '../core/index.ts';
+import { type Clock, type ServiceCaller, secretFiller } from '../core/index.ts';
 import type { HostServices, PluginLogLevel, PluginLogLine, Timers } from './contract.ts';
 import { MetricRegistry } from './metric-registry.ts';
 import { ThreadData, ThreadQueues } from './thread-store.ts';
@@ -36,7 +35,7 @@ export function threadServices(
   return {
     clock: options.clock,
     timers,
-    fillRandom: (bytes) => void randomFillSync(bytes),
+    fillRandom: secretFiller(),
     log: options.log,
     logLevel: options.logLevel,
     metrics: new MetricRegistry(),
