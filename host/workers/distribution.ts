@@ -165,7 +165,7 @@ export class DistributionPlane {
     return made.outcome === 'made' || made.outcome === 'present';
   }
 
-    if (roomBytes <= 0) throw new GatewayError('GW_DIST_DISK', 'the rest of the disk is kept free');
+  /** What may still be added on demand. Cost: now and then, one stat for each artefact. */
   async #roomBytes(): Promise<number> {
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs - this.#countedMs > COUNT_AGAIN_MS) {
