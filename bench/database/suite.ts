@@ -189,7 +189,7 @@ function figuresOf({ results, cpuUs }: Samples): DatabaseFigures {
 }
 
 /** Source: proc(5), `VmRSS` of status. Shared pages count once for each process that has them. */
-function treeRssBytes(pid: number): number {
+export function treeRssBytes(pid: number): number {
   let total = 0;
   for (const member of processTree(pid)) {
     const status = readOrNone(`/proc/${member}/status`);
