@@ -12,7 +12,7 @@ import { freePort, stopProcess } from '../process-tree.ts';
 import { requirePrograms } from '../programs.ts';
 import { type Spread, spreadOf } from '../statistics.ts';
 import { type Gateway, type GatewayPorts, launchGateway, runSql } from './gateway.ts';
-import { treeRssBytes } from './suite.ts';
+import { treeMemoryBytes } from './suite.ts';
 
 export interface RecoveryPlan {
   /** Of the large database. */
@@ -26,6 +26,14 @@ export interface RecoveryPlan {
   readonly log: (line: string) => void;
 }
 
+/** Units: bytes. */
+export interface Memory {
+  /** Resident, and how much of it is the process's own: the rest are pages of files, which the
+   *  kernel takes back when it needs them. */
+  readonly rss: number;
+  readonly own: number;
+}
+
 export interface RecoveryResult {
   /** Pages of the large database, times their size. */
   readonly sizeBytes: number;
@@ -33,19 +41,21 @@ export interface RecoveryResult {
   readonly diskSizeBytes: number;
   readonly fillSeconds: number;
   readonly rounds: number;
-  /** From the start of the process to its first answer from the database. Units: ms. */
+  /** From the start of the process to when it listens; from then to the first answer of the
+   *  database: a new one, and the large one. Units: ms. */
+  readonly listeningMs: Spread;
   readonly emptyMs: Spread;
   readonly coldMs: Spread;
   readonly killedRowsMs: Spread;
   readonly killedHotMs: Spread;
   /** Segments of the log when it was killed. */
   readonly killedLogBytes: Spread;
-  /** Resident memory of the gateway: without a database, after filling the large one, after a scan
+  /** Memory of the gateway: without a database, after filling the large one, after a scan
    *  of it, and with the small ones. */
-  readonly emptyRssBytes: number;
-  readonly filledRssBytes: number;
-  readonly scannedRssBytes: number;
-  readonly smallRssBytes: number;
+  readonly empty: Memory;
+  readonly filled: Memory;
+  readonly scanned: Memory;
+  readonly small: Memory;
   readonly smallCount: number;
   /** Making one, with its first commit. */
   readonly smallMs: Spread;
@@ -62,7 +72,7 @@ const MIB = 1_048_576;
 
 /** Errors: a missing program, an answer that is an error, a lost commit. */
 export async function runRecovery(plan: RecoveryPlan): Promise<RecoveryResult> {
-  requirePrograms(['taskset', 'dd']);
+  requirePrograms(['taskset']);
   const folder = mkdtempSync(join(plan.folder, 'sluice-bench-recovery-'));
   const bench = new RecoveryBench(plan, folder);
   try {
@@ -76,6 +86,7 @@ export async function runRecovery(plan: RecoveryPlan): Promise<RecoveryResult> {
 class RecoveryBench {
   readonly #plan: RecoveryPlan;
   readonly #folder: string;
+  readonly #listeningMs: number[] = [];
   readonly #random = new SeededRandom(SEED);
   #ports: GatewayPorts = { listen: 0, admin: 0 };
   #gateway: Gateway | null = null;
@@ -94,13 +105,13 @@ class RecoveryBench {
       empty.push(await this.#startUntil('SELECT 1', 'empty'));
       if (round + 1 < plan.rounds) await this.stop();
     }
-    const emptyRssBytes = this.#rssBytes();
+    const before = this.#memory();
     const fillSeconds = await this.#fill();
-    const filledRssBytes = this.#rssBytes();
+    const filled = this.#memory();
     const pages = Number(await this.#ask('SELECT page_count FROM pragma_page_count()'));
     log(`  filled ${((pages * PAGE_SIZE_BYTES) / MIB).toFixed(0)} MiB in ${fillSeconds} s`);
     await this.#ask('SELECT sum(length(note)) FROM filler');
-    const scannedRssBytes = this.#rssBytes();
+    const scanned = this.#memory();
     const cold: number[] = [];
     const killed: { readonly [load in 'rows' | 'hot']: number[] } = { rows: [], hot: [] };
     const logBytes: number[] = [];
@@ -120,23 +131,24 @@ class RecoveryBench {
     const diskSizeBytes = folderSizeBytes(join(this.#folder, 'databases', 'bench'));
     await this.stop();
     await this.#startUntil('SELECT 1', 'empty');
-    const small = await this.#makeSmall();
+    const making = await this.#makeSmall();
     return {
       sizeBytes: pages * PAGE_SIZE_BYTES,
       diskSizeBytes,
       fillSeconds,
       rounds: plan.rounds,
+      listeningMs: spreadOf(this.#listeningMs),
       emptyMs: spreadOf(empty),
       coldMs: spreadOf(cold),
       killedRowsMs: spreadOf(killed.rows),
       killedHotMs: spreadOf(killed.hot),
       killedLogBytes: spreadOf(logBytes),
-      emptyRssBytes,
-      filledRssBytes,
-      scannedRssBytes,
-      smallRssBytes: this.#rssBytes(),
+      empty: before,
+      filled,
+      scanned,
+      small: this.#memory(),
       smallCount: plan.smallCount,
-      smallMs: spreadOf(small),
+      smallMs: spreadOf(making),
     };
   }
 
@@ -152,13 +164,15 @@ class RecoveryBench {
     await stopProcess(gateway.process);
   }
 
-  /** Starts a gateway and asks until it answers. Units: ms. */
+  /** Starts a gateway and asks. Returns how long the answer took when it listened. Units: ms. */
   async #startUntil(sql: string, database = 'bench'): Promise<number> {
     const beganMs = performance.now();
     const { sluiceCommand } = this.#plan;
     this.#gateway = await launchGateway(this.#folder, this.#ports, CORE, sluiceCommand);
+    this.#listeningMs.push(Math.round(performance.now() - beganMs));
+    const askedMs = performance.now();
     await this.#ask(sql, database);
-    return Math.round(performance.now() - beganMs);
+    return Math.round(performance.now() - askedMs);
   }
 
   #ask(sql: string, database = 'bench'): Promise<string> {
@@ -225,14 +239,15 @@ class RecoveryBench {
       await this.#ask('CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)', `small-${number}`);
       times.push(performance.now() - beganMs);
       if (number % 100 === 99) {
-        this.#plan.log(`  ${number + 1} small, ${(this.#rssBytes() / MIB).toFixed(0)} MiB`);
+        this.#plan.log(`  ${number + 1} small, ${(this.#memory().own / MIB).toFixed(0)} MiB`);
       }
     }
     return times;
   }
 
-  #rssBytes(): number {
-    return treeRssBytes(this.#gateway!.process.pid);
+  #memory(): Memory {
+    const { pid } = this.#gateway!.process;
+    return { rss: treeMemoryBytes(pid, 'VmRSS'), own: treeMemoryBytes(pid, 'RssAnon') };
   }
 }
 
