@@ -17,7 +17,13 @@ import {
   REOPEN_MS_MIN,
 } from './database-options.ts';
 import { DurabilityGate, type DurableCallback } from './durability-gate.ts';
-import { type Access, type Connection, Engine, type Snapshot } from './engine/index.ts';
+import {
+  type Access,
+  type Connection,
+  Engine,
+  type SessionCounters,
+  type Snapshot,
+} from './engine/index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { SqlError } from './sql-error.ts';
 import { type WriterCallback, WriterQueue } from './writer-queue.ts';
@@ -104,9 +110,9 @@ export class Database {
 
   /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
    *  too many are lent. */
-  connect(access: Access): Connection {
+  connect(access: Access, counters?: SessionCounters): Connection {
     if (this.#state !== 'open') throw lost(`the database is ${this.#state}${this.#fault}`);
-    return this.#engine.connect(access);
+    return this.#engine.connect(access, counters);
   }
 
   /** Calls back when a state is durable: before that, no reply may leave that depends on it. At
@@ -137,6 +143,13 @@ export class Database {
   /** Folds what is durable and trims the log. Errors: of the page store and of the log. */
   async checkpoint(): Promise<void> {
     await this.#checkpointer.run();
+  }
+
+  /** The log, to read what is durable: not to be written. Errors: SqlError DB_LOST while the
+   *  database is not open. */
+  get log(): LogStore {
+    if (this.#log === null) throw lost(`the database is ${this.#state}`);
+    return this.#log;
   }
 
   get stats(): DatabaseStats {

@@ -58,6 +58,14 @@ export class GuestMemory {
     return OK;
   }
 
+  /** Writes two numbers, or none of them. */
+  setU32Pair(ptr: number, value: number, secondPtr: number, second: number): number {
+    if (!this.holds(ptr, 4) || !this.holds(secondPtr, 4)) return INVALID_MEMORY_ACCESS;
+    this.view.writeUInt32LE(value >>> 0, ptr >>> 0);
+    this.view.writeUInt32LE(second >>> 0, secondPtr >>> 0);
+    return OK;
+  }
+
   /** Gives the guest bytes: memory of its own, whose place is written where it asked. */
   give(bytes: Uint8Array, outPtr: number, outSizePtr: number): number {
     const place = this.#reserve(bytes.length, outPtr, outSizePtr);

@@ -2,7 +2,7 @@
 // returns. Streams keep the version they began with; when it is superseded and the last of them has
 // ended, its instances are closed.
 
-import { type GatewayError, headerValue } from '../core/index.ts';
+import { type ErrorCode, type GatewayError, headerValue } from '../core/index.ts';
 import type { HostServices, PluginModule, PluginSpec, PluginStats } from './contract.ts';
 import { Vm } from './vm.ts';
 import type { VmOwner } from './vm-owner.ts';
@@ -23,16 +23,21 @@ export class PluginVersion implements VmOwner {
   readonly #services: HostServices;
   /** By tenant; the shared one under ''. In the order of use, the least recent first. */
   readonly #instances = new Map<string, Vm>();
+  /** The same the other way round: thousands of tenants are not searched when a stream ends. */
+  readonly #keys = new Map<Vm, string>();
   /** All that have streams, also those no longer in #instances. */
   readonly #live = new Set<Vm>();
   #absence: Absence | null = null;
   #isRetired = false;
   #isClosed = false;
   readonly #counts = {
+    opened: 0,
     started: 0,
+    evicted: 0,
     traps: 0,
     stepsExceeded: 0,
     failedStreams: 0,
+    failedByCode: {} as Record<string, number>,
     skippedStreams: 0,
     stepsUsed: 0,
     logLinesDropped: 0,
@@ -49,7 +54,7 @@ export class PluginVersion implements VmOwner {
   start(): void {
     const vm = this.#make();
     if (this.spec.isolation.kind === 'shared' || this.spec.background) {
-      this.#instances.set(SHARED_KEY, vm);
+      this.#keep(SHARED_KEY, vm);
     } else this.#drop(vm);
   }
 
@@ -68,14 +73,20 @@ export class PluginVersion implements VmOwner {
     }
     const made = this.#tryMake();
     if (made instanceof Vm) {
-      this.#instances.set(key, made);
+      this.#keep(key, made);
       if (isolation.kind === 'tenant') this.#evict(isolation.countMax);
     }
     return made;
   }
 
-  countFailed(): void {
+  countOpened(): void {
+    this.#counts.opened += 1;
+  }
+
+  countFailed(code: ErrorCode): void {
+    const { failedByCode } = this.#counts;
     this.#counts.failedStreams += 1;
+    failedByCode[code] = (failedByCode[code] ?? 0) + 1;
   }
 
   countSkipped(): void {
@@ -86,14 +97,14 @@ export class PluginVersion implements VmOwner {
   retire(): void {
     this.#isRetired = true;
     for (const vm of [...this.#live]) this.#dropIdle(vm);
-    this.#instances.clear();
+    this.#forgetAll();
   }
 
   /** The thread ends. */
   close(): void {
     this.#isClosed = true;
     for (const vm of [...this.#live]) this.#drop(vm);
-    this.#instances.clear();
+    this.#forgetAll();
   }
 
   /** Whether anything of it lives. */
@@ -111,7 +122,8 @@ export class PluginVersion implements VmOwner {
     const { name } = this.spec;
     const { sha256 } = this.module.report;
     const instances = this.#live.size;
-    const known = { ...this.#counts, logLinesDropped: dropped };
+    const failedByCode = { ...this.#counts.failedByCode };
+    const known = { ...this.#counts, failedByCode, logLinesDropped: dropped };
     return { name, sha256, version: this.number, instances, streams, ...known };
   }
 
@@ -121,16 +133,14 @@ export class PluginVersion implements VmOwner {
 
   onStreamGone(vm: Vm): void {
     if (vm.streamsCount > 0) return;
-    const isKept = [...this.#instances.values()].includes(vm);
-    if (!isKept || this.#isRetired) this.#drop(vm);
+    if (!this.#keys.has(vm) || this.#isRetired) this.#drop(vm);
   }
 
   onDeath(vm: Vm, death: GatewayError): void {
     this.#counts.traps += 1;
     if (death.code === 'GW_PLUGIN_STEPS') this.#counts.stepsExceeded += 1;
-    for (const [key, known] of this.#instances) {
-      if (known === vm) this.#instances.delete(key);
-    }
+    const key = this.#keys.get(vm);
+    if (key !== undefined) this.#forget(key, vm);
     if (vm.streamsCount === 0) this.#drop(vm);
     // A guest of one request or tenant says nothing about the next one's.
     if (this.spec.isolation.kind === 'shared') this.#stayAway(death);
@@ -182,6 +192,21 @@ export class PluginVersion implements VmOwner {
     return vm;
   }
 
+  #keep(key: string, vm: Vm): void {
+    this.#instances.set(key, vm);
+    this.#keys.set(vm, key);
+  }
+
+  #forget(key: string, vm: Vm): void {
+    this.#instances.delete(key);
+    this.#keys.delete(vm);
+  }
+
+  #forgetAll(): void {
+    this.#instances.clear();
+    this.#keys.clear();
+  }
+
   #use(key: string, vm: Vm): void {
     this.#instances.delete(key);
     this.#instances.set(key, vm);
@@ -191,7 +216,8 @@ export class PluginVersion implements VmOwner {
   #evict(countMax: number): void {
     for (const [key, vm] of this.#instances) {
       if (this.#instances.size <= countMax) return;
-      this.#instances.delete(key);
+      this.#forget(key, vm);
+      this.#counts.evicted += 1;
       this.#dropIdle(vm);
     }
   }

@@ -7,9 +7,18 @@
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { DbConfig } from '../config/index.ts';
 import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
-import { compileSqlite, DatabaseCatalog, type ServiceStats } from '../db/index.ts';
+import {
+  checkDatabaseName,
+  compileSqlite,
+  DatabaseCatalog,
+  type DatabaseCommand,
+  type DatabaseOutcomes,
+  ownerOf,
+  type ServiceStats,
+} from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { isStandalone, readWasm, startWorker } from './assets.ts';
+import { CommandDesk, type CommandOf } from './db-commands.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
 import { HEARTBEAT_SILENCE_MS_MAX, Watchdog } from './watchdog.ts';
 
@@ -30,6 +39,7 @@ export type JoinIoWorker = (post: (workerIndex: number, port: MessagePort) => vo
 
 interface Member {
   readonly index: number;
+  readonly commands: CommandDesk;
   worker: Worker | null;
   restarts: number;
   readyMs: number;
@@ -72,6 +82,7 @@ export class DbFleet {
     this.#sqlite = compileSqlite(readWasm('sqlite3.wasm'));
     this.#members = Array.from({ length: options.count }, (_, index) => ({
       index,
+      commands: new CommandDesk(),
       worker: null,
       restarts: 0,
       readyMs: 0,
@@ -110,6 +121,34 @@ export class DbFleet {
     return this.#members.map(({ stats }) => stats);
   }
 
+  /** Names of the databases there are, in order. */
+  list(): Promise<string[]> {
+    return this.#catalog.list();
+  }
+
+  /** Where a file for an import can stand: what is left there is removed at the next start. */
+  temporaryPath(): string {
+    return this.#catalog.temporaryPath();
+  }
+
+  /** Tells commands of this machine where the admin API is. */
+  announce(adminUrl: string): Promise<void> {
+    return this.#catalog.announce(adminUrl);
+  }
+
+  /** Has the owner of a database do something with it. Errors: as DatabaseCommands gives them;
+   *  DB_NAME; DB_UNAVAILABLE where the owner is not there, or ends meanwhile. */
+  async command<K extends DatabaseCommand['kind']>(
+    command: CommandOf<K>,
+  ): Promise<DatabaseOutcomes[K]> {
+    checkDatabaseName(command.name);
+    const { worker, index, commands } = this.#members[ownerOf(command.name, this.#members.length)]!;
+    if (worker === null || this.#isEnding) {
+      throw new GatewayError('DB_UNAVAILABLE', `db worker ${index}, its owner, does not run`);
+    }
+    return commands.send<K>(command, (message) => worker.postMessage(message));
+  }
+
   /** Joins an io worker to every db worker. */
   join(post: (workerIndex: number, port: MessagePort) => void): void {
     for (const member of this.#members) joinTo(member, post);
@@ -140,7 +179,9 @@ export class DbFleet {
       worker.on('message', (message: FromDbWorker) => {
         if (message.kind === 'log') this.#options.log.write(message.record);
         else if (message.kind === 'stats') member.stats = message.stats;
-        else if (message.kind === 'ready') {
+        else if (message.kind === 'outcome' || message.kind === 'refused') {
+          member.commands.take(message);
+        } else if (message.kind === 'ready') {
           member.readyMs = this.#options.clock.nowMs();
           this.#watchdog.watch(member.index);
           resolve();
@@ -152,6 +193,7 @@ export class DbFleet {
       });
       worker.on('exit', (code) => {
         member.worker = null;
+        member.commands.fail('DB_UNAVAILABLE', `db worker ${member.index} ended`);
         this.#watchdog.forget(member.index);
         const detail = `db worker ${member.index} ended with code ${code}`;
         reject(new GatewayError('GW_WORKER_DIED', detail, failure));

@@ -2,8 +2,8 @@
 // comes through ports from the io workers, and goes back the same way when it is durable.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock } from '../core/index.ts';
-import { DatabaseService, SESSION_LIMITS } from '../db/index.ts';
+import { isGatewayError, systemClock } from '../core/index.ts';
+import { type DatabaseCommand, DatabaseService, SESSION_LIMITS } from '../db/index.ts';
 import { createPostedLog } from '../telemetry/index.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
 import { beat } from './watchdog.ts';
@@ -67,6 +67,27 @@ function startService(): Promise<DatabaseService> {
   });
 }
 
+async function runCommand(
+  service: DatabaseService,
+  id: number,
+  command: DatabaseCommand,
+): Promise<void> {
+  try {
+    const outcome = await service.commands.run(command);
+    // Bytes are given away; everything else is copied.
+    const given = outcome instanceof Uint8Array ? [outcome.buffer] : [];
+    port.postMessage({ kind: 'outcome', id, outcome } satisfies FromDbWorker, given);
+  } catch (error) {
+    if (isGatewayError(error)) {
+      tell({ kind: 'refused', id, code: error.code, detail: error.detail });
+      return;
+    }
+    const { kind, name } = command;
+    log.error(`the command ${kind} failed`, { database: name, error: asError(error) });
+    tell({ kind: 'refused', id, code: 'GW_INTERNAL', detail: asError(error).message });
+  }
+}
+
 /** Old versions of pages beside the newest ones. */
 const STORE_SHARE = 2;
 
@@ -80,6 +101,10 @@ async function main(): Promise<void> {
   port.on('message', (message: ToDbWorker) => {
     if (message.kind === 'port') {
       service.attach(message.port);
+      return;
+    }
+    if (message.kind === 'command') {
+      void runCommand(service, message.id, message.command);
       return;
     }
     clearInterval(interval);

@@ -111,7 +111,7 @@ export class PluginScene {
   }
 }
 
-const FACTS: FilterFacts = {
+export const FACTS: FilterFacts = {
   routeName: 'r',
   scheme: 'http',
   httpVersion: '1.1',

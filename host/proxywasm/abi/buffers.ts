@@ -59,8 +59,7 @@ export function bufferFunctions(vm: Vm): HostFunctions {
     proxy_get_buffer_status(kind: number, sizePtr: number, flagsPtr: number): number {
       const bytes = bufferBytes(vm, kind);
       if (typeof bytes === 'number') return bytes;
-      const status = vm.memory.setU32(sizePtr, bytes.length);
-      return status === OK ? vm.memory.setU32(flagsPtr, 0) : status;
+      return vm.memory.setU32Pair(sizePtr, bytes.length, flagsPtr, 0);
     },
   };
 }

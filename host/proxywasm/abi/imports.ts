@@ -42,17 +42,29 @@ const CHAPTERS: readonly Chapter[] = [
   legacyFunctions,
 ];
 
-let envNames: ReadonlySet<string> | null = null;
-let wasiNames: ReadonlySet<string> | null = null;
+/** Names of all host functions: those of the ABI, and those of WASI. */
+export interface HostFunctionNames {
+  readonly env: ReadonlySet<string>;
+  readonly wasi: ReadonlySet<string>;
+}
+
+let knownNames: HostFunctionNames | null = null;
+
+export function hostFunctionNames(): HostFunctionNames {
+  // Chapters only close over the instance, so that their names are known without one.
+  const none = {} as Vm;
+  knownNames ??= {
+    env: new Set(CHAPTERS.flatMap((chapter) => Object.keys(chapter(none)))),
+    wasi: new Set(Object.keys(wasiFunctions(none))),
+  };
+  return knownNames;
+}
 
 /** Whether the host has a function. */
 export function isHostFunction(module: string, name: string): boolean {
-  // Chapters only close over the instance, so that their names are known without one.
-  const none = {} as Vm;
-  envNames ??= new Set(CHAPTERS.flatMap((chapter) => Object.keys(chapter(none))));
-  wasiNames ??= new Set(Object.keys(wasiFunctions(none)));
-  if (module === 'env') return envNames.has(name);
-  return WASI_MODULES.includes(module) && wasiNames.has(name);
+  const { env, wasi } = hostFunctionNames();
+  if (module === 'env') return env.has(name);
+  return WASI_MODULES.includes(module) && wasi.has(name);
 }
 
 /** What a module is instantiated with. */

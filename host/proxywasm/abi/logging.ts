@@ -18,9 +18,10 @@ export function logFunctions(vm: Vm): HostFunctions {
     },
     /** The status of a gRPC call: the callback that is running, or 0 and nothing. */
     proxy_get_status(codePtr: number, messagePtr: number, messageSizePtr: number): number {
-      const status = vm.memory.setU32(codePtr, vm.root.grpcStatus);
-      if (status !== OK) return status;
-      return vm.memory.giveText(vm.root.grpcStatusMessage, messagePtr, messageSizePtr);
+      const { memory, root } = vm;
+      if (!memory.holds(codePtr, 4)) return INVALID_MEMORY_ACCESS;
+      const status = memory.giveText(root.grpcStatusMessage, messagePtr, messageSizePtr);
+      return status === OK ? memory.setU32(codePtr, root.grpcStatus) : status;
     },
   };
 }

@@ -33,7 +33,7 @@ function outputFunctions(vm: Vm): HostFunctions {
       if (fd !== STDOUT_FD && fd !== STDERR_FD) return BADF;
       if (vectorsCount < 0 || vectorsCount > IO_VECTORS_COUNT_MAX) return INVAL;
       const { memory } = vm;
-      if (!memory.holds(vectorsPtr, 8 * vectorsCount)) return FAULT;
+      if (!memory.holds(vectorsPtr, 8 * vectorsCount) || !memory.holds(writtenPtr, 4)) return FAULT;
       const start = vectorsPtr >>> 0;
       const parts: Buffer[] = [];
       let sizeBytes = 0;
@@ -47,7 +47,8 @@ function outputFunctions(vm: Vm): HostFunctions {
       }
       const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
       if (line.length > 0) vm.log.guest(fd === STDOUT_FD ? LEVEL_INFO : LEVEL_ERROR, line);
-      return memory.setU32(writtenPtr, sizeBytes) === 0 ? SUCCESS : FAULT;
+      memory.setU32(writtenPtr, sizeBytes);
+      return SUCCESS;
     },
     fd_fdstat_get(fd: number, outPtr: number): number {
       if (fd !== STDOUT_FD && fd !== STDERR_FD) return BADF;
@@ -70,25 +71,26 @@ function processFunctions(vm: Vm): HostFunctions {
     environ_sizes_get(countPtr: number, sizePtr: number): number {
       const lines = environment(vm);
       const sizeBytes = lines.reduce((sum, line) => sum + line.length, 0);
-      const status = vm.memory.setU32(countPtr, lines.length);
-      return (status || vm.memory.setU32(sizePtr, sizeBytes)) === 0 ? SUCCESS : FAULT;
+      const status = vm.memory.setU32Pair(countPtr, lines.length, sizePtr, sizeBytes);
+      return status === 0 ? SUCCESS : FAULT;
     },
     environ_get(pointersPtr: number, textPtr: number): number {
+      const lines = environment(vm);
+      const sizeBytes = lines.reduce((sum, line) => sum + line.length, 0);
+      if (!vm.memory.holds(pointersPtr, 4 * lines.length)) return FAULT;
+      if (!vm.memory.holds(textPtr, sizeBytes)) return FAULT;
       let pointer = pointersPtr >>> 0;
       let text = textPtr >>> 0;
-      for (const line of environment(vm)) {
-        const target = vm.memory.bytes(text, line.length);
-        if (target === null || vm.memory.setU32(pointer, text) !== 0) return FAULT;
-        target.set(line);
+      for (const line of lines) {
+        vm.memory.setU32(pointer, text);
+        vm.memory.view.set(line, text);
         pointer += 4;
         text += line.length;
       }
       return SUCCESS;
     },
     args_sizes_get(countPtr: number, sizePtr: number): number {
-      return (vm.memory.setU32(countPtr, 0) || vm.memory.setU32(sizePtr, 0)) === 0
-        ? SUCCESS
-        : FAULT;
+      return vm.memory.setU32Pair(countPtr, 0, sizePtr, 0) === 0 ? SUCCESS : FAULT;
     },
     args_get(_pointersPtr: number, _textPtr: number): number {
       return SUCCESS;
