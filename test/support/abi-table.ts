@@ -3,7 +3,8 @@
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
 import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
-import type { AbiVersion } from '../../host/proxywasm/index.ts';
+import type { AbiVersion, SharedEntry } from '../../host/proxywasm/index.ts';
+import type { Vm } from '../../host/proxywasm/vm.ts';
 import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
 
 export interface Call {
@@ -467,6 +468,13 @@ const CALLS: readonly Row[] = [
   ),
 ];
 
+/** What `withData` or the guest has put. */
+function sharedEntry({ services }: Vm): SharedEntry {
+  const found = services.data.get('vm', 'k');
+  if (found === null || found === 'busy') throw new Error('there is no entry');
+  return found;
+}
+
 const SHARED: readonly Row[] = [
   row(
     'proxy_get_shared_data',
@@ -476,10 +484,7 @@ const SHARED: readonly Row[] = [
         args: ['k'],
         status: OK,
         prepare: withData,
-        see: (probe) => [
-          probe.given(),
-          probe.out(2) === probe.vm.services.data.get('vm', 'k')?.cas,
-        ],
+        see: (probe) => [probe.given(), probe.out(2) === sharedEntry(probe.vm).cas],
         is: ['value', true],
       },
     ],
@@ -493,7 +498,7 @@ const SHARED: readonly Row[] = [
         args: ['k', 'new', 0],
         status: OK,
         prepare: withData,
-        see: ({ vm }) => Buffer.from(vm.services.data.get('vm', 'k')!.value).toString(),
+        see: ({ vm }) => Buffer.from(sharedEntry(vm).value).toString(),
         is: 'new',
       },
     ],
