@@ -151,7 +151,7 @@ function writeDurably(path: string, bytes: Uint8Array): void {
     renameSync(temporary, path);
     syncFolder(dirname(path));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    rmSync(temporary, { force: true, recursive: true });
     throw storeError(path, error);
   }
 }
