@@ -64,7 +64,7 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   db: {
     words: '[action] [name] [other]',
     usage: 'db ACTION [NAME] [options]',
-    what: `databases of a gateway that does not run: ${DB_ACTIONS.join(', ')}`,
+    what: `databases of a gateway, whether it runs or not: ${DB_ACTIONS.join(', ')}`,
     flags: DB_FLAGS,
     run: (argv) => dbCommand(argv),
   },

@@ -5,6 +5,7 @@ export {
   checkDatabaseName,
   DatabaseCatalog,
   type DatabaseOverview,
+  findAdminUrl,
   isDatabaseName,
   type Moment,
   type OpenedPages,
@@ -17,6 +18,7 @@ export { compileSqlite, type EngineLimits } from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {
+  checkSqliteFile,
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
@@ -26,6 +28,7 @@ export {
 export {
   type BackupPlace,
   type CheckReport,
+  checkLog,
   type DatabaseCommand,
   type DatabaseOutcomes,
   DatabaseService,

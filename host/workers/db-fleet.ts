@@ -126,6 +126,16 @@ export class DbFleet {
     return this.#catalog.list();
   }
 
+  /** Where a file for an import can stand: what is left there is removed at the next start. */
+  temporaryPath(): string {
+    return this.#catalog.temporaryPath();
+  }
+
+  /** Tells commands of this machine where the admin API is. */
+  announce(adminUrl: string): Promise<void> {
+    return this.#catalog.announce(adminUrl);
+  }
+
   /** Has the owner of a database do something with it. Errors: as DatabaseCommands gives them;
    *  DB_NAME; DB_UNAVAILABLE where the owner is not there, or ends meanwhile. */
   async command<K extends DatabaseCommand['kind']>(

@@ -151,6 +151,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
       calls.push(`change ${JSON.stringify(change)}`);
       if (change.channel === 'none') throw new GatewayError('GW_DIST_NOT_FOUND', 'none');
     },
+    databases: () => null,
     reload: async () => {
       calls.push('reload');
       return { isTaken: true, generation: 2, issues: [] };

@@ -2,9 +2,9 @@
 // 0.2.1 give them, calls that succeed with what they bring about, and calls that find nothing.
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
+import assert from 'node:assert/strict';
 import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
-import type { AbiVersion, SharedEntry } from '../../host/proxywasm/index.ts';
-import type { Vm } from '../../host/proxywasm/vm.ts';
+import type { AbiVersion } from '../../host/proxywasm/index.ts';
 import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
 
 export interface Call {
@@ -468,11 +468,10 @@ const CALLS: readonly Row[] = [
   ),
 ];
 
-/** What `withData` or the guest has put. */
-function sharedEntry({ services }: Vm): SharedEntry {
-  const found = services.data.get('vm', 'k');
-  if (found === null || found === 'busy') throw new Error('there is no entry');
-  return found;
+function sharedEntry(vm: AbiProbe['vm'], key: string) {
+  const entry = vm.services.data.get('vm', key);
+  assert.ok(entry !== null && entry !== 'busy', `no shared data for ${key}`);
+  return entry;
 }
 
 const SHARED: readonly Row[] = [
@@ -484,7 +483,7 @@ const SHARED: readonly Row[] = [
         args: ['k'],
         status: OK,
         prepare: withData,
-        see: (probe) => [probe.given(), probe.out(2) === sharedEntry(probe.vm).cas],
+        see: (probe) => [probe.given(), probe.out(2) === sharedEntry(probe.vm, 'k').cas],
         is: ['value', true],
       },
     ],
@@ -498,7 +497,7 @@ const SHARED: readonly Row[] = [
         args: ['k', 'new', 0],
         status: OK,
         prepare: withData,
-        see: ({ vm }) => Buffer.from(sharedEntry(vm).value).toString(),
+        see: ({ vm }) => Buffer.from(sharedEntry(vm, 'k').value).toString(),
         is: 'new',
       },
     ],

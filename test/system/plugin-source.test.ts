@@ -1,5 +1,5 @@
-// Where a gateway takes plugins from: a URL once, a file again whenever it changes, and nothing anew
-// that is the same.
+// Where a gateway takes plugins from: a URL once, a file again whenever it changes, and nothing
+// anew that is the same.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -141,7 +141,7 @@ export class DatabaseCatalog {
   async remove(name: string): Promise<BranchBase | null> {
     const base = await this.assertRemovable(name);
     if (this.#shelves.has(name)) throw new GatewayError('DB_STORE_LOCKED', `${name} is in use`);
-    const aside = this.#temporaryPath();
+    const aside = this.temporaryPath();
     await rename(this.pathOf(name), aside);
     await syncFolder(this.#options.folder);
     await rm(aside, { recursive: true, force: true });
@@ -278,6 +278,11 @@ export class DatabaseCatalog {
     await this.#lock?.release();
   }
 
+  /** Says who can be asked while the folder is locked. Not where another thread has the lock. */
+  async announce(adminUrl: string): Promise<void> {
+    await this.#lock?.announce(adminUrl);
+  }
+
   async #make(
     name: string,
     base: BranchBase | null,
@@ -285,7 +290,7 @@ export class DatabaseCatalog {
     parent?: LmdbPageStore,
   ): Promise<void> {
     await this.#assertFree(name);
-    const folder = this.#temporaryPath();
+    const folder = this.temporaryPath();
     try {
       await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
       const branch = base === null ? {} : { base, parent: parent! };
@@ -390,7 +395,8 @@ export class DatabaseCatalog {
     if (!(await this.list()).includes(name)) throw new GatewayError('DB_NOT_FOUND', name);
   }
 
-  #temporaryPath(): string {
+  /** A name that nothing has, in the folder of what is being made. */
+  temporaryPath(): string {
     const unique = Buffer.from(secretBytes(8)).toString('hex');
     return join(this.#options.folder, TEMPORARY_FOLDER, unique);
   }
