@@ -88,6 +88,18 @@ describe('the sources of plugins', { timeout: 120_000 }, () => {
     assert.equal((await view('near')).since, since);
   });
 
+  it('takes a push in place of a url, and goes back to the url', async () => {
+    const url = `${gateway.adminUrl}/plugins/far`;
+    const pushed = await fetch(url, { method: 'PUT', body: image('pushed') });
+    assert.equal(pushed.status, 200, await pushed.text());
+    assert.equal(await imageOf('/far'), 'pushed');
+    assert.equal((await gateway.reload(config(undefined, { priority: 3 }))).taken, true);
+    assert.equal(await imageOf('/far'), 'pushed');
+    assert.equal((await fetch(`${url}/rollback`, { method: 'POST' })).status, 200);
+    assert.equal(await imageOf('/far'), 'remote');
+    assert.equal(fetchedCount, 2);
+  });
+
   it('takes a watched file when it changes, and keeps what runs when it is no plugin', async () => {
     writeFileSync(file, image('second'));
     await untilTrue(async () => (await imageOf('/near')) === 'second');

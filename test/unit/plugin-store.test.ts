@@ -82,6 +82,7 @@ describe('the plugin folder', () => {
     const named = ['1', '2', '3', '4'].map((text) => new TextEncoder().encode(text));
     for (const bytes of [BYTES, ...named]) store.writeModule(sha256Of(bytes), bytes);
     writeFileSync(join(dir, 'modules', `${SHA256}.wasm.7.temporary`), 'half');
+    writeFileSync(join(dir, 'modules', 'theirs.wasm'), 'of somebody else');
     store.writeState('auth', {
       versions: [{ sha256: sha256Of(named[0]!), pushedMs: 1 }],
       canary: { sha256: sha256Of(named[1]!), pushedMs: 2, share: 0.5 },
@@ -89,10 +90,11 @@ describe('the plugin folder', () => {
     });
     store.collect(new Set([sha256Of(named[2]!)]));
     const kept = named.slice(0, 3).map((bytes) => `${sha256Of(bytes)}.wasm`);
-    assert.deepEqual(readdirSync(join(dir, 'modules')).sort(), kept.sort());
+    const left = readdirSync(join(dir, 'modules')).sort();
+    assert.deepEqual(left, [...kept, 'theirs.wasm'].sort());
     writeFileSync(join(dir, 'state', 'auth.json'), 'damaged');
     store.collect(new Set());
-    assert.equal(readdirSync(join(dir, 'modules')).length, 3);
+    assert.equal(readdirSync(join(dir, 'modules')).length, 4);
   });
 
   it('says which file cannot be written, and keeps the one before', () => {
