@@ -10,11 +10,11 @@ import {
   registerRootContext,
   set_buffer_bytes,
 } from '@gcoredev/proxy-wasm-sdk-as/assembly';
-import { Filter, FilterRoot } from '../../plugins/kit/filter';
-import { Settings } from '../../plugins/kit/settings';
+import { Filter, FilterRoot } from '../../../plugins/kit/filter';
+import { Settings } from '../../../plugins/kit/settings';
 
-export * from '../../plugins/kit/body-callbacks';
-export * from '../../plugins/kit/callbacks';
+export * from '../../../plugins/kit/body-callbacks';
+export * from '../../../plugins/kit/callbacks';
 
 class Root extends FilterRoot {
   configure(_settings: Settings): void {}

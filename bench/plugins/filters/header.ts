@@ -8,10 +8,10 @@ import {
   registerRootContext,
   stream_context,
 } from '@gcoredev/proxy-wasm-sdk-as/assembly';
-import { Filter, FilterRoot } from '../../plugins/kit/filter';
-import { Settings } from '../../plugins/kit/settings';
+import { Filter, FilterRoot } from '../../../plugins/kit/filter';
+import { Settings } from '../../../plugins/kit/settings';
 
-export * from '../../plugins/kit/callbacks';
+export * from '../../../plugins/kit/callbacks';
 
 class Root extends FilterRoot {
   configure(_settings: Settings): void {}
