@@ -22,7 +22,7 @@ import {
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
 import { databasesView } from './databases-view.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
-import { changePlugin, pluginViews, pushPlugin } from './plugin-view.ts';
+import { changePlugin, pluginsMetrics, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -175,6 +175,7 @@ export class AdminView {
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
       databases: () => this.#gateway.databaseStats(),
+      plugins: () => pluginsMetrics(this.#gateway.plugins),
     };
   }
 }
