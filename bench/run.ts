@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { JOBS } from './database/jobs.ts';
+import { runRecovery } from './database/recovery.ts';
 import { rateCurve } from './database/report.ts';
 import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
@@ -23,6 +24,7 @@ import {
   deltaSection,
   makeRecord,
   readRecords,
+  recoverySection,
   systemTable,
   writeRecord,
 } from './record.ts';
@@ -38,6 +40,9 @@ const CONNECTIONS_COUNT = 32;
 const QUICK_PAIRS_COUNT = 4;
 const DELTA_TABLE = 'delta-table';
 const DATABASES = 'databases';
+const RECOVERY = 'databases-recovery';
+const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
+const RECOVERY_QUICK = { sizeBytes: 2 ** 24, smallCount: 10, rounds: 1, loadMs: 500 };
 const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
 /** Fewer and longer than those of requests: a disk has moods of seconds. */
 const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
@@ -97,9 +102,12 @@ async function main(): Promise<void> {
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
   const hasDeltas = DELTA_TABLE.includes(given.only);
   const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
-  if (scenarios.length + kernels.length + databaseJobs.length === 0 && !hasDeltas) {
+  const hasRecovery = RECOVERY.includes(given.only);
+  const isNone = scenarios.length + kernels.length + databaseJobs.length === 0;
+  if (isNone && !hasDeltas && !hasRecovery) {
     const known = [
       ...JOBS.map(({ name }) => `${DATABASES}-${name}`),
+      RECOVERY,
       DELTA_TABLE,
       ...SCENARIOS.map(({ name }) => name),
       ...kernelFiles(kernelsFolder),
@@ -149,6 +157,14 @@ async function main(): Promise<void> {
     const record = makeRecord(run, { kernel: null, system: null, databases });
     writeRecord(given.outFolder, `${prefix}${DATABASES}`, record);
     if (!given.isQuick) drawCurves(databases);
+  }
+  if (hasRecovery) {
+    const { sluiceCommand } = given;
+    const plan = given.isQuick ? RECOVERY_QUICK : RECOVERY_FULL;
+    const recovery = await runRecovery({ ...plan, sluiceCommand, folder: tmpdir(), log });
+    console.log(`\n${recoverySection(recovery)}`);
+    const record = makeRecord(run, { kernel: null, system: null, recovery });
+    writeRecord(given.outFolder, `${prefix}${RECOVERY}`, record);
   }
   finish(given);
 }
