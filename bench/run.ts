@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { JOBS } from './database/jobs.ts';
+import { runRecovery } from './database/recovery.ts';
 import { rateCurve } from './database/report.ts';
 import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
@@ -25,6 +26,7 @@ import {
   filterSection,
   makeRecord,
   readRecords,
+  recoverySection,
   systemTable,
   writeRecord,
 } from './record.ts';
@@ -43,6 +45,9 @@ const DATABASES = 'databases';
 const FILTERS = 'filters';
 const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000 };
 const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500 };
+const RECOVERY = 'databases-recovery';
+const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
+const RECOVERY_QUICK = { sizeBytes: 2 ** 24, smallCount: 10, rounds: 1, loadMs: 500 };
 const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
 /** Fewer and longer than those of requests: a disk has moods of seconds. */
 const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
@@ -103,10 +108,12 @@ async function main(): Promise<void> {
   const hasDeltas = DELTA_TABLE.includes(given.only);
   const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
   const hasFilters = FILTERS.includes(given.only);
+  const hasRecovery = RECOVERY.includes(given.only);
   const others = scenarios.length + kernels.length + databaseJobs.length;
-  if (others === 0 && !hasDeltas && !hasFilters) {
+  if (others === 0 && !hasDeltas && !hasFilters && !hasRecovery) {
     const known = [
       ...JOBS.map(({ name }) => `${DATABASES}-${name}`),
+      RECOVERY,
       DELTA_TABLE,
       FILTERS,
       ...SCENARIOS.map(({ name }) => name),
@@ -163,6 +170,14 @@ async function main(): Promise<void> {
     const record = makeRecord(run, { kernel: null, system: null, databases });
     writeRecord(given.outFolder, `${prefix}${DATABASES}`, record);
     if (!given.isQuick) drawCurves(databases);
+  }
+  if (hasRecovery) {
+    const { sluiceCommand } = given;
+    const plan = given.isQuick ? RECOVERY_QUICK : RECOVERY_FULL;
+    const recovery = await runRecovery({ ...plan, sluiceCommand, folder: tmpdir(), log });
+    console.log(`\n${recoverySection(recovery)}`);
+    const record = makeRecord(run, { kernel: null, system: null, recovery });
+    writeRecord(given.outFolder, `${prefix}${RECOVERY}`, record);
   }
   finish(given);
 }
