@@ -231,8 +231,8 @@ export function databaseSection({ rows, ...run }: DatabaseResult): string {
   const parts = [
     `Closed loop: each client sends its next statement when the last is answered, ${run.rounds} ` +
       `alternating rounds of ${seconds} s. Load on PostgreSQL: pgbench (C) with prepared ` +
-      'statements; on sluice: a Hrana 2 client of ours (JavaScript, JSON), the slower of the ' +
-      'two. Both keep an acknowledged commit through a power cut.',
+      'statements; on sluice: a Hrana 2 client of ours (JavaScript, JSON, frames written by ' +
+      'hand), the slower of the two. Both keep an acknowledged commit through a power cut.',
   ];
   for (const { name, title } of JOBS) {
     const own = rows.filter(({ job }) => job === name);

@@ -4,10 +4,9 @@
 //
 //     node client.mjs '{"url":…,"transport":…,"sql":…,"rowsCount":…,"clients":…,"durationMs":…}'
 
-import { Agent, request } from 'node:http';
 import { build } from 'hdr-histogram-js';
-import { WebSocket } from 'ws';
 import type { LoadResult } from './load-result.ts';
+import { openHttpWire, openWebSocketWire, type Wire } from './wire.ts';
 
 export interface ClientOrder {
   /** `http://127.0.0.1:PORT/db/NAME/`. */
@@ -26,7 +25,6 @@ export interface ClientOutcome extends LoadResult {
 }
 
 const LATENCY_US_MAX = 60_000_000;
-const CONNECT_MS_MAX = 30_000;
 
 interface Client {
   /** Sends a statement; the answer's text comes to the callback. */
@@ -102,73 +100,47 @@ function argsOf(order: ClientOrder, row: number): string {
   return order.rowsCount === 0 ? '[]' : `[{"type":"integer","value":"${row}"}]`;
 }
 
-function openWebSocket(order: ClientOrder): Promise<Client> {
-  const socket = new WebSocket(order.url.replace(/^http/, 'ws'), ['hrana2'], {
-    perMessageDeflate: false,
-  });
-  let onAnswer: (text: string) => void = () => {};
-  const text = (body: object) => socket.send(JSON.stringify(body));
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer in time')), CONNECT_MS_MAX);
-    const requests = [
-      { type: 'open_stream', stream_id: 1 },
-      { type: 'store_sql', sql_id: 1, sql: order.sql },
-    ];
-    let leftCount = requests.length + 1;
-    const client: Client = {
-      send(row, then) {
-        onAnswer = then;
-        socket.send(
-          '{"type":"request","request_id":9,"request":{"type":"execute","stream_id":1,' +
-            `"stmt":{"sql_id":1,"args":${argsOf(order, row)},"want_rows":true}}}`,
-        );
-      },
-      close: () => socket.terminate(),
-    };
-    socket.on('error', reject);
-    socket.on('open', () => {
-      text({ type: 'hello', jwt: null });
-      for (const [index, inner] of requests.entries()) {
-        text({ type: 'request', request_id: index, request: inner });
-      }
+async function openWebSocket(order: ClientOrder): Promise<Client> {
+  const wire = await openWebSocketWire(new URL(order.url), 'hrana2');
+  const ask = (text: string) =>
+    new Promise<void>((resolve, reject) => {
+      wire.onAnswer = (answer) => {
+        if (/error|closed/.test(answer)) reject(new Error(answer));
+        else resolve();
+      };
+      wire.send(text);
     });
-    socket.on('message', (data) => {
-      const said = String(data);
-      if (leftCount === 0) {
-        onAnswer(said);
-        return;
-      }
-      if (/error/.test(said)) reject(new Error(said));
-      leftCount -= 1;
-      if (leftCount > 0) return;
-      clearTimeout(timer);
-      resolve(client);
-    });
-    socket.on('close', (code) => onAnswer(`closed with ${code}`));
-  });
+  const sql = JSON.stringify(order.sql);
+  await ask('{"type":"hello","jwt":null}');
+  for (const inner of [
+    '{"type":"open_stream","stream_id":1}',
+    `{"type":"store_sql","sql_id":1,"sql":${sql}}`,
+  ]) {
+    await ask(`{"type":"request","request_id":1,"request":${inner}}`);
+  }
+  return clientOf(
+    wire,
+    (row) =>
+      '{"type":"request","request_id":9,"request":{"type":"execute","stream_id":1,' +
+      `"stmt":{"sql_id":1,"args":${argsOf(order, row)},"want_rows":true}}}`,
+  );
 }
 
 function openHttp(order: ClientOrder): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const url = new URL('v2/pipeline', order.url);
   const sql = JSON.stringify(order.sql);
+  return clientOf(openHttpWire(new URL('v2/pipeline', order.url)), (row) => {
+    const stmt = `{"sql":${sql},"args":${argsOf(order, row)},"want_rows":true}`;
+    return `{"baton":null,"requests":[{"type":"execute","stmt":${stmt}},{"type":"close"}]}`;
+  });
+}
+
+function clientOf(wire: Wire, messageOf: (row: number) => string): Client {
   return {
-    send(row, then) {
-      const stmt = `{"sql":${sql},"args":${argsOf(order, row)},"want_rows":true}`;
-      const body = `{"baton":null,"requests":[{"type":"execute","stmt":${stmt}},{"type":"close"}]}`;
-      const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
-      const outgoing = request(url, { method: 'POST', agent, headers }, (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          text += chunk;
-        });
-        response.on('end', () => then(text));
-      });
-      outgoing.on('error', (error) => then(error.message));
-      outgoing.end(body);
+    send(row, onAnswer) {
+      wire.onAnswer = onAnswer;
+      wire.send(messageOf(row));
     },
-    close: () => agent.destroy(),
+    close: () => wire.close(),
   };
 }
 

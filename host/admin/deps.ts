@@ -31,6 +31,105 @@ export interface AdminDeps {
   distribution(): unknown;
   /** Changes who gets a release. Errors: a GatewayError says what is wrong with the change. */
   changeDistribution(change: DistributionChange): Promise<void>;
+  /** What can be done with the databases; null where there are none. */
+  databases(): AdminDatabases | null;
+  /** The plugins of the configuration, in its order. */
+  plugins(): readonly PluginView[];
+  /** Puts a module in place of what runs, or beside it. Errors: a GatewayError says why it was not
+   *  taken; then what ran runs on. */
+  pushPlugin(plugin: string, bytes: Uint8Array, options: PluginPushOptions): Promise<PluginPushed>;
+  /** Errors: a GatewayError says what is wrong with the change. */
+  changePlugin(change: PluginChange): Promise<void>;
+}
+
+export interface PluginPushOptions {
+  /** Of the requests, above 0 and below 1; null for all. */
+  readonly canaryShare: number | null;
+  /** What the bytes must be; `''` for any. */
+  readonly sha256: string;
+}
+
+export type PluginChange = { readonly plugin: string } & (
+  | { readonly action: 'rollback' | 'promote' | 'abort' }
+  | { readonly action: 'canary'; readonly share: number }
+);
+
+export interface PluginPushed {
+  readonly plugin: string;
+  readonly sha256: string;
+  readonly previous: string;
+  /** Null without a canary. */
+  readonly canaryShare: number | null;
+  /** From the order to the last io worker that follows it. */
+  readonly switchMs: number;
+  /** The same module runs already: nothing was done. */
+  readonly isUnchanged: boolean;
+}
+
+export interface PluginView {
+  readonly name: string;
+  readonly sha256: string;
+  readonly source: 'file' | 'url' | 'pushed';
+  readonly abi: string;
+  readonly sdk: string;
+  /** `absent`: no instance lives, though one should: it waits for its back-off. */
+  readonly state: 'running' | 'canary' | 'absent';
+  /** ISO 8601. */
+  readonly since: string;
+  readonly instances: number;
+  readonly streams: number;
+  readonly requests: number;
+  readonly failures: number;
+  readonly traps: number;
+  readonly switchMs: number;
+  readonly canary: PluginCanaryView | null;
+  readonly lastCanary: PluginCanaryEnd | null;
+  /** What was pushed, the newest first; the first is what runs where the source says so. */
+  readonly pushed: readonly { readonly sha256: string; readonly at: string }[];
+}
+
+export interface PluginCanaryView {
+  readonly sha256: string;
+  readonly share: number;
+  readonly since: string;
+  /** Since it began, of itself and of the version beside it. */
+  readonly requests: number;
+  readonly failures: number;
+  readonly requestsBeside: number;
+  readonly failuresBeside: number;
+}
+
+export interface PluginCanaryEnd {
+  readonly sha256: string;
+  readonly outcome: string;
+  readonly why: string;
+  readonly at: string;
+}
+
+/** A commit by its number, or the groups of commits that were sealed up to a time. */
+export type DatabaseMoment = { readonly lsn: number } | { readonly timeMs: number };
+
+/** Databases while they serve. Errors: GatewayErrors with codes of databases. What is unknown here
+ *  is plain data. */
+export interface AdminDatabases {
+  list(): Promise<readonly unknown[]>;
+  overview(name: string): Promise<unknown>;
+  create(name: string): Promise<void>;
+  /** Of a file of SQLite's, as it comes. */
+  importFile(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  remove(name: string): Promise<void>;
+  check(name: string): Promise<unknown>;
+  /** Returns the LSN of the state that the branch begins with. `moment`: null for now. */
+  branch(
+    name: string,
+    to: { readonly as: string; readonly moment: DatabaseMoment | null },
+  ): Promise<number>;
+  /** The pieces have to be read or returned, for a state is kept meanwhile. */
+  backup(name: string): Promise<{
+    readonly lsn: number;
+    readonly sizeBytes: number;
+    readonly pieces: AsyncIterable<Uint8Array>;
+  }>;
 }
 
 /** A change of one channel. `version`: null for its newest release. */

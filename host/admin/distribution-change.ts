@@ -4,6 +4,7 @@
 
 import { GatewayError } from '../core/index.ts';
 import type { DistributionChange } from './deps.ts';
+import { readFields } from './json-fields.ts';
 
 const PATH = /^([a-z0-9._-]{1,64})\/(rollout|pause|resume|rollback)$/;
 const VERSION_LENGTH_MAX = 64;
@@ -27,22 +28,6 @@ export function readDistributionChange(rest: string, body: string): Distribution
     throw bad('rollout', `an integer from 0 to ${ROLLOUT_MAX}`);
   }
   return { channel, version, action, rollout: rollout as number };
-}
-
-function readFields(body: string, names: readonly string[]): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = body.trim() === '' ? {} : JSON.parse(body);
-  } catch {
-    throw bad('the body', 'JSON');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw bad('the body', 'an object');
-  }
-  for (const name of Object.keys(value)) {
-    if (!names.includes(name)) throw bad(JSON.stringify(name.slice(0, 50)), names.join(' or '));
-  }
-  return value as Record<string, unknown>;
 }
 
 function readVersion(value: unknown): string | null {

@@ -13,6 +13,19 @@ const ROWS: readonly (readonly [string, string, string])[] = [
   ['GET', '/latency/{route}', 'latency percentiles; {route}.hgrm for HdrHistogram plotters'],
   ['GET', '/distribution', 'channels, releases, and how far they have come'],
   ['POST', '/distribution/{channel}/{action}', 'rollout, pause, resume or rollback'],
+  ['GET', '/databases', 'databases, their sizes and branches'],
+  ['PUT', '/databases/{name}', 'makes one: empty, or of the database file in the body'],
+  ['DELETE', '/databases/{name}', 'removes one'],
+  ['GET', '/databases/{name}/backup', 'the file of SQLite that it is now'],
+  ['POST', '/databases/{name}/check', 'reads every page and group of it'],
+  [
+    'POST',
+    '/databases/{name}/branch',
+    'a branch: {"as":"other"}, of the past with "lsn" or "time"',
+  ],
+  ['GET', '/plugins', 'plugins, what of them runs since when, and their canaries'],
+  ['PUT', '/plugins/{name}', 'runs the module in the body; ?canary=5% for a share of requests'],
+  ['POST', '/plugins/{name}/{action}', 'rollback, canary, promote or abort'],
   ['POST', '/drain', 'stops taking connections and ends when the last request has'],
 ];
 

@@ -1,10 +1,16 @@
 // The admin API: what the gateway tells and takes over HTTP on its own port.
 
 export type {
+  AdminDatabases,
   AdminDeps,
   AdminIssue,
+  DatabaseMoment,
   DistributionChange,
   EndpointView,
+  PluginChange,
+  PluginPushed,
+  PluginPushOptions,
+  PluginView,
   Readiness,
   ReloadOutcome,
   RouteCandidate,

@@ -2,23 +2,32 @@
 // replies and throw GatewayErrors; writing to the socket is the server's.
 
 import type { IncomingMessage } from 'node:http';
-import { GatewayError, type HeaderList, isHeaderValue, isToken } from '../core/index.ts';
+import {
+  ADMIN_PLUGIN_SIZE_BYTES_MAX,
+  GatewayError,
+  type HeaderList,
+  isHeaderValue,
+  isToken,
+} from '../core/index.ts';
 import {
   latencyHgrm,
   latencyHistogram,
   latencySummary,
   METRICS_CONTENT_TYPE,
 } from '../telemetry/index.ts';
-import type { AdminDeps } from './deps.ts';
+import { DATABASE_RESOURCES } from './databases.ts';
+import type { AdminDeps, PluginView } from './deps.ts';
 import { readDistributionChange } from './distribution-change.ts';
 import { INDEX_PAGE } from './index-page.ts';
 import { maskSecrets } from './mask.ts';
-import { readBodyText } from './request-body.ts';
+import { readPluginChange, readPluginName, readPushOptions } from './plugin-change.ts';
+import { readBodyBytes, readBodyText } from './request-body.ts';
 
 export interface Reply {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string | AsyncIterable<string>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string | AsyncIterable<string | Uint8Array>;
 }
 
 export interface Question {
@@ -33,6 +42,8 @@ export type Answer = (deps: AdminDeps, question: Question) => Reply | Promise<Re
 export interface Resource {
   /** Ends in `/` when it takes what follows. */
   readonly path: string;
+  /** Changes of one lane wait for none of another: those of databases may take minutes. */
+  readonly lane?: 'databases';
   readonly methods: Readonly<Record<string, Answer>>;
 }
 
@@ -52,6 +63,9 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/drain', methods: { POST: drain } },
   { path: '/distribution', methods: { GET: distribution } },
   { path: '/distribution/', methods: { POST: changeDistribution } },
+  ...DATABASE_RESOURCES,
+  { path: '/plugins', methods: { GET: (deps) => json(200, { plugins: deps.plugins() }) } },
+  { path: '/plugins/', methods: { GET: plugin, PUT: pushPlugin, POST: changePlugin } },
 ];
 
 function metrics(deps: AdminDeps): Reply {
@@ -92,6 +106,31 @@ async function changeDistribution(deps: AdminDeps, { request, rest }: Question):
   }
   await deps.changeDistribution(readDistributionChange(rest, await readBodyText(request)));
   return json(200, deps.distribution());
+}
+
+function plugin(deps: AdminDeps, { rest }: Question): Reply {
+  return json(200, pluginNamed(deps, readPluginName(rest)));
+}
+
+function pluginNamed(deps: AdminDeps, name: string): PluginView {
+  const found = deps.plugins().find((one) => one.name === name);
+  if (found !== undefined) return found;
+  throw new GatewayError('GW_ADMIN_NOT_FOUND', `no plugin ${JSON.stringify(name)}`);
+}
+
+/** `PUT /plugins/{name}` with a module. */
+async function pushPlugin(deps: AdminDeps, { request, url, rest }: Question): Promise<Reply> {
+  const plugin = readPluginName(rest);
+  const options = readPushOptions(url, request);
+  const bytes = await readBodyBytes(request, ADMIN_PLUGIN_SIZE_BYTES_MAX);
+  return json(200, await deps.pushPlugin(plugin, bytes, options));
+}
+
+/** `POST /plugins/{name}/rollback|canary|promote|abort`. */
+async function changePlugin(deps: AdminDeps, { request, rest }: Question): Promise<Reply> {
+  const change = readPluginChange(rest, await readBodyText(request));
+  await deps.changePlugin(change);
+  return json(200, pluginNamed(deps, change.plugin));
 }
 
 /** `?match=GET+/path` or `?match=GET+https://host/path`, and any number of `&header=name:value`. */

@@ -2,6 +2,7 @@
 // scrape costs the io workers nothing.
 
 import type {
+  AdminDatabases,
   AdminDeps,
   AdminIssue,
   Readiness,
@@ -19,7 +20,9 @@ import {
   renderMetrics,
 } from '../telemetry/index.ts';
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
+import { databasesView } from './databases-view.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
+import { changePlugin, pluginsMetrics, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -61,8 +64,22 @@ export class AdminView {
       latency: (route) => this.#latency(route),
       drain: () => this.#options.onDrain(),
       distribution: () => distributionView(this.#gateway.distribution),
+      plugins: () => pluginViews(this.#gateway.plugins),
+      pushPlugin: (plugin, bytes, options) => pushPlugin(this.#gateway, plugin, { bytes, options }),
+      changePlugin: (change) => changePlugin(this.#gateway, change),
       changeDistribution: (change) => changeDistribution(this.#gateway, change),
+      databases: () => this.#databases(),
     };
+  }
+
+  /** Who needs a token for a database needs one here too, where whole databases can be had. */
+  #databases(): AdminDatabases | null {
+    const { db, admin } = this.#gateway.snapshot;
+    if (db !== null && db.publicKey !== '' && admin.token === '') {
+      const detail = 'databases ask for tokens (db.auth): set admin.token to use them here';
+      throw new GatewayError('GW_ADMIN_REFUSED', detail);
+    }
+    return databasesView(this.#gateway.databases, db?.limits.databaseSizeBytesMax ?? 0);
   }
 
   #readiness(): Readiness {
@@ -158,6 +175,7 @@ export class AdminView {
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
       databases: () => this.#gateway.databaseStats(),
+      plugins: () => pluginsMetrics(this.#gateway.plugins),
     };
   }
 }
@@ -169,7 +187,8 @@ function configOf(snapshot: Snapshot): Config {
     snapshot.service(index),
   );
   const routes = Array.from({ length: snapshot.routeCount }, (_, index) => snapshot.route(index));
-  const rest = { workers, services, routes, log, plugins, distribution, db };
+  const { pluginStore } = snapshot;
+  const rest = { workers, services, routes, log, plugins, pluginStore, distribution, db };
   return { listeners, trustedProxies, admin, ...rest };
 }
 

@@ -64,13 +64,13 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   db: {
     words: '[action] [name] [other]',
     usage: 'db ACTION [NAME] [options]',
-    what: `databases of a gateway that does not run: ${DB_ACTIONS.join(', ')}`,
+    what: `databases of a gateway, whether it runs or not: ${DB_ACTIONS.join(', ')}`,
     flags: DB_FLAGS,
     run: (argv) => dbCommand(argv),
   },
   plugin: {
-    words: '[action] [file] [cases]',
-    usage: 'plugin inspect FILE, plugin test FILE CASES, or plugin new NAME',
+    words: '[action] [word] [word]',
+    usage: 'plugin ACTION [FILE or NAME] [CASES, SHARE, promote or abort] [options]',
     what: `Proxy-Wasm filters: ${PLUGIN_ACTIONS.join(', ')}`,
     flags: PLUGIN_FLAGS,
     run: pluginCommand,

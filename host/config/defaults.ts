@@ -68,6 +68,8 @@ export const DISTRIBUTION_JOBS = 1;
 export const DISTRIBUTION_CPU = '30s';
 
 /** Envoy's first pause, and one that an operator still waits for. */
+/** Beside the configuration: made at the first push, or the first module from a URL. */
+export const PLUGIN_STORE = 'data/plugins';
 export const PLUGIN_RELOAD_BASE = '1s';
 export const PLUGIN_RELOAD_MAX = '30s';
 /** Go modules begin with 8 MiB, C++ ones with 16. */

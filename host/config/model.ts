@@ -13,6 +13,8 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
   readonly log: LogConfig;
   readonly plugins: readonly PluginConfig[];
+  /** The folder of modules that were pushed or fetched. */
+  readonly pluginStore: string;
   /** Null where nothing is distributed. */
   readonly distribution: DistributionConfig | null;
   /** Null where there are no databases. */
@@ -66,6 +68,8 @@ export interface PluginConfig {
   readonly url: string;
   /** 64 hexadecimal digits in lower case; `''` for any. */
   readonly sha256: string;
+  /** Whether a change of the file is a reload. */
+  readonly watch: boolean;
   readonly rootId: string;
   readonly vmId: string;
   /** What the plugin is given, as UTF-8. */

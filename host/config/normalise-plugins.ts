@@ -20,6 +20,7 @@ export function normalisePlugin(
     file: resolve(file.file),
     url: file.url ?? '',
     sha256: file.sha256 ?? '',
+    watch: file.watch,
     rootId,
     vmId,
     config,

@@ -70,6 +70,7 @@ export function normalise(file: FileValue, surroundings: Surroundings): Config {
     plugins: frozen(
       file.plugins.map((one) => normalisePlugin(one, (name) => resolveFile(name, surroundings))),
     ),
+    pluginStore: resolveFile(file.pluginStore, surroundings),
     distribution: normaliseDistribution(file.distribution, surroundings),
     db: normaliseDb(file.db, surroundings),
   });

@@ -132,6 +132,7 @@ const PLUGIN = object('a map with name, and file or url', {
   file: optional(PEM_FILE, 'module, in a file; a reload takes a changed one'),
   url: optional(MODULE_URL, 'module, over HTTP; needs `sha256`'),
   sha256: optional(SHA256, 'what the module must be'),
+  watch: withDefault(FLAG, false, 'whether a change of `file` is a reload; for development'),
   rootId: withDefault(
     text('a text', { sizeCharsMax: 256 }),
     '',

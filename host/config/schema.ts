@@ -25,7 +25,7 @@ import {
 } from './leaves.ts';
 import * as limits from './limits.ts';
 import { type PathPattern, parsePathPattern } from './path-pattern.ts';
-import { PEM_FILE, withDefault } from './schema-common.ts';
+import { FOLDER, PEM_FILE, withDefault } from './schema-common.ts';
 import { DB, DB_ROUTE } from './schema-db.ts';
 import { DISTRIBUTION, DISTRIBUTION_ROUTE } from './schema-distribution.ts';
 import {
@@ -435,6 +435,11 @@ export const FILE_SCHEMA = object('a map with listen, services and routes', {
   log: withDefault(LOG, {}, 'logs'),
   lanes: notBuilt('traffic lanes'),
   plugins: withDefault(PLUGINS, [], 'Proxy-Wasm plugins'),
+  pluginStore: withDefault(
+    FOLDER,
+    defaults.PLUGIN_STORE,
+    'folder of the modules that were pushed, or fetched from a `url`',
+  ),
   db: optional(DB, 'SQLite databases over the Hrana protocol'),
   distribution: optional(DISTRIBUTION, 'apps and resources that are delivered as deltas'),
 });

@@ -68,6 +68,7 @@ class SnapshotWriter {
     const routesVector = SnapshotRoot.createRoutesVector(builder, routes);
     const distribution = this.#distribution(config.distribution);
     const plugins = this.#texts(config.plugins.map((plugin) => JSON.stringify(plugin)));
+    const pluginStore = builder.createString(config.pluginStore);
     const db = this.#db(config.db);
     SnapshotRoot.startSnapshotRoot(builder);
     SnapshotRoot.addListeners(builder, listenersVector);
@@ -83,6 +84,7 @@ class SnapshotWriter {
     SnapshotRoot.addServices(builder, servicesVector);
     SnapshotRoot.addRoutes(builder, routesVector);
     SnapshotRoot.addPlugins(builder, plugins);
+    SnapshotRoot.addPluginStore(builder, pluginStore);
     if (distribution !== 0) SnapshotRoot.addDistribution(builder, distribution);
     if (db !== 0) SnapshotRoot.addDb(builder, db);
     SnapshotRoot.finishSnapshotRootBuffer(builder, SnapshotRoot.endSnapshotRoot(builder));

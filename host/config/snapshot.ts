@@ -152,6 +152,10 @@ export class Snapshot {
     return this.#list(root.pluginsLength(), (index) => readPlugin(root.plugins(index)));
   }
 
+  get pluginStore(): string {
+    return this.#root.pluginStore() ?? '';
+  }
+
   /** A route's name alone. Cost: one text, about 200 ns. */
   routeName(index: number): string {
     return this.#routeAt(index).name() ?? `route-${index}`;

@@ -39,6 +39,10 @@ function checkSource(at: readonly PathPart[], plugin: PluginValue, report: Repor
     const message = 'missing; what comes from a url is run only when its hash is known';
     report.missing([...at, 'sha256'], 'GW_CONFIG_CONFLICT', message);
   }
+  if (plugin.watch && plugin.file === undefined) {
+    const message = 'only a file can be watched; expected file';
+    report.key([...at, 'watch'], 'GW_CONFIG_CONFLICT', message);
+  }
 }
 
 function checkTenant(at: readonly PathPart[], plugin: PluginValue, report: Report): void {

@@ -159,6 +159,9 @@ export interface SqlConnection {
    *  open transaction, temporary tables, a pragma's setting. Where not, a stream that waits for
    *  its client can give its connection back. */
   readonly holdsState: boolean;
+  /** Whether its user has asked for what is kept for a connection, as `PRAGMA data_version`: the
+   *  next answer compares with this one only where it comes from here. */
+  readonly isPersonal: boolean;
   /** The newest state that anything answered on this connection depends on: a reply may leave when
    *  that is durable. */
   readonly seenLsn: Lsn;

@@ -5,7 +5,7 @@
 //   opening ──► open ──log failed──► reopening ──► open
 //                 └────── close() ──────┴──► closed
 
-import { GatewayError } from '../core/index.ts';
+import { GatewayError, isGatewayError } from '../core/index.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { LogStore, Lsn } from './contract.ts';
 import {
@@ -17,7 +17,13 @@ import {
   REOPEN_MS_MIN,
 } from './database-options.ts';
 import { DurabilityGate, type DurableCallback } from './durability-gate.ts';
-import { type Access, type Connection, Engine, type Snapshot } from './engine/index.ts';
+import {
+  type Access,
+  type Connection,
+  Engine,
+  type SessionCounters,
+  type Snapshot,
+} from './engine/index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { SqlError } from './sql-error.ts';
 import { type WriterCallback, WriterQueue } from './writer-queue.ts';
@@ -50,6 +56,8 @@ export class Database {
   #log: LogStore | null = null;
   #durable: Snapshot;
   #state: DatabaseState = 'reopening';
+  /** Why it is not open; empty where it is. */
+  #fault = '';
   #reopening: Promise<void> | null = null;
   #wakeReopening: (() => void) | null = null;
 
@@ -102,9 +110,9 @@ export class Database {
 
   /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
    *  too many are lent. */
-  connect(access: Access): Connection {
-    if (this.#state !== 'open') throw lost(`the database is ${this.#state}`);
-    return this.#engine.connect(access);
+  connect(access: Access, counters?: SessionCounters): Connection {
+    if (this.#state !== 'open') throw lost(`the database is ${this.#state}${this.#fault}`);
+    return this.#engine.connect(access, counters);
   }
 
   /** Calls back when a state is durable: before that, no reply may leave that depends on it. At
@@ -135,6 +143,13 @@ export class Database {
   /** Folds what is durable and trims the log. Errors: of the page store and of the log. */
   async checkpoint(): Promise<void> {
     await this.#checkpointer.run();
+  }
+
+  /** The log, to read what is durable: not to be written. Errors: SqlError DB_LOST while the
+   *  database is not open. */
+  get log(): LogStore {
+    if (this.#log === null) throw lost(`the database is ${this.#state}`);
+    return this.#log;
   }
 
   get stats(): DatabaseStats {
@@ -195,7 +210,9 @@ export class Database {
     const failed = this.#log;
     this.#log = null;
     this.#report({ kind: 'log-failed', durableLsn: this.#durable.lsn, error });
-    const refusal = lost('the log has failed, and commits that were not durable are lost', error);
+    this.#fault = `, for its log has failed${codeOf(error)}`;
+    const unknown = 'what was not acknowledged may be there or not';
+    const refusal = lost(`the log has failed${codeOf(error)}: ${unknown}`, error);
     this.#commits.stop(refusal);
     this.#engine.dropTo(this.#durable);
     this.#writers.fail(refusal);
@@ -210,8 +227,10 @@ export class Database {
     for (let pauseMs = REOPEN_MS_MIN; this.#state === 'reopening'; ) {
       try {
         await this.#openLog();
+        this.#fault = '';
         this.#report({ kind: 'log-reopened', durableLsn: this.#durable.lsn });
       } catch (error) {
+        this.#fault = `, for its log cannot be opened${codeOf(error)}`;
         this.#report({ kind: 'reopen-failed', error });
         await this.#pause(pauseMs);
         pauseMs = Math.min(2 * pauseMs, REOPEN_MS_MAX);
@@ -290,6 +309,11 @@ export class Database {
 
 function lost(message: string, cause?: unknown): SqlError {
   return new SqlError({ code: 'DB_LOST', sqlCode: 'SQLITE_IOERR', message, cause });
+}
+
+/** Clients get the code, and the log of the gateway the path. */
+function codeOf(error: unknown): string {
+  return isGatewayError(error) ? ` (${error.code})` : '';
 }
 
 function endsEarly(log: LogStore, durableLsn: Lsn): GatewayError {

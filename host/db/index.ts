@@ -4,6 +4,8 @@ export {
   type CatalogOptions,
   checkDatabaseName,
   DatabaseCatalog,
+  type DatabaseOverview,
+  findAdminUrl,
   isDatabaseName,
   type Moment,
   type OpenedPages,
@@ -13,14 +15,24 @@ export {
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
 export { compileSqlite, type EngineLimits } from './engine/index.ts';
-export { DatabaseFront, WorkerLink } from './front/index.ts';
+export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {
+  checkSqliteFile,
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
   STORE_SIZE_BYTES_MAX_DEFAULT,
   type StoreReport,
 } from './page-store/index.ts';
-export { DatabaseService, type ServiceOptions, type ServiceStats } from './service/index.ts';
+export {
+  type BackupPlace,
+  type CheckReport,
+  checkLog,
+  type DatabaseCommand,
+  type DatabaseOutcomes,
+  DatabaseService,
+  type ServiceOptions,
+  type ServiceStats,
+} from './service/index.ts';
 export { isSqlError, SqlError, type SqlErrorCode } from './sql-error.ts';

@@ -15,7 +15,8 @@ const SUFFIXES: Readonly<Record<Coding, string>> = {
   zstd: '-zst',
   dcz: '-dcz-',
 };
-const ENTITY_TAG = /^[ \t]*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)/;
+/** Elements of nothing are passed over. Source: RFC 9110 section 5.6.1.2. */
+const ENTITY_TAG = /^[ \t,]*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)/;
 /** More than any client keeps of one resource. */
 const TAGS_COUNT_MAX = 64;
 

@@ -276,12 +276,15 @@ export class Deliverer implements RoutePlane {
   ): { readonly base: string | null; readonly dcz: number | null; readonly canBeMade: boolean } {
     let canBeMade = false;
     for (const base of bases) {
-      const { sizeBytes: dcz, isPossible } = forms.deltas.get(base)!;
+      const known = forms.deltas.get(base)!;
+      const { sizeBytes: dcz, isPossible } = known;
       if (dcz === null && !(isPossible && resource.isCompressible)) continue;
       if (exchange.method === 'GET') this.#intake.addBase(resource.channel, base);
       if (dcz !== null) return { base, dcz, canBeMade };
-      const { sha256: target } = resource.content;
-      canBeMade = this.#want({ kind: 'delta', target, base }) || canBeMade;
+      const wanted = { kind: 'delta', target: resource.content.sha256, base } as const;
+      if (known.isAsked) canBeMade = !this.#isRefused(wanted) || canBeMade;
+      else canBeMade = this.#want(wanted) || canBeMade;
+      known.isAsked = true;
     }
     return { base: null, dcz: null, canBeMade };
   }
@@ -338,9 +341,13 @@ export class Deliverer implements RoutePlane {
 
   /** Whether it can be hoped for. */
   #want(wanted: Wanted): boolean {
-    if (this.#refused.get(bodyKey(wanted)) !== undefined) return false;
+    if (this.#isRefused(wanted)) return false;
     this.#deps.tell({ kind: 'want', wanted });
     return true;
+  }
+
+  #isRefused(wanted: Wanted): boolean {
+    return this.#refused.get(bodyKey(wanted)) !== undefined;
   }
 
   /** Asks once for the forms that are missing. Whether there is none yet, and one is hoped for. */

@@ -18,7 +18,8 @@ export type ChannelRequest =
       readonly channel: string;
       readonly version: string;
       readonly path: string;
-      /** The request's own spelling of the URL's path before and after the version. */
+      /** The request's own spelling of the URL's path before and after the version, in ASCII as
+       *  browsers send it. */
       readonly before: string;
       readonly after: string;
     }
@@ -50,7 +51,14 @@ export function parseResource(path: string, prefix: string): ResourceRequest | n
     return { kind: 'root', version: Number(second) };
   }
   if (!CHANNEL_PATTERN.test(first!)) return null;
-  return parseOfChannel(first!, second, rest, `${prefix}/${first}/${second}/`);
+  return parseOfChannel(first!, second, rest, inAscii(`${prefix}/${first}/${second}/`));
+}
+
+/** Bytes that stand in a path without an escape get theirs: headers that name the path are ASCII. */
+function inAscii(path: string): string {
+  return path.replace(/[\x80-\xff]/g, (byte) => {
+    return `%${byte.charCodeAt(0).toString(16).toUpperCase()}`;
+  });
 }
 
 function parseOfChannel(
@@ -72,7 +80,7 @@ function parseOfChannel(
       const version = versionOf(name);
       const path = decodedPath(rest.slice(1));
       if (version === null || path === null || rest.length === 1) return null;
-      const after = `/${rest.slice(1).join('/')}`;
+      const after = inAscii(`/${rest.slice(1).join('/')}`);
       return { kind: 'file', channel, version, path, before, after };
     }
     case 'current': {

@@ -162,6 +162,7 @@ export class ChainStream implements FilterStream {
       if (isHeld && body.sizeBytes > limit) {
         const { name } = stage.version.spec;
         const detail = `${body.sizeBytes} bytes, the limit of ${name} is ${limit}`;
+        stage.version.countFailed(TOO_LARGE[direction]);
         this.#fail(TOO_LARGE[direction], detail);
         return;
       }
@@ -248,7 +249,7 @@ export class ChainStream implements FilterStream {
       stage.skip();
       return true;
     }
-    stage.version.countFailed();
+    stage.version.countFailed(error.code);
     this.#fail(error.code, `plugin ${stage.version.spec.name}: ${error.detail}`);
     return false;
   }

@@ -139,15 +139,21 @@ export interface PluginMetrics {
   value(id: number): number | undefined;
 }
 
-/** Data that plugins of one vm id share. Statuses are those of the ABI. */
+export interface SharedEntry {
+  readonly value: Uint8Array;
+  readonly cas: number;
+}
+
+/** Data that plugins of one vm id share. Statuses are those of the ABI; `busy`: not to be had in
+ *  time. */
 export interface SharedData {
   /** Null where there is none. */
-  get(vmId: string, key: string): { readonly value: Uint8Array; readonly cas: number } | null;
-  /** `cas`: 0 for unconditional. */
+  get(vmId: string, key: string): SharedEntry | null | 'busy';
+  /** `cas`: 0 for unconditional, 0xffffffff for only where there is none. */
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedStatus;
 }
 
-export type SharedStatus = 'ok' | 'cas-mismatch' | 'full';
+export type SharedStatus = 'ok' | 'cas-mismatch' | 'full' | 'busy';
 
 /** Queues that plugins share; a token is the same in every thread. */
 export interface SharedQueues {
@@ -155,9 +161,9 @@ export interface SharedQueues {
   register(vmId: string, name: string): number;
   /** 0 for none. */
   resolve(vmId: string, name: string): number;
-  enqueue(token: number, value: Uint8Array): 'ok' | 'not-found' | 'full';
-  dequeue(token: number): Uint8Array | 'not-found' | 'empty';
-  /** Calls back, later, when something was enqueued; returns what ends it. */
+  enqueue(token: number, value: Uint8Array): 'ok' | 'not-found' | 'full' | 'busy';
+  dequeue(token: number): Uint8Array | 'not-found' | 'empty' | 'busy';
+  /** Calls back, later, once for each message; only the last who asked. Returns what ends it. */
   watch(token: number, onReady: () => void): () => void;
 }
 
@@ -177,20 +183,34 @@ export interface HostServices {
   readonly services: ServiceCaller | null;
 }
 
-/** What happened to a plugin since it was installed on this thread. */
-export interface PluginStats {
-  readonly name: string;
-  readonly sha256: string;
-  readonly version: number;
-  /** Instances that live, and streams in them. */
-  readonly instances: number;
-  readonly streams: number;
+/** What happened to a plugin, counted. */
+export interface PluginCounts {
+  /** Streams that began. */
+  readonly opened: number;
+  /** Instances that started, and those of tenants that were given up for others. */
   readonly started: number;
+  readonly evicted: number;
   readonly traps: number;
   /** Traps that were for want of steps. */
   readonly stepsExceeded: number;
   readonly failedStreams: number;
+  /** The same by the code of the error. */
+  readonly failedByCode: Readonly<Record<string, number>>;
   readonly skippedStreams: number;
   readonly stepsUsed: number;
   readonly logLinesDropped: number;
+}
+
+/** One module of a plugin on one thread: plain data that is posted. */
+export interface PluginReport extends PluginCounts {
+  readonly name: string;
+  readonly sha256: string;
+  /** Instances that live, and streams in them. */
+  readonly instances: number;
+  readonly streams: number;
+}
+
+/** A version of a plugin since it was installed on this thread. */
+export interface PluginStats extends PluginReport {
+  readonly version: number;
 }

@@ -45,8 +45,9 @@ export const PROPERTY_PATH_SIZE_BYTES_MAX = 1_024;
 export const PROPERTY_VALUE_SIZE_BYTES_MAX = 65_536;
 /** Properties that one stream may hold. */
 export const PROPERTIES_COUNT_MAX = 64;
-/** Metrics of one thread, and a metric's name. */
+/** Metrics of all plugins, those of one plugin, and a metric's name. */
 export const METRICS_COUNT_MAX = 4_096;
+export const PLUGIN_METRICS_COUNT_MAX = 1_024;
 export const METRIC_NAME_SIZE_BYTES_MAX = 512;
 
 /** Shared data: keys with their vm id, values, entries, and all of it together. */
@@ -54,6 +55,8 @@ export const SHARED_KEY_SIZE_BYTES_MAX = 1_024;
 export const SHARED_VALUE_SIZE_BYTES_MAX = 262_144;
 export const SHARED_ENTRIES_COUNT_MAX = 8_192;
 export const SHARED_SIZE_BYTES_MAX = 16_777_216;
+/** Vm ids that share something: each version of a plugin has one of its own by default. */
+export const NAMESPACES_COUNT_MAX = 512;
 /** Queues, and messages that wait in one. */
 export const QUEUES_COUNT_MAX = 256;
 export const QUEUE_MESSAGES_COUNT_MAX = 4_096;

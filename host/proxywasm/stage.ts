@@ -45,6 +45,7 @@ export class Stage {
 
   /** Finds an instance and makes a context in it. Returns why it cannot. */
   open(exchange: ExchangeMaps, onTouched: (stage: Stage) => void): GatewayError | null {
+    this.version.countOpened();
     const vm = this.version.instance(exchange.maps[0] ?? []);
     if (!(vm instanceof Vm)) return new GatewayError('GW_PLUGIN_UNAVAILABLE', this.#named(vm));
     this.#vm = vm;

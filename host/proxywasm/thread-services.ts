@@ -4,6 +4,7 @@
 import { type Clock, type ServiceCaller, secretFiller } from '../core/index.ts';
 import type { HostServices, PluginLogLevel, PluginLogLine, Timers } from './contract.ts';
 import { MetricRegistry } from './metric-registry.ts';
+import type { SharedStore } from './shared-store/store.ts';
 import { ThreadData, ThreadQueues } from './thread-store.ts';
 
 export const systemTimers: Timers = {
@@ -25,12 +26,12 @@ export interface ThreadServicesOptions {
   readonly logLevel: PluginLogLevel;
   readonly services: ServiceCaller | null;
   readonly timers?: Timers;
+  /** What all threads share; without it, the thread has its own. */
+  readonly store?: SharedStore;
 }
 
-/** The services of one thread. `metrics` is of the kind that can be read out. */
-export function threadServices(
-  options: ThreadServicesOptions,
-): HostServices & { readonly metrics: MetricRegistry } {
+/** The services of one thread. */
+export function threadServices(options: ThreadServicesOptions): HostServices {
   const timers = options.timers ?? systemTimers;
   return {
     clock: options.clock,
@@ -38,9 +39,9 @@ export function threadServices(
     fillRandom: secretFiller(),
     log: options.log,
     logLevel: options.logLevel,
-    metrics: new MetricRegistry(),
-    data: new ThreadData(),
-    queues: new ThreadQueues(timers),
+    metrics: options.store?.metrics ?? new MetricRegistry(),
+    data: options.store?.data ?? new ThreadData(),
+    queues: options.store?.queues ?? new ThreadQueues(timers),
     services: options.services,
   };
 }

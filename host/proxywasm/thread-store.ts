@@ -1,7 +1,7 @@
-// Shared data and queues of one thread: plugins of one vm id share them within an io worker, and
-// each worker has its own. Both are bounded in entries and bytes.
+// Shared data and queues of one thread alone, where there is no store that all threads share:
+// while a module is tried, and in tests of a plugin. The same bounds and answers as there.
 
-import type { SharedData, SharedQueues, SharedStatus, Timers } from './contract.ts';
+import type { SharedData, SharedEntry, SharedQueues, SharedStatus, Timers } from './contract.ts';
 import {
   QUEUE_MESSAGES_COUNT_MAX,
   QUEUES_COUNT_MAX,
@@ -9,29 +9,26 @@ import {
   SHARED_SIZE_BYTES_MAX,
 } from './limits.ts';
 
-interface Entry {
-  readonly value: Uint8Array;
-  readonly cas: number;
-}
+const ABSENT_CAS = 0xffff_ffff;
 
 export class ThreadData implements SharedData {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, SharedEntry>();
   #sizeBytes = 0;
   #lastCas = 0;
 
-  get(vmId: string, key: string): Entry | null {
+  get(vmId: string, key: string): SharedEntry | null {
     return this.#entries.get(`${vmId}\0${key}`) ?? null;
   }
 
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedStatus {
     const name = `${vmId}\0${key}`;
     const before = this.#entries.get(name);
-    if (cas !== 0 && before?.cas !== cas) return 'cas-mismatch';
+    if (cas !== 0 && (before?.cas ?? ABSENT_CAS) !== cas) return 'cas-mismatch';
     const changeBytes = value.length - (before === undefined ? -name.length : before.value.length);
     if (this.#sizeBytes + changeBytes > SHARED_SIZE_BYTES_MAX) return 'full';
     if (before === undefined && this.#entries.size >= SHARED_ENTRIES_COUNT_MAX) return 'full';
     this.#sizeBytes += changeBytes;
-    this.#lastCas = this.#lastCas >= 0xffff_ffff ? 1 : this.#lastCas + 1;
+    this.#lastCas = this.#lastCas >= ABSENT_CAS - 1 ? 1 : this.#lastCas + 1;
     this.#entries.set(name, { value: Uint8Array.from(value), cas: this.#lastCas });
     return 'ok';
   }
@@ -72,11 +69,8 @@ export class ThreadQueues implements SharedQueues {
     if (isFull || this.#sizeBytes + value.length > SHARED_SIZE_BYTES_MAX) return 'full';
     queue.messages.push(Uint8Array.from(value));
     this.#sizeBytes += value.length;
-    for (const onReady of queue.watchers) {
-      this.#timers.after(0, () => {
-        if (queue.watchers.has(onReady)) onReady();
-      });
-    }
+    // Whoever registered it last is told, and no other.
+    this.#timers.after(0, () => [...queue.watchers].at(-1)?.());
     return 'ok';
   }
 

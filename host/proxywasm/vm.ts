@@ -64,7 +64,7 @@ export class Vm {
     this.module = module;
     this.services = services;
     this.#owner = owner;
-    this.vmId = spec.vmId === '' ? `${module.report.sha256}\n${hashOf(spec)}` : spec.vmId;
+    this.vmId = vmIdOf(spec, module.report.sha256);
     this.log = new LogGate(spec.name, services);
     this.calls = new OutCalls(this);
     try {
@@ -344,9 +344,10 @@ function apply(target: GuestFunction, args: readonly number[]): number {
   }
 }
 
-/** Instances of one module with other VM configurations are other VMs. */
-function hashOf({ vmConfig }: PluginSpec): string {
-  return createHash('sha256').update(vmConfig).digest('hex').slice(0, 16);
+/** Who a plugin shares with. Instances of one module with other VM configurations are other VMs. */
+export function vmIdOf({ vmId, vmConfig }: PluginSpec, sha256: string): string {
+  if (vmId !== '') return vmId;
+  return `${sha256}\n${createHash('sha256').update(vmConfig).digest('hex').slice(0, 16)}`;
 }
 
 function describeTrap(error: unknown): string {

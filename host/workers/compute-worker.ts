@@ -78,7 +78,7 @@ async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
 export { runIndexTask as indexRelease } from './index-task.ts';
 
 /** A plugin, loaded and tried. */
-export { runPluginTask as loadPlugin } from './plugin-task.ts';
+export { runPluginTask as loadPlugin } from './plugins/plugin-task.ts';
 
 /** Where keys stand in the text of a configuration. */
 export function locate({ text, paths }: LocateTask): readonly KeyPlace[] {

@@ -2,11 +2,11 @@
 // answers. It is the only importer of piscina.
 
 import { Piscina } from 'piscina';
-import type { ConfigIssue, KeyPlace, PathPart, PluginConfig } from '../config/index.ts';
+import type { ConfigIssue, KeyPlace, PathPart } from '../config/index.ts';
 import { type ErrorCode, GatewayError } from '../core/index.ts';
 import type { ContentRef, DeltaTask, FormResult, VariantTask } from '../distribution/index.ts';
 import { computeWorkerPath } from './assets.ts';
-import type { InstalledPlugin, PluginOutcome } from './plugin-task.ts';
+import type { InstalledPlugin, PluginOutcome, PluginTask } from './plugins/plugin-task.ts';
 
 export interface CompileTask {
   readonly text: string;
@@ -89,10 +89,11 @@ export class ComputePool {
     throw new GatewayError(outcome.code, outcome.detail);
   }
 
-  /** Loads a plugin and tries whether it starts. Errors: GW_PLUGIN_FILE, and those of loadModule()
-   *  and PluginBook.install(). Cost: some 100 ms a MB. */
-  async loadPlugin(config: PluginConfig): Promise<InstalledPlugin> {
-    const outcome: PluginOutcome = await this.#pool.run(config, { name: 'loadPlugin' });
+  /** Loads a plugin and tries whether it starts; null for what runs already. Errors:
+   *  GW_PLUGIN_FILE, GW_PLUGIN_STORE, and those of loadModule() and PluginBook.install(). Cost:
+   *  some 100 ms a MB that was not compiled before. */
+  async loadPlugin(task: PluginTask): Promise<InstalledPlugin | null> {
+    const outcome: PluginOutcome = await this.#pool.run(task, { name: 'loadPlugin' });
     if (outcome.ok) return outcome.plugin;
     throw new GatewayError(outcome.code, outcome.detail);
   }

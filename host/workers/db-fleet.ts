@@ -1,14 +1,26 @@
 // The db workers as the main thread sees them: started before the io workers, replaced when one
-// dies, and joined to each io worker by a port of their own. What was in flight with one that died
-// is answered with an error by the io workers, whose ports close.
+// dies or is stuck, and joined to each io worker by a port of their own. What was in flight with one
+// that died is answered with an error by the io workers, whose ports close. A db worker has no
+// uWebSockets app, so that ending its thread is safe; its databases are opened again from their
+// logs when the thread is gone, and with it whatever it still wrote.
 
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { DbConfig } from '../config/index.ts';
 import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
-import { compileSqlite, DatabaseCatalog, type ServiceStats } from '../db/index.ts';
+import {
+  checkDatabaseName,
+  compileSqlite,
+  DatabaseCatalog,
+  type DatabaseCommand,
+  type DatabaseOutcomes,
+  ownerOf,
+  type ServiceStats,
+} from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { isStandalone, readWasm, startWorker } from './assets.ts';
+import { CommandDesk, type CommandOf } from './db-commands.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
+import { HEARTBEAT_SILENCE_MS_MAX, Watchdog } from './watchdog.ts';
 
 export interface DbFleetOptions {
   readonly config: DbConfig;
@@ -18,6 +30,8 @@ export interface DbFleetOptions {
   readonly logLevel: DbWorkerData['logLevel'];
   /** Gives every io worker a port to a db worker that has started again. */
   readonly joinAll: (join: JoinIoWorker) => void;
+  /** A thread cannot be ended: the process must be. */
+  readonly onFatal: (error: GatewayError) => void;
 }
 
 /** Joins one io worker, by what posts to it. */
@@ -25,6 +39,7 @@ export type JoinIoWorker = (post: (workerIndex: number, port: MessagePort) => vo
 
 interface Member {
   readonly index: number;
+  readonly commands: CommandDesk;
   worker: Worker | null;
   restarts: number;
   readyMs: number;
@@ -36,6 +51,10 @@ const RESTART_MS_FIRST = 250;
 const SETTLED_MS = 60_000;
 /** Databases have this long to make durable what is committed, and to fold it. */
 const DRAIN_MS_MAX = 15_000;
+const LOOK_INTERVAL_MS = 1_000;
+/** A thread that is told to end and does not within this is stuck in the kernel or in native code,
+ *  and nobody else may open its databases. */
+const TERMINATE_MS_MAX = 10_000;
 
 export class DbFleet {
   readonly #options: DbFleetOptions;
@@ -43,6 +62,9 @@ export class DbFleet {
   readonly #sqlite: WebAssembly.Module;
   readonly #codec: WebAssembly.Module;
   readonly #members: Member[];
+  readonly #heartbeats: Int32Array;
+  readonly #watchdog: Watchdog;
+  #watch: NodeJS.Timeout | null = null;
   #isEnding = false;
 
   private constructor(
@@ -53,9 +75,14 @@ export class DbFleet {
     this.#options = options;
     this.#catalog = catalog;
     this.#codec = codec;
+    this.#heartbeats = new Int32Array(new SharedArrayBuffer(4 * options.count));
+    // A statement may take its time, and says nothing meanwhile.
+    const silenceMsMax = HEARTBEAT_SILENCE_MS_MAX + options.config.limits.statementMsMax;
+    this.#watchdog = new Watchdog(this.#heartbeats, options.clock, silenceMsMax);
     this.#sqlite = compileSqlite(readWasm('sqlite3.wasm'));
     this.#members = Array.from({ length: options.count }, (_, index) => ({
       index,
+      commands: new CommandDesk(),
       worker: null,
       restarts: 0,
       readyMs: 0,
@@ -84,12 +111,42 @@ export class DbFleet {
       await fleet.stop();
       throw error;
     }
+    fleet.#watch = setInterval(() => fleet.#endStuck(), LOOK_INTERVAL_MS);
+    fleet.#watch.unref();
     return fleet;
   }
 
   /** What each worker last said of itself; null for one that has said nothing yet. */
   stats(): readonly (ServiceStats | null)[] {
     return this.#members.map(({ stats }) => stats);
+  }
+
+  /** Names of the databases there are, in order. */
+  list(): Promise<string[]> {
+    return this.#catalog.list();
+  }
+
+  /** Where a file for an import can stand: what is left there is removed at the next start. */
+  temporaryPath(): string {
+    return this.#catalog.temporaryPath();
+  }
+
+  /** Tells commands of this machine where the admin API is. */
+  announce(adminUrl: string): Promise<void> {
+    return this.#catalog.announce(adminUrl);
+  }
+
+  /** Has the owner of a database do something with it. Errors: as DatabaseCommands gives them;
+   *  DB_NAME; DB_UNAVAILABLE where the owner is not there, or ends meanwhile. */
+  async command<K extends DatabaseCommand['kind']>(
+    command: CommandOf<K>,
+  ): Promise<DatabaseOutcomes[K]> {
+    checkDatabaseName(command.name);
+    const { worker, index, commands } = this.#members[ownerOf(command.name, this.#members.length)]!;
+    if (worker === null || this.#isEnding) {
+      throw new GatewayError('DB_UNAVAILABLE', `db worker ${index}, its owner, does not run`);
+    }
+    return commands.send<K>(command, (message) => worker.postMessage(message));
   }
 
   /** Joins an io worker to every db worker. */
@@ -100,6 +157,7 @@ export class DbFleet {
   /** Closes all databases; what was committed is durable. */
   async stop(): Promise<void> {
     this.#isEnding = true;
+    if (this.#watch !== null) clearInterval(this.#watch);
     await Promise.all(this.#members.map((member) => drain(member)));
     await this.#catalog.close();
   }
@@ -112,6 +170,7 @@ export class DbFleet {
       logLevel,
       sqlite: this.#sqlite,
       codec: this.#codec,
+      heartbeats: this.#heartbeats,
     };
     const worker = startWorker('db-worker', { workerData, name: `db-${member.index}` });
     member.worker = worker;
@@ -120,8 +179,11 @@ export class DbFleet {
       worker.on('message', (message: FromDbWorker) => {
         if (message.kind === 'log') this.#options.log.write(message.record);
         else if (message.kind === 'stats') member.stats = message.stats;
-        else if (message.kind === 'ready') {
+        else if (message.kind === 'outcome' || message.kind === 'refused') {
+          member.commands.take(message);
+        } else if (message.kind === 'ready') {
           member.readyMs = this.#options.clock.nowMs();
+          this.#watchdog.watch(member.index);
           resolve();
         }
       });
@@ -131,11 +193,27 @@ export class DbFleet {
       });
       worker.on('exit', (code) => {
         member.worker = null;
+        member.commands.fail('DB_UNAVAILABLE', `db worker ${member.index} ended`);
+        this.#watchdog.forget(member.index);
         const detail = `db worker ${member.index} ended with code ${code}`;
         reject(new GatewayError('GW_WORKER_DIED', detail, failure));
         if (member.readyMs !== 0) this.#restartLater(member, code);
       });
     });
+  }
+
+  #endStuck(): void {
+    for (const { workerIndex, silentMs } of this.#watchdog.stuck()) {
+      const { worker } = this.#members[workerIndex]!;
+      this.#watchdog.forget(workerIndex);
+      if (worker === null) continue;
+      const silentSeconds = Math.round(silentMs / 1000);
+      const detail = `db worker ${workerIndex} has been silent for ${silentSeconds} s`;
+      const error = new GatewayError('GW_WORKER_STUCK', detail);
+      this.#options.log.error('a db worker is ended', { error });
+      const timer = setTimeout(() => this.#options.onFatal(error), TERMINATE_MS_MAX);
+      void worker.terminate().finally(() => clearTimeout(timer));
+    }
   }
 
   #restartLater(member: Member, code: number): void {

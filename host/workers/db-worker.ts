@@ -2,10 +2,11 @@
 // comes through ports from the io workers, and goes back the same way when it is durable.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock } from '../core/index.ts';
-import { DatabaseService, SESSION_LIMITS } from '../db/index.ts';
+import { isGatewayError, systemClock } from '../core/index.ts';
+import { type DatabaseCommand, DatabaseService, SESSION_LIMITS } from '../db/index.ts';
 import { createPostedLog } from '../telemetry/index.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
+import { beat } from './watchdog.ts';
 
 const STATS_INTERVAL_MS = 1_000;
 
@@ -61,8 +62,30 @@ function startService(): Promise<DatabaseService> {
       if (kind === 'log-reopened') log.info('the log is open again', { database });
       else log.error(`a database has a fault: ${kind}`, { database, ...error });
     },
+    onStatement: () => beat(data.heartbeats, data.workerIndex),
     onError: (error) => log.error('a request for a database failed', { error: asError(error) }),
   });
+}
+
+async function runCommand(
+  service: DatabaseService,
+  id: number,
+  command: DatabaseCommand,
+): Promise<void> {
+  try {
+    const outcome = await service.commands.run(command);
+    // Bytes are given away; everything else is copied.
+    const given = outcome instanceof Uint8Array ? [outcome.buffer] : [];
+    port.postMessage({ kind: 'outcome', id, outcome } satisfies FromDbWorker, given);
+  } catch (error) {
+    if (isGatewayError(error)) {
+      tell({ kind: 'refused', id, code: error.code, detail: error.detail });
+      return;
+    }
+    const { kind, name } = command;
+    log.error(`the command ${kind} failed`, { database: name, error: asError(error) });
+    tell({ kind: 'refused', id, code: 'GW_INTERNAL', detail: asError(error).message });
+  }
 }
 
 /** Old versions of pages beside the newest ones. */
@@ -70,7 +93,8 @@ const STORE_SHARE = 2;
 
 async function main(): Promise<void> {
   const service = await startService();
-  const beat = setInterval(() => {
+  const interval = setInterval(() => {
+    beat(data.heartbeats, data.workerIndex);
     service.sweep();
     tell({ kind: 'stats', stats: service.stats() });
   }, STATS_INTERVAL_MS);
@@ -79,7 +103,11 @@ async function main(): Promise<void> {
       service.attach(message.port);
       return;
     }
-    clearInterval(beat);
+    if (message.kind === 'command') {
+      void runCommand(service, message.id, message.command);
+      return;
+    }
+    clearInterval(interval);
     service
       .close()
       .catch((error: unknown) => log.error('databases did not close', { error: asError(error) }))

@@ -34,7 +34,8 @@ import { DbFleet } from './db-fleet.ts';
 import { DistributionPlane, type ReleaseChange } from './distribution.ts';
 import { IoFleet } from './io-fleet.ts';
 import type { Publication } from './messages.ts';
-import type { InstalledPlugin } from './plugin-task.ts';
+import { PluginPlane } from './plugins/plugin-plane.ts';
+import type { PublishedPlugin } from './plugins/published.ts';
 import { prepareListening } from './ports.ts';
 import { RESTART_MESSAGE, restartPaths } from './restart-keys.ts';
 import { SeriesBook } from './series-book.ts';
@@ -80,6 +81,7 @@ export class Gateway {
   #fleet: IoFleet | null = null;
   #distribution: DistributionPlane | null = null;
   #databases: DbFleet | null = null;
+  #plugins: PluginPlane | null = null;
   #snapshot: Snapshot | null = null;
   #certificates: Certificates | null = null;
   #isDraining = false;
@@ -136,9 +138,18 @@ export class Gateway {
     return this.#distribution?.desk ?? null;
   }
 
+  get plugins(): PluginPlane {
+    return this.#plugins!;
+  }
+
   /** What each db worker last said; empty without databases. */
   databaseStats(): readonly (ServiceStats | null)[] {
     return this.#databases?.stats() ?? [];
+  }
+
+  /** The db workers; null without databases. */
+  get databases(): DbFleet | null {
+    return this.#databases;
   }
 
   /** Changes who gets a release. Errors: GW_DIST_NOT_FOUND, GW_DIST_RULE, GW_DIST_LOCKED,
@@ -194,6 +205,7 @@ export class Gateway {
     await this.#distribution?.stop();
     await this.#databases?.stop();
     await this.#compute.close();
+    this.#plugins?.stop();
     return abandoned;
   }
 
@@ -226,15 +238,18 @@ export class Gateway {
         log,
         logLevel: snapshot.log.level,
         joinAll: (join) => this.#fleet?.joinAll(join),
+        onFatal: (error) => this.#endFatally(error),
       });
     }
     this.#certificates = new Certificates(snapshot.listeners);
-    const plugins = await this.#loadPlugins(snapshot);
+    this.#plugins = this.#createPlugins(snapshot);
+    const plugins = await this.#plugins.prepare(snapshot.plugins);
     const table = this.#tables.place(compiled.routeTable);
     this.#tables.publish(table);
     this.#snapshot = snapshot;
     const fleet = new IoFleet({
       image: this.image,
+      shared: this.#plugins.shared,
       count: snapshot.workers.io,
       ports: snapshot.listeners.map(({ port }) => port),
       clock: this.#options.clock,
@@ -243,12 +258,14 @@ export class Gateway {
       onServing: () => this.#boundReceiveBuffers(snapshot),
       onGone: (workerIndex) => this.#clearWorker(workerIndex),
       onReleased: (workerIndex, generation) => this.series.released(workerIndex, generation),
+      onPluginReport: (index, reports) => this.#plugins?.takeReport(index, reports),
       channels: () => this.#distribution?.desk.views() ?? null,
       join: (post) => this.#databases?.join(post),
       onDistribution: (message, reply) => this.#distribution?.take(message, reply),
     });
     this.#fleet = fleet;
-    await fleet.start(this.#publication(compiled.snapshot, snapshot, [], plugins));
+    await fleet.start(this.#publication(compiled.snapshot, snapshot, [], plugins.published));
+    this.#plugins.commit(plugins);
     this.#source.start();
     for (const [index, { engine, address, tls }] of snapshot.listeners.entries()) {
       log.info('listening', { engine, address, port: fleet.ports[index]!, tls: tls !== null });
@@ -288,15 +305,16 @@ export class Gateway {
     const before = this.snapshot;
     const fixed = restartPaths(before, next);
     if (fixed.length > 0) throw new ConfigRefused(await this.#restartIssues(compiled.text, fixed));
-    const plugins = await this.#loadPlugins(next);
+    const plugins = await this.plugins.prepare(next.plugins);
     const table = this.#tables.place(compiled.routeTable);
     const renewed = this.#certificates!.takeChanged(next.listeners);
     // A number that was refused is given again; one that a worker may have is not.
     this.#generation = next.generation;
-    const publication = this.#publication(compiled.snapshot, next, renewed, plugins);
+    const publication = this.#publication(compiled.snapshot, next, renewed, plugins.published);
     this.series.superseded(before.generation, fleet.servingWorkers());
     await fleet.publish(publication, () => this.#tables.publish(table));
     this.#snapshot = next;
+    this.plugins.commit(plugins);
     this.#tables.freeRetired();
     if (renewed.length > 0) this.#afterRenewal(next, renewed);
   }
@@ -315,7 +333,7 @@ export class Gateway {
     buffer: SharedArrayBuffer,
     snapshot: Snapshot,
     renewed: readonly number[],
-    plugins: readonly InstalledPlugin[],
+    plugins: readonly PublishedPlugin[],
   ): Publication {
     return {
       generation: snapshot.generation,
@@ -326,9 +344,26 @@ export class Gateway {
     };
   }
 
-  /** Loads every plugin anew: its file may have changed. Errors: GW_PLUGIN_...; nothing changes. */
-  #loadPlugins({ plugins }: Snapshot): Promise<readonly InstalledPlugin[]> {
-    return Promise.all(plugins.map((plugin) => this.#compute.loadPlugin(plugin)));
+  #createPlugins({ pluginStore }: Snapshot): PluginPlane {
+    return new PluginPlane({
+      dir: pluginStore,
+      compute: this.#compute,
+      clock: this.#options.clock,
+      log: this.#options.log,
+      switchAll: (plugins) => this.#fleet!.switchPlugins(plugins),
+      inTurn: (change) => this.#inTurn(change),
+      onFileChange: () => void this.reloadFromFile('the file of a plugin changed').catch(() => {}),
+    });
+  }
+
+  /** Runs a change of the plugins between reloads. Errors: GW_DRAINING. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(() => {
+      if (this.#isDraining) throw new GatewayError('GW_DRAINING', '');
+      return change();
+    });
+    this.#queue = turn.catch(() => {});
+    return turn;
   }
 
   async #restartIssues(text: string, paths: readonly (readonly PathPart[])[]) {
@@ -354,6 +389,7 @@ export class Gateway {
   #clearWorker(workerIndex: number): void {
     this.#tables.clearWorker(workerIndex);
     this.#limiter.recover(workerIndex);
+    this.#plugins?.workerGone(workerIndex);
     this.series.workerGone(workerIndex);
     this.#reader.clearGauges(workerIndex);
   }

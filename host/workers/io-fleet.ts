@@ -6,13 +6,17 @@ import type { MessagePort, Worker } from 'node:worker_threads';
 import { type Clock, GatewayError, WORKER_RESTART_MS_MAX } from '../core/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
+import type { PluginReport } from '../proxywasm/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { startWorker } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
-import { Watchdog } from './watchdog.ts';
+import type { PublishedPlugin } from './plugins/published.ts';
+import { ioHeartbeats, Watchdog } from './watchdog.ts';
 
 export interface FleetOptions {
   readonly image: EdgeImage;
+  /** What plugins of all io workers share. */
+  readonly shared: SharedArrayBuffer;
   readonly count: number;
   /** The configured port of each listener. */
   readonly ports: readonly number[];
@@ -26,6 +30,7 @@ export interface FleetOptions {
   readonly onGone: (workerIndex: number) => void;
   /** A generation that was superseded has no exchange in flight on a worker any more. */
   readonly onReleased: (workerIndex: number, generation: number) => void;
+  readonly onPluginReport: (workerIndex: number, reports: readonly PluginReport[]) => void;
   /** The channels that a worker starts with; null where nothing is distributed. */
   readonly channels: () => FromDesk | null;
   /** Gives a worker that starts its ports to the db workers. */
@@ -39,6 +44,9 @@ interface Member {
   worker: Worker;
   state: 'starting' | 'serving' | 'gone';
   generation: number;
+  /** Which change of the plugins it has taken, and what it refused of that. */
+  pluginTurn: number;
+  pluginsRefused: readonly string[];
   restarts: number;
   readyMs: number;
 }
@@ -61,13 +69,14 @@ export class IoFleet {
   #publication: Publication | null = null;
   #watch: NodeJS.Timeout | null = null;
   #isPublishing = false;
+  #pluginTurn = 0;
   #isDraining = false;
   #abandoned = 0;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#ports = options.ports;
-    this.#watchdog = new Watchdog(options.image.memory, options.clock);
+    this.#watchdog = new Watchdog(ioHeartbeats(options.image.memory), options.clock);
   }
 
   /** Starts all workers and waits until each serves. Errors: GatewayError of the first that cannot,
@@ -111,10 +120,7 @@ export class IoFleet {
    *  take the new table with the old snapshot. A worker that dies meanwhile counts as done: its
    *  successor starts with the new one. Errors: GW_WORKER_STUCK. */
   async publish(publication: Publication, activate: () => void): Promise<void> {
-    const isSettled = () => this.#members.every((member) => member.state !== 'starting');
-    if (!(await this.#until(isSettled, START_MS_MAX))) {
-      throw new GatewayError('GW_WORKER_STUCK', 'a worker does not finish starting');
-    }
+    await this.#settled();
     this.#isPublishing = true;
     try {
       activate();
@@ -129,12 +135,44 @@ export class IoFleet {
     } finally {
       this.#isPublishing = false;
     }
-    const late = this.#members.filter((member) => !this.#isCurrent(member));
-    throw new GatewayError(
-      'GW_WORKER_STUCK',
-      `io worker ${late.map((member) => member.index).join(', ')} did not take the ` +
-        `configuration within ${PUBLISH_MS_MAX} ms`,
-    );
+    throw this.#late('configuration', (member) => !this.#isCurrent(member));
+  }
+
+  /** Hands other plugins to every worker, under the same configuration, and waits until each has
+   *  taken them. Returns what was refused, with why. Errors: GW_WORKER_STUCK. */
+  async switchPlugins(plugins: readonly PublishedPlugin[]): Promise<readonly string[]> {
+    await this.#settled();
+    this.#isPublishing = true;
+    this.#pluginTurn += 1;
+    const turn = this.#pluginTurn;
+    const isLate = (member: Member) => member.state === 'serving' && member.pluginTurn !== turn;
+    try {
+      this.#publication = { ...this.#publication!, plugins };
+      for (const member of this.#members) {
+        if (member.state !== 'serving') continue;
+        member.worker.postMessage({ kind: 'plugins', turn, plugins } satisfies ToIoWorker);
+      }
+      if (await this.#until(() => !this.#members.some(isLate), PUBLISH_MS_MAX)) {
+        const refused = this.#members.map((member) => member.pluginsRefused);
+        return [...new Set(refused.flat())];
+      }
+    } finally {
+      this.#isPublishing = false;
+    }
+    throw this.#late('plugins', isLate);
+  }
+
+  /** Errors: GW_WORKER_STUCK. */
+  async #settled(): Promise<void> {
+    const isSettled = () => this.#members.every((member) => member.state !== 'starting');
+    if (await this.#until(isSettled, START_MS_MAX)) return;
+    throw new GatewayError('GW_WORKER_STUCK', 'a worker does not finish starting');
+  }
+
+  #late(what: string, isLate: (member: Member) => boolean): GatewayError {
+    const late = this.#members.filter(isLate).map(({ index }) => index);
+    const detail = `io worker ${late.join(', ')} did not take the ${what} within`;
+    return new GatewayError('GW_WORKER_STUCK', `${detail} ${PUBLISH_MS_MAX} ms`);
   }
 
   /** Posts to every worker, also to one that is starting: it began with what was known before. */
@@ -186,11 +224,21 @@ export class IoFleet {
       servesNodeListeners: index === 0,
       publication: this.#publication!,
       ports: this.#ports,
+      shared: this.#options.shared,
       channels: this.#options.channels(),
     };
     const generation = workerData.publication.generation;
     const worker = startWorker('io-worker', { workerData, name: `io-${index}` });
-    const member: Member = { index, worker, state: 'starting', generation, restarts, readyMs: 0 };
+    const member: Member = {
+      index,
+      worker,
+      state: 'starting',
+      generation,
+      pluginTurn: this.#pluginTurn,
+      pluginsRefused: [],
+      restarts,
+      readyMs: 0,
+    };
     this.#members[index] = member;
     this.#options.join((dbIndex, port) => postDatabase(member, dbIndex, port));
     return new Promise((resolve, reject) => {
@@ -240,6 +288,13 @@ export class IoFleet {
       case 'log':
         this.#options.log.write(message.record);
         break;
+      case 'plugins':
+        member.pluginTurn = message.turn;
+        member.pluginsRefused = message.refused;
+        break;
+      case 'plugin-report':
+        this.#options.onPluginReport(member.index, message.reports);
+        return;
       case 'released':
         this.#options.onReleased(member.index, message.generation);
         break;

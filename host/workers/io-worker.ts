@@ -24,8 +24,9 @@ import { Mesh, MeshServiceCaller } from '../mesh/index.ts';
 import { AccessLog, createPostedLog, LoopDelayMonitor } from '../telemetry/index.ts';
 import { readWasm } from './assets.ts';
 import type { FromIoWorker, IoWorkerData, Publication, ToIoWorker } from './messages.ts';
+import type { PublishedPlugin } from './plugins/published.ts';
+import { WorkerPlugins } from './plugins/worker-plugins.ts';
 import { HEARTBEAT_INTERVAL_MS } from './watchdog.ts';
-import { WorkerPlugins } from './worker-plugins.ts';
 
 /** Above this share of the heap limit the worker ends itself while it still can: when V8 gives up,
  *  nothing can be closed any more. The limit counts the young generation, which the old one, the
@@ -77,6 +78,7 @@ class IoWorker {
     this.#plugins = new WorkerPlugins(
       this.#log,
       new MeshServiceCaller((name) => this.#mesh.service(name)),
+      data,
     );
     this.#databases = this.#createFront(snapshot);
     this.#mesh = new Mesh({
@@ -101,6 +103,11 @@ class IoWorker {
     this.#plugins.apply(publication.plugins);
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
     for (const index of publication.renewed) this.#renew(index);
+  }
+
+  /** Takes other plugins. Returns those that were refused, with why. */
+  takePlugins(plugins: readonly PublishedPlugin[]): readonly string[] {
+    return this.#plugins.apply(plugins);
   }
 
   /** Takes what the main thread says of distribution. */
@@ -167,6 +174,7 @@ class IoWorker {
     }
     const abandoned = this.#activeCount();
     this.#deliverer?.report();
+    this.#reportPlugins();
     await this.close();
     return abandoned;
   }
@@ -234,6 +242,7 @@ class IoWorker {
     this.#delay.sample();
     this.#countConnections();
     this.#deliverer?.report();
+    this.#reportPlugins();
     if (this.#accessLog !== null) {
       this.#stats.setCell('logLinesWritten', this.#accessLog.linesWritten);
       this.#stats.setCell('logLinesDropped', this.#accessLog.linesDropped);
@@ -242,6 +251,11 @@ class IoWorker {
     if (used <= limit * HEAP_SHARE_MAX) return;
     const detail = `heap of ${used} bytes, the limit is ${limit}`;
     void this.fail(new GatewayError('GW_OVERLOADED', detail));
+  }
+
+  #reportPlugins(): void {
+    const reports = this.#plugins.report();
+    if (reports.length > 0) tell({ kind: 'plugin-report', reports });
   }
 
   #createDeliverer({ distribution }: Snapshot): Deliverer | null {
@@ -298,6 +312,11 @@ async function main(): Promise<void> {
     if (message.kind === 'publish') {
       worker.publish(message.publication);
       tell({ kind: 'published', generation: message.publication.generation });
+      return;
+    }
+    if (message.kind === 'plugins') {
+      const { turn, plugins } = message;
+      tell({ kind: 'plugins', turn, refused: worker.takePlugins(plugins) });
       return;
     }
     if (message.kind === 'distribution') {

@@ -4,11 +4,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { DbConfig } from '../config/index.ts';
 import type { ErrorCode } from '../core/index.ts';
-import type { ServiceStats } from '../db/index.ts';
+import type { DatabaseCommand, ServiceStats } from '../db/index.ts';
 import type { FromDesk, ToDesk } from '../distribution/index.ts';
 import type { EdgeImage } from '../kernels/index.ts';
+import type { PluginReport } from '../proxywasm/index.ts';
 import type { LogRecord } from '../telemetry/index.ts';
-import type { InstalledPlugin } from './plugin-task.ts';
+import type { PublishedPlugin } from './plugins/published.ts';
 
 /** One published configuration, as every io worker gets it: nothing in it is copied. */
 export interface Publication {
@@ -20,7 +21,7 @@ export interface Publication {
    *  of them anyway. */
   readonly renewed: readonly number[];
   /** Modules are shared, not copied. */
-  readonly plugins: readonly InstalledPlugin[];
+  readonly plugins: readonly PublishedPlugin[];
 }
 
 /** Where each route, service and endpoint counts: series slots by their index. Endpoints are
@@ -39,12 +40,20 @@ export interface IoWorkerData {
   readonly publication: Publication;
   /** The port of each listener: as configured, or what the first worker got for port 0. */
   readonly ports: readonly number[];
+  /** What plugins of all io workers share. */
+  readonly shared: SharedArrayBuffer;
   /** The channels there are; null where nothing is distributed. */
   readonly channels: FromDesk | null;
 }
 
 export type ToIoWorker =
   | { readonly kind: 'publish'; readonly publication: Publication }
+  /** Other plugins under the same configuration. `turn`: which change of them it is. */
+  | {
+      readonly kind: 'plugins';
+      readonly turn: number;
+      readonly plugins: readonly PublishedPlugin[];
+    }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   | { readonly kind: 'distribution'; readonly message: FromDesk }
   /** The way to a db worker, or to the successor of one. */
@@ -54,6 +63,9 @@ export type FromIoWorker =
   /** `ports`: where each of its listeners is; of one that it does not serve, as it was told. */
   | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'published'; readonly generation: number }
+  /** `refused`: what was not installed, with why. */
+  | { readonly kind: 'plugins'; readonly turn: number; readonly refused: readonly string[] }
+  | { readonly kind: 'plugin-report'; readonly reports: readonly PluginReport[] }
   /** No exchange of this generation is in flight any more. */
   | { readonly kind: 'released'; readonly generation: number }
   | { readonly kind: 'drained'; readonly abandoned: number }
@@ -69,16 +81,28 @@ export interface DbWorkerData {
   /** SQLite and codec.wasm, compiled. */
   readonly sqlite: WebAssembly.Module;
   readonly codec: WebAssembly.Module;
+  /** One word for each db worker. Shared. */
+  readonly heartbeats: Int32Array;
 }
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ToDbWorker =
   /** An io worker's end of the way is at the other end of it. */
-  { readonly kind: 'port'; readonly port: MessagePort } | { readonly kind: 'drain' };
+  | { readonly kind: 'port'; readonly port: MessagePort }
+  | { readonly kind: 'command'; readonly id: number; readonly command: DatabaseCommand }
+  | { readonly kind: 'drain' };
 
 export type FromDbWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'stats'; readonly stats: ServiceStats }
+  /** What became of a command: it is done, or refused. */
+  | { readonly kind: 'outcome'; readonly id: number; readonly outcome: unknown }
+  | {
+      readonly kind: 'refused';
+      readonly id: number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    }
   | { readonly kind: 'log'; readonly record: LogRecord }
   | { readonly kind: 'drained' };

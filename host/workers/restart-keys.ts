@@ -3,13 +3,14 @@
 
 import type { PathPart, Snapshot } from '../config/index.ts';
 
-const KEYS = ['listeners', 'admin', 'workers', 'log', 'distribution', 'db'] as const;
+const KEYS = ['listeners', 'admin', 'workers', 'log', 'pluginStore', 'distribution', 'db'] as const;
 /** As the file calls them. */
 const NAMES = {
   listeners: 'listen',
   admin: 'admin',
   workers: 'workers',
   log: 'log',
+  pluginStore: 'pluginStore',
   distribution: 'distribution',
   db: 'db',
 } as const;
@@ -28,20 +29,30 @@ export function restartPaths(before: Snapshot, next: Snapshot): (readonly PathPa
 }
 
 /** Deeper parts are called otherwise in the file. */
-const DEPTH_MAX = { listeners: 2, admin: 1, workers: 1, log: 1, distribution: 0, db: 0 } as const;
+const DEPTH_MAX = {
+  listeners: 2,
+  admin: 1,
+  workers: 1,
+  log: 1,
+  pluginStore: 0,
+  distribution: 0,
+  db: 0,
+} as const;
 
-function firstDifference(before: object | null, next: object | null, depthMax: number): PathPart[] {
+function firstDifference(before: unknown, next: unknown, depthMax: number): PathPart[] {
   // A key that one of the two does not have is named by itself.
-  if (before === null || next === null) return [];
+  if (!isObject(before) || !isObject(next)) return [];
   const names = Object.keys(before) as (keyof typeof before)[];
   // Of lists that differ in length no entry is the culprit.
   if (depthMax === 0 || names.length !== Object.keys(next).length) return [];
   const name = names.find((candidate) => !isSame(before[candidate], next[candidate]));
   if (name === undefined) return [];
   const part = Array.isArray(before) ? Number(name) : name;
-  const [left, right] = [before[name], next[name]] as unknown[];
-  const isDeeper = typeof left === 'object' && typeof right === 'object' && left && right;
-  return [part, ...(isDeeper ? firstDifference(left, right, depthMax - 1) : [])];
+  return [part, ...firstDifference(before[name], next[name], depthMax - 1)];
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 function isSame(left: unknown, right: unknown): boolean {

@@ -1,6 +1,7 @@
-// Watches over the io workers' heartbeats. A thread that is stuck cannot close its own listener,
-// and ending a thread with an open uWebSockets app aborts the process anyway, so a stuck worker
-// ends the whole process, with a reason; `serve --supervise` starts it again.
+// Watches over workers' heartbeats. An io worker that is stuck cannot close its own listener, and
+// ending a thread with an open uWebSockets app aborts the process anyway, so it ends the whole
+// process, with a reason; `serve --supervise` starts it again. A db worker has no such app: it is
+// ended and replaced.
 
 import { HEADER_HEARTBEATS_OFFSET } from '../../assembly/shared/memory-map.ts';
 import type { Clock } from '../core/index.ts';
@@ -16,21 +17,27 @@ export const HEARTBEAT_SILENCE_MS_MAX = 15_000;
  *  suspended machine): that is no worker's fault, and all get their time anew. */
 const STANDSTILL_MS = 5_000;
 
-/** Raises this thread's heartbeat. */
-export function beat(memory: WebAssembly.Memory, workerIndex: number): void {
-  const words = new Int32Array(memory.buffer, HEADER_HEARTBEATS_OFFSET);
+/** Raises a thread's heartbeat. */
+export function beat(words: Int32Array, workerIndex: number): void {
   Atomics.add(words, workerIndex, 1);
+}
+
+/** The heartbeats of the io workers, one word each. */
+export function ioHeartbeats(memory: WebAssembly.Memory): Int32Array {
+  return new Int32Array(memory.buffer, HEADER_HEARTBEATS_OFFSET);
 }
 
 export class Watchdog {
   readonly #words: Int32Array;
   readonly #clock: Clock;
+  readonly #silenceMsMax: number;
   readonly #seen = new Map<number, { beats: number; sinceMs: number }>();
   #lookedMs: number;
 
-  constructor(memory: WebAssembly.Memory, clock: Clock) {
-    this.#words = new Int32Array(memory.buffer, HEADER_HEARTBEATS_OFFSET);
+  constructor(words: Int32Array, clock: Clock, silenceMsMax = HEARTBEAT_SILENCE_MS_MAX) {
+    this.#words = words;
     this.#clock = clock;
+    this.#silenceMsMax = silenceMsMax;
     this.#lookedMs = clock.nowMs();
   }
 
@@ -54,7 +61,7 @@ export class Watchdog {
       if (beats !== state.beats || stoodStill) {
         state.beats = beats;
         state.sinceMs = nowMs;
-      } else if (nowMs - state.sinceMs > HEARTBEAT_SILENCE_MS_MAX) {
+      } else if (nowMs - state.sinceMs > this.#silenceMsMax) {
         found.push({ workerIndex, silentMs: nowMs - state.sinceMs });
       }
     }

@@ -24,8 +24,11 @@ import { Policy, Taken, take, WAYS_SIZE_BYTES } from './buckets';
 
 export * from '../kit/callbacks';
 
-/** Another worker is between the read and the write for about a microsecond. */
-const TRIES_MAX: i32 = 8;
+/** Another worker is between the read and the write for about ten microseconds. */
+const TRIES_MAX: i32 = 64;
+/** No entry has it: with it a write is taken only where there is none yet. The ABI does not say so;
+ *  the hosts of Envoy and this one do. */
+const ABSENT_CAS: u32 = 0xffffffff;
 
 class BucketRoot extends FilterRoot {
   policy: Policy = new Policy();
@@ -124,7 +127,7 @@ function takeShared(root: BucketRoot, key: string): Taken | null {
     const old = isThere ? value! : new ArrayBuffer(0);
     const ways = old.byteLength == WAYS_SIZE_BYTES ? old : new ArrayBuffer(WAYS_SIZE_BYTES);
     const taken = take(changetype<usize>(ways), hash, now, root.policy);
-    const status = set_shared_data(place, ways, isThere ? found.cas : 0);
+    const status = set_shared_data(place, ways, isThere ? found.cas : ABSENT_CAS);
     if (status == WasmResultValues.Ok) return taken;
     if (status != WasmResultValues.CasMismatch) {
       writeLog(LOG_ERROR, 'shared data: status ' + status.toString());

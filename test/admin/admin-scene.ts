@@ -3,11 +3,17 @@
 
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
-import { type AdminDeps, type AdminServer, createAdminServer } from '../../host/admin/index.ts';
+import {
+  type AdminDeps,
+  type AdminServer,
+  createAdminServer,
+  type PluginView,
+} from '../../host/admin/index.ts';
 import { GatewayError, ManualClock } from '../../host/core/index.ts';
 import { SeriesRegistry, StatsReader, StatsWriter } from '../../host/kernels/index.ts';
 import { renderMetrics } from '../../host/telemetry/index.ts';
 import { endAtLast } from '../support/leftovers.ts';
+import { NO_PLUGINS } from '../support/plugin-metrics.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
 
 export interface Answered {
@@ -71,6 +77,24 @@ export async function adminScene(overrides: Partial<AdminDeps> = {}): Promise<Ad
   };
 }
 
+const PLUGIN: Omit<PluginView, 'name'> = {
+  sha256: 'a'.repeat(64),
+  source: 'file',
+  abi: '0.2.1',
+  sdk: 'rust',
+  state: 'running',
+  since: '2026-01-01T00:00:00.000Z',
+  instances: 2,
+  streams: 0,
+  requests: 10,
+  failures: 0,
+  traps: 0,
+  switchMs: 0,
+  canary: null,
+  lastCanary: null,
+  pushed: [],
+};
+
 function plainDeps(calls: string[], errors: string[]): AdminDeps {
   const image = edgeImage();
   const writer = new StatsWriter(edgeInstance(image, 0));
@@ -104,6 +128,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
         }),
         distribution: () => null,
         databases: () => [],
+        plugins: () => NO_PLUGINS,
       }),
     readiness: () => ({ isReady: true, detail: '' }),
     config: () => ({ admin: { port: 9901, token: 'hunter2' }, routes: [{ name: 'pay' }] }),
@@ -126,6 +151,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
       calls.push(`change ${JSON.stringify(change)}`);
       if (change.channel === 'none') throw new GatewayError('GW_DIST_NOT_FOUND', 'none');
     },
+    databases: () => null,
     reload: async () => {
       calls.push('reload');
       return { isTaken: true, generation: 2, issues: [] };
@@ -149,6 +175,18 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
     latency: (route) => {
       const slot = routes.slotOf(route);
       return slot === undefined ? null : reader.histogram(slot);
+    },
+    plugins: () => [{ ...PLUGIN, name: 'auth' }],
+    pushPlugin: async (plugin, bytes, options) => {
+      calls.push(`push ${plugin} ${bytes.length} ${JSON.stringify(options)}`);
+      if (bytes.length === 3) throw new GatewayError('GW_PLUGIN_NOT_WASM', 'three bytes');
+      const previous = PLUGIN.sha256;
+      const { canaryShare } = options;
+      return { plugin, sha256: previous, previous, canaryShare, switchMs: 2, isUnchanged: false };
+    },
+    changePlugin: async (change) => {
+      calls.push(`change ${JSON.stringify(change)}`);
+      if (change.action === 'promote') throw new GatewayError('GW_PLUGIN_CONFLICT', 'no canary');
     },
     drain: () => {
       calls.push('drain');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -191,13 +192,59 @@ describe('admin resources', () => {
     assertProblem(await scene.ask('GET', '/latency/'), 'GW_ADMIN_NOT_FOUND', /latency/);
   });
 
-  it('/plugins says that it is not in this version', async () => {
-    for (const [method, path] of [
-      ['GET', '/plugins'],
-      ['PUT', '/plugins/auth'],
-    ] as const) {
-      assertProblem(await scene.ask(method, path), 'GW_ADMIN_NOT_FOUND', /not in this version/);
-    }
+  it('/plugins lists, and takes modules with what they must be', async () => {
+    const scene = await adminScene();
+    const list = await scene.ask('GET', '/plugins');
+    const { plugins } = JSON.parse(list.body) as { plugins: { name: string }[] };
+    assert.deepEqual(
+      plugins.map(({ name }) => name),
+      ['auth'],
+    );
+    const one = await scene.ask('GET', '/plugins/auth');
+    assert.equal((JSON.parse(one.body) as { abi: string }).abi, '0.2.1');
+    assertProblem(await scene.ask('GET', '/plugins/none'), 'GW_ADMIN_NOT_FOUND', /"none"/);
+    const body = Buffer.from('a module');
+    const digest = createHash('sha256').update(body).digest();
+    const pushed = await scene.ask('PUT', '/plugins/auth?canary=5%25', {
+      body,
+      headers: { 'content-digest': `md5=:AAAA:, sha-256=:${digest.toString('base64')}:` },
+    });
+    assert.equal((JSON.parse(pushed.body) as { canaryShare: number }).canaryShare, 0.05);
+    await scene.ask('PUT', `/plugins/auth?sha256=${'AB'.repeat(32)}`, { body });
+    assert.deepEqual(scene.calls, [
+      `push auth 8 {"canaryShare":0.05,"sha256":"${digest.toString('hex')}"}`,
+      `push auth 8 {"canaryShare":null,"sha256":"${'ab'.repeat(32)}"}`,
+    ]);
+  });
+
+  it('/plugins says exactly why a module or a change is not taken', async () => {
+    const scene = await adminScene();
+    const push = (query: string, headers = {}, body = 'xxx') =>
+      scene.ask('PUT', `/plugins/auth${query}`, { body, headers });
+    assertProblem(await push(''), 'GW_PLUGIN_NOT_WASM', /three bytes/);
+    assertProblem(await push('?canary=0%25'), 'GW_ADMIN_BAD_REQUEST', /above 0% and below 100%/);
+    assertProblem(await push('?canary=100%25'), 'GW_ADMIN_BAD_REQUEST', /below 100%/);
+    assertProblem(await push('?sha256=12'), 'GW_ADMIN_BAD_REQUEST', /64 hexadecimal/);
+    assertProblem(await push('?sha=12'), 'GW_ADMIN_BAD_REQUEST', /canary or sha256/);
+    const md5 = await push('', { 'content-digest': 'md5=:AAAA:' });
+    assertProblem(md5, 'GW_ADMIN_BAD_REQUEST', /sha-256/);
+    const large = await push('', { 'content-length': '67108865' }, '');
+    assertProblem(large, 'GW_PROTOCOL_BODY_TOO_LARGE', /the limit is 67108864/);
+    const foreign = await push('', { origin: 'http://elsewhere' });
+    assertProblem(foreign, 'GW_ADMIN_REFUSED', /origin/);
+    const change = (path: string, body = '') =>
+      scene.ask('POST', `/plugins/auth/${path}`, { body });
+    assert.equal((await change('canary', '{"share":"12.5%"}')).status, 200);
+    assert.equal((await change('rollback')).status, 200);
+    assertProblem(await change('promote'), 'GW_PLUGIN_CONFLICT', /no canary/);
+    assertProblem(await change('canary', '{}'), 'GW_ADMIN_BAD_REQUEST', /share/);
+    assertProblem(await change('abort', '{"x":1}'), 'GW_ADMIN_BAD_REQUEST', /no fields/);
+    assertProblem(await change('stop'), 'GW_ADMIN_NOT_FOUND', /\{action\}/);
+    assert.deepEqual(scene.calls.slice(1), [
+      'change {"plugin":"auth","action":"canary","share":0.125}',
+      'change {"plugin":"auth","action":"rollback"}',
+      'change {"plugin":"auth","action":"promote"}',
+    ]);
   });
 });
 

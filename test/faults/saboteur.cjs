@@ -1,10 +1,12 @@
-// Loaded before the gateway by `--require`, in every thread: does harm to one io worker when a file
+// Loaded before the gateway by `--require`, in every thread: does harm to one worker when a file
 // appears, so that production code needs no hook for it. SABOTAGE names the file; its text says what.
+// SABOTAGE_OF: `db` for a db worker instead of an io worker.
 const { existsSync, readFileSync, unlinkSync } = require('node:fs');
 const { isMainThread, workerData } = require('node:worker_threads');
 
 const kept = [];
 const HARM = {
+  exit: () => process.exit(7),
   throw: () => {
     throw new Error('sabotage: thrown');
   },
@@ -26,7 +28,10 @@ const HARM = {
   },
 };
 
-if (!isMainThread && workerData?.workerIndex === 1 && process.env.SABOTAGE) {
+const kind = workerData?.sqlite === undefined ? 'io' : 'db';
+const isMeant = workerData?.workerIndex === 1 && kind === (process.env.SABOTAGE_OF ?? 'io');
+
+if (!isMainThread && isMeant && process.env.SABOTAGE) {
   const path = process.env.SABOTAGE;
   setInterval(() => {
     if (!existsSync(path)) return;

@@ -125,6 +125,7 @@ const plugin: fc.Arbitrary<PluginConfig> = fc.record({
   file: text,
   url: text,
   sha256: text,
+  watch: fc.boolean(),
   rootId: text,
   vmId: text,
   config: text,
@@ -164,6 +165,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
       level: fc.constantFrom('debug', 'info', 'warn', 'error'),
     }),
     plugins: fc.array(plugin, { maxLength: 2 }),
+    pluginStore: text,
     distribution: fc.option(
       fc.record({
         dir: text,

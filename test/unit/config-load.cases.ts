@@ -293,6 +293,11 @@ const PLUGIN_CASES: readonly BadCase[] = [
     `5:83 plugins[0].env.A-B ${BAD} | letters, digits and _`,
   ),
   plugin(
+    'a url that is watched',
+    `{ name: p, url: "http://a/", sha256: ${'a'.repeat(64)}, watch: true }`,
+    `5:108 plugins[0].watch ${CONFLICT} | only a file can be watched`,
+  ),
+  plugin(
     'tenants without a key',
     '{ name: p, file: a, isolation: tenant }',
     `5:5 plugins[0].tenant ${CONFLICT} | what a tenant is`,

@@ -44,6 +44,7 @@ function readAll(snapshot: Snapshot): Config {
     routes: indices(snapshot.routeCount).map((index) => snapshot.route(index)),
     log: snapshot.log,
     plugins: snapshot.plugins,
+    pluginStore: snapshot.pluginStore,
     distribution: snapshot.distribution,
     db: snapshot.db,
   };

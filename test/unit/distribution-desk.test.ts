@@ -8,7 +8,11 @@ import { describe, it } from 'node:test';
 import { ManualClock, SeededRandom } from '../../host/core/index.ts';
 import { BaseBook } from '../../host/distribution/base-book.ts';
 import { BoundedCache } from '../../host/distribution/bounded-cache.ts';
-import { readBaseCounts, readChannelState } from '../../host/distribution/channel-state.ts';
+import {
+  readBaseCounts,
+  readChannelState,
+  replaceChannelState,
+} from '../../host/distribution/channel-state.ts';
 import type { ChannelView, Wanted } from '../../host/distribution/channel-view.ts';
 import { openHead } from '../../host/distribution/documents.ts';
 import { HeadSigner, readCounter } from '../../host/distribution/heads.ts';
@@ -71,6 +75,32 @@ describe('heads', () => {
         assert.equal(await readCounter(store.dir, 'app'), signed.counter);
       }
       assert.deepEqual(lost, ['app']);
+    } finally {
+      store.remove();
+    }
+  });
+
+  it('go on above what devices saw when a store is brought back as it was once', async () => {
+    // Devices refuse a lower counter: they took nothing new until it had caught up, week for week.
+    const clock = new ManualClock();
+    const store = await TestStore.create(clock);
+    const signed = async () => {
+      const { dir, headSigners: signers } = store;
+      const signer = new HeadSigner({ dir, clock, signers, expiryMs: 1_000, onLost: () => {} });
+      const state = (await readChannelState(dir, 'app'))!;
+      return [await signer.sign(state), await signer.sign(state)] as const;
+    };
+    try {
+      await store.publish({ version: '1', files: FILES, forms: 'none' });
+      const path = join(store.dir, 'channels/app/heads.json');
+      await signed();
+      const backup = readFileSync(path);
+      clock.advance(3_600_000);
+      const [, seen] = await signed();
+      writeFileSync(path, backup);
+      clock.advance(3_600_000);
+      const [first] = await signed();
+      assert.ok(first.counter > seen.counter, `${first.counter} after ${seen.counter}`);
     } finally {
       store.remove();
     }
@@ -324,6 +354,41 @@ describe('changes by other processes', () => {
       rmSync(join(store.dir, 'channels/app'), { recursive: true });
       await plane.look();
       assert.deepEqual(plane.desk.report().channels, []);
+    } finally {
+      await plane.stop();
+      store.remove();
+    }
+  });
+});
+
+describe('many channels', () => {
+  it('are all offered from the start, and a change in one is seen', async () => {
+    const store = await TestStore.create();
+    const plane = await (async () => {
+      await store.publish({ version: '1', files: FILES, forms: 'none' });
+      const state = (await readChannelState(store.dir, 'app'))!;
+      for (let count = 0; count < 300; ++count) {
+        await replaceChannelState(store.dir, { ...state, channel: `copy-${count}` });
+      }
+      return DeliveryPlane.start({ engine: 'node', store });
+    })();
+    try {
+      const views = () => {
+        const message = plane.desk.views();
+        assert.ok(message.kind === 'channels');
+        return message.views;
+      };
+      assert.equal(views().length, 301);
+      for (const { channel, heads } of views()) {
+        const head = openHead(Buffer.from(heads.get(1)!), store.root);
+        assert.equal(head.channel, channel);
+      }
+      await store.publish({ channel: 'copy-7', version: '2', files: FILES, forms: 'none' });
+      for (let turn = 0; turn < 3_000; ++turn) {
+        if (views().some(({ heads }) => heads.has(2))) return;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      assert.fail('the change was not seen');
     } finally {
       await plane.stop();
       store.remove();

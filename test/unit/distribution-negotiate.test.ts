@@ -340,6 +340,9 @@ describe('conditions', () => {
       [{ 'if-none-match': entityTag(sha256, 'gzip', null) }, 'send'],
       [{ 'if-none-match': tag.slice(1, -1) }, 'send'],
       [{ 'if-none-match': `junk, ${tag}` }, 'send'],
+      // Elements of nothing ended the list, and who had the file got it once more.
+      [{ 'if-none-match': `, "a", ,${tag}` }, 'not-modified'],
+      [{ 'if-match': ` ,\t, ${tag},` }, 'send'],
       [{ 'if-match': tag }, 'send'],
       [{ 'if-match': '*' }, 'send'],
       [{ 'if-match': `W/${tag}` }, 'failed'],

@@ -1,34 +1,12 @@
 // What `sluice db list` and `stats` say of a database.
 
-import type { DatabaseCatalog, PageStoreStats } from '../../db/index.ts';
+import type { DatabaseOverview } from '../../db/index.ts';
 import { grouped } from '../release/table.ts';
 
 const STATES_SHOWN_COUNT_MAX = 20;
 
-export interface Overview extends Omit<PageStoreStats, 'sizeBytesMax'> {
-  readonly name: string;
-  /** Of the last commit in the log. */
-  readonly logLsn: number;
-  readonly logFirstLsn: number;
-  readonly branches: readonly string[];
-}
-
-export async function readOverview(catalog: DatabaseCatalog, name: string): Promise<Overview> {
-  const branches = await catalog.branchesOf(name);
-  const { store, close } = await catalog.openPages(name);
-  try {
-    const log = await catalog.openLog(name, store);
-    const { nextLsn, firstLsn } = log;
-    await log.close();
-    const { sizeBytesMax: _, ...stats } = store.stats();
-    return { name, ...stats, logLsn: nextLsn - 1, logFirstLsn: firstLsn, branches };
-  } finally {
-    await close();
-  }
-}
-
 /** A row for each. */
-export function overviewText(rows: readonly Overview[]): string {
+export function overviewText(rows: readonly DatabaseOverview[]): string {
   const cells = rows.map(({ name, logLsn, pageCount, fileSizeBytes, base }) => [
     name,
     `lsn ${grouped(logLsn)}`,
@@ -49,7 +27,7 @@ export function overviewText(rows: readonly Overview[]): string {
     .join('');
 }
 
-export function statsText(overview: Overview): string {
+export function statsText(overview: DatabaseOverview): string {
   const { base, states, branches } = overview;
   const shown = states.slice(-STATES_SHOWN_COUNT_MAX);
   const lines: (readonly [string, string])[] = [

@@ -141,8 +141,15 @@ db(obj?:Db):Db|null {
   return offset ? (obj || new Db()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
 }
 
+pluginStore():string|null
+pluginStore(optionalEncoding:flatbuffers.Encoding):string|Uint8Array|null
+pluginStore(optionalEncoding?:any):string|Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
+  return offset ? this.bb!.__string(this.bb_pos + offset, optionalEncoding) : null;
+}
+
 static startSnapshotRoot(builder:flatbuffers.Builder) {
-  builder.startObject(15);
+  builder.startObject(16);
 }
 
 static addListeners(builder:flatbuffers.Builder, listenersOffset:flatbuffers.Offset) {
@@ -263,6 +270,10 @@ static addDbWorkers(builder:flatbuffers.Builder, dbWorkers:number) {
 
 static addDb(builder:flatbuffers.Builder, dbOffset:flatbuffers.Offset) {
   builder.addFieldOffset(14, dbOffset, 0);
+}
+
+static addPluginStore(builder:flatbuffers.Builder, pluginStoreOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(15, pluginStoreOffset, 0);
 }
 
 static endSnapshotRoot(builder:flatbuffers.Builder):flatbuffers.Offset {

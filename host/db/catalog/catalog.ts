@@ -11,11 +11,12 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, GatewayError, secretBytes } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
-import type { Lsn } from '../contract.ts';
+import type { LogStore, Lsn } from '../contract.ts';
 import { CHAIN_START, SegmentLog } from '../log/index.ts';
 import { type BranchBase, LmdbPageStore, openSqliteFile } from '../page-store/index.ts';
 import { FolderLock } from './folder-lock.ts';
 import { checkDatabaseName, isDatabaseName } from './names.ts';
+import { type DatabaseOverview, overviewOf } from './overview.ts';
 import { type Moment, replayUpTo, stateFor } from './restore.ts';
 
 const TEMPORARY_FOLDER = '.temporary';
@@ -53,6 +54,8 @@ export class DatabaseCatalog {
   readonly #lock: FolderLock | null;
   readonly #codec: PageCodec;
   readonly #shelves = new Map<string, Shelf>();
+  /** Branches that are being made: their pins stand before they do. */
+  readonly #branching = new Set<string>();
 
   private constructor(options: CatalogOptions, lock: FolderLock | null) {
     this.#options = options;
@@ -112,6 +115,7 @@ export class DatabaseCatalog {
       await this.#unpinGone(parent.store);
       const pin = `${BRANCH_PIN}${name}`;
       const lsn = parent.store.pinDurably(pin, atLsn);
+      this.#branching.add(name);
       try {
         await this.#make(name, { parent: parentName, lsn, pin }, fill, parent.store);
       } catch (error) {
@@ -119,6 +123,7 @@ export class DatabaseCatalog {
         throw error;
       }
     } finally {
+      this.#branching.delete(name);
       await parent.close();
     }
   }
@@ -126,21 +131,39 @@ export class DatabaseCatalog {
   /** Deletes a database. Errors: DB_NOT_FOUND; DB_HAS_BRANCHES, with their names; DB_STORE_LOCKED
    *  while it is open. */
   async delete(name: string): Promise<void> {
+    const base = await this.remove(name);
+    if (base !== null) await this.release(base);
+  }
+
+  /** Deletes a database and leaves its parent as it is, which another thread may own: `release`
+   *  there is the other half, and who looks at the parent later makes up for it. Returns what it
+   *  was a branch of. Errors: as for delete. */
+  async remove(name: string): Promise<BranchBase | null> {
+    const base = await this.assertRemovable(name);
     if (this.#shelves.has(name)) throw new GatewayError('DB_STORE_LOCKED', `${name} is in use`);
-    const { base, branches } = await this.#look(name);
-    if (branches.length > 0) {
-      throw new GatewayError('DB_HAS_BRANCHES', `${name} has ${branches.join(', ')}`);
-    }
-    const aside = this.#temporaryPath();
+    const aside = this.temporaryPath();
     await rename(this.pathOf(name), aside);
     await syncFolder(this.#options.folder);
-    if (base !== null) {
-      const parent = await this.openPages(base.parent);
-      parent.store.unpinDurably(base.pin);
+    await rm(aside, { recursive: true, force: true });
+    return base;
+  }
+
+  /** Returns what the database is a branch of. Errors: DB_HAS_BRANCHES, with their names. */
+  async assertRemovable(name: string): Promise<BranchBase | null> {
+    const { base, branches } = await this.#look(name);
+    if (branches.length === 0) return base;
+    throw new GatewayError('DB_HAS_BRANCHES', `${name} has ${branches.join(', ')}`);
+  }
+
+  /** Lets go of the state that a branch, which is gone, was based on. */
+  async release({ parent: name, pin }: Pick<BranchBase, 'parent' | 'pin'>): Promise<void> {
+    const parent = await this.openPages(name);
+    try {
+      parent.store.unpinDurably(pin);
       await parent.store.collect();
+    } finally {
       await parent.close();
     }
-    await rm(aside, { recursive: true, force: true });
   }
 
   /** Opens a database's page store, and those it is a branch of. Errors: DB_NOT_FOUND,
@@ -191,15 +214,41 @@ export class DatabaseCatalog {
     try {
       const log = await this.openLog(parentName, store);
       try {
-        let reachedLsn: Lsn = 0;
-        await this.branch(parentName, name, stateFor(store, moment), async (branch) => {
-          reachedLsn = await replayUpTo(branch, log, this.#codec, moment);
-          if ('lsn' in moment && Number.isFinite(moment.lsn) && reachedLsn < moment.lsn) {
-            const detail = `lsn ${moment.lsn}; the last commit is ${reachedLsn}`;
-            throw new GatewayError('DB_NO_STATE', detail);
-          }
-        });
-        return reachedLsn;
+        return await this.branchWith(log, parentName, name, moment);
+      } finally {
+        await log.close();
+      }
+    } finally {
+      await close();
+    }
+  }
+
+  /** As branchAt, with the parent's log, which its engine goes on writing. */
+  async branchWith(log: LogStore, parentName: string, name: string, moment: Moment): Promise<Lsn> {
+    const { store, close } = await this.openPages(parentName);
+    try {
+      let reachedLsn: Lsn = 0;
+      await this.branch(parentName, name, stateFor(store, moment), async (branch) => {
+        reachedLsn = await replayUpTo(branch, log, this.#codec, moment);
+        if ('lsn' in moment && Number.isFinite(moment.lsn) && reachedLsn < moment.lsn) {
+          const detail = `lsn ${moment.lsn}; the last commit is ${reachedLsn}`;
+          throw new GatewayError('DB_NO_STATE', detail);
+        }
+      });
+      return reachedLsn;
+    } finally {
+      await close();
+    }
+  }
+
+  /** What there is to say of a database that no engine has. Errors: as for openPages, and those of
+   *  the log. */
+  async overview(name: string): Promise<DatabaseOverview> {
+    const { store, close } = await this.openPages(name);
+    try {
+      const log = await this.openLog(name, store);
+      try {
+        return overviewOf(name, { store, log, branches: await this.branchesOf(name) });
       } finally {
         await log.close();
       }
@@ -229,6 +278,11 @@ export class DatabaseCatalog {
     await this.#lock?.release();
   }
 
+  /** Says who can be asked while the folder is locked. Not where another thread has the lock. */
+  async announce(adminUrl: string): Promise<void> {
+    await this.#lock?.announce(adminUrl);
+  }
+
   async #make(
     name: string,
     base: BranchBase | null,
@@ -236,7 +290,7 @@ export class DatabaseCatalog {
     parent?: LmdbPageStore,
   ): Promise<void> {
     await this.#assertFree(name);
-    const folder = this.#temporaryPath();
+    const folder = this.temporaryPath();
     try {
       await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
       const branch = base === null ? {} : { base, parent: parent! };
@@ -248,7 +302,12 @@ export class DatabaseCatalog {
         await store.close();
       }
       await syncFolder(folder);
-      await rename(folder, this.pathOf(name));
+      await rename(folder, this.pathOf(name)).catch((error: unknown) => {
+        // Another thread was faster: a folder never replaces one that has something in it.
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+        throw new GatewayError('DB_EXISTS', name, error);
+      });
       await syncFolder(this.#options.folder);
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
@@ -320,10 +379,9 @@ export class DatabaseCatalog {
   async #unpinGone(store: LmdbPageStore): Promise<void> {
     const names = await this.list();
     for (const pin of store.durablePins) {
-      const isBranch = pin.name.startsWith(BRANCH_PIN);
-      if (isBranch && !names.includes(pin.name.slice(BRANCH_PIN.length))) {
-        store.unpinDurably(pin.name);
-      }
+      if (!pin.name.startsWith(BRANCH_PIN)) continue;
+      const branch = pin.name.slice(BRANCH_PIN.length);
+      if (!names.includes(branch) && !this.#branching.has(branch)) store.unpinDurably(pin.name);
     }
   }
 
@@ -337,7 +395,8 @@ export class DatabaseCatalog {
     if (!(await this.list()).includes(name)) throw new GatewayError('DB_NOT_FOUND', name);
   }
 
-  #temporaryPath(): string {
+  /** A name that nothing has, in the folder of what is being made. */
+  temporaryPath(): string {
     const unique = Buffer.from(secretBytes(8)).toString('hex');
     return join(this.#options.folder, TEMPORARY_FOLDER, unique);
   }

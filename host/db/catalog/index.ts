@@ -1,5 +1,7 @@
 // The databases of a folder.
 
 export { type CatalogOptions, DatabaseCatalog, type OpenedPages } from './catalog.ts';
+export { findAdminUrl } from './folder-lock.ts';
 export { checkDatabaseName, isDatabaseName } from './names.ts';
+export { type DatabaseOverview, overviewOf } from './overview.ts';
 export { type Moment, replayUpTo, stateFor } from './restore.ts';

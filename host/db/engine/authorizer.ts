@@ -2,15 +2,20 @@
 // protections off. Asked by SQLite while it prepares a statement, so it costs nothing per run.
 
 import {
+  AUTH_ALTER_TABLE,
   AUTH_ATTACH,
   AUTH_CREATE_TEMP_FIRST,
   AUTH_CREATE_TEMP_LAST,
   AUTH_CREATE_VTABLE,
+  AUTH_DELETE,
   AUTH_DENY,
   AUTH_DETACH,
+  AUTH_DROP_VTABLE,
   AUTH_FUNCTION,
+  AUTH_INSERT,
   AUTH_PRAGMA,
   AUTH_READ,
+  AUTH_SCHEMA_LAST,
   AUTH_TRANSACTION,
   AUTH_UPDATE,
   SQLITE_OK,
@@ -85,6 +90,9 @@ const REFUSED_FUNCTIONS = new Set([
 ]);
 /** Pages of the file as a table, and statements of the connection: other clients' among them. */
 const REFUSED_TABLES = new Set(['sqlite_dbpage', 'sqlite_stmt', 'bytecode', 'tables_used']);
+/** What they answer is about the statements of one client, or compares with what was answered. */
+const PERSONAL_FUNCTIONS = new Set(['changes', 'total_changes']);
+const PERSONAL_PRAGMA = 'data_version';
 const REFUSED_MODULES = new Set([...REFUSED_TABLES, 'csv', 'zipfile', 'fsdir']);
 
 function uses(use: PragmaUse, names: readonly string[]): [string, PragmaUse][] {
@@ -100,6 +108,11 @@ export class Authorizer {
   sawTransaction = false;
   /** The statement acts when prepared, so that it must be prepared each time. */
   sawPragma = false;
+  /** The statement asks for what is kept for a connection: its client keeps it from then on. */
+  sawPersonal = false;
+  /** The statement changes rows, and sets what changes() says. */
+  sawRowChange = false;
+  sawSchemaChange = false;
   /** The connection is no longer like a new one. Never cleared. */
   isTainted = false;
   /** A statement runs: VACUUM then attaches a nameless database of its own. */
@@ -115,10 +128,14 @@ export class Authorizer {
     this.refused = null;
     this.sawTransaction = false;
     this.sawPragma = false;
+    this.sawPersonal = false;
+    this.sawRowChange = false;
+    this.sawSchemaChange = false;
   }
 
   /** Source: sqlite.org/c3ref/c_alter_table.html, for what the two arguments of an action are. */
   decide(action: number, first: number, second: number): number {
+    this.#note(action);
     switch (action) {
       case AUTH_PRAGMA:
         return this.#pragma(this.#text(first).toLowerCase(), second);
@@ -128,6 +145,7 @@ export class Authorizer {
       case AUTH_DETACH:
         return this.#refuse('DETACH');
       case AUTH_FUNCTION:
+        if (PERSONAL_FUNCTIONS.has(this.#text(second).toLowerCase())) this.sawPersonal = true;
         return this.#named(REFUSED_FUNCTIONS, second, 'function');
       case AUTH_READ:
       case AUTH_UPDATE:
@@ -145,8 +163,20 @@ export class Authorizer {
     }
   }
 
+  #note(action: number): void {
+    if (action === AUTH_INSERT || action === AUTH_UPDATE || action === AUTH_DELETE) {
+      this.sawRowChange = true;
+    } else if (
+      action <= AUTH_SCHEMA_LAST ||
+      (action >= AUTH_ALTER_TABLE && action <= AUTH_DROP_VTABLE)
+    ) {
+      this.sawSchemaChange = true;
+    }
+  }
+
   #pragma(name: string, argument: number): number {
     this.sawPragma = true;
+    if (name === PERSONAL_PRAGMA) this.sawPersonal = true;
     const use = PRAGMAS.get(name);
     if (use === undefined) return this.#refuse(`PRAGMA ${name}`);
     if (argument === 0 || use === 'call') return SQLITE_OK;

@@ -2,10 +2,11 @@
 // Wasm, so a module of trampolines is written here, byte by byte: one function per callback that
 // calls its import. 64-bit arguments pass as floats (exact to 2^53): a BigInt costs 30 ns.
 
-/** `i`: 32 bits, `j`: 64 bits that arrive as a float. Every callback returns 32 bits. */
+/** `i`: 32 bits, `j`: 64 bits that arrive as a float. A callback returns 32 bits, or, where its
+ *  shape ends with `v`, nothing. */
 export interface Callback {
   readonly parameters: string;
-  readonly run: (...args: number[]) => number;
+  readonly run: (...args: number[]) => unknown;
 }
 
 const TYPE_I32 = 0x7f;
@@ -13,6 +14,7 @@ const TYPE_I64 = 0x7e;
 const TYPE_F64 = 0x7c;
 const OP_LOCAL_GET = 0x20;
 const OP_CALL = 0x10;
+const NOTHING = 'v';
 const OP_END = 0x0b;
 const OP_F64_CONVERT_I64_S = 0xb9;
 
@@ -62,17 +64,22 @@ function trampolines(shapes: readonly string[]): Uint8Array<ArrayBuffer> {
 }
 
 function functionType(shape: string, wide: number): number[] {
-  const parameters = [...shape].map((kind) => (kind === 'j' ? wide : TYPE_I32));
-  return [0x60, ...unsigned(parameters.length), ...parameters, 1, TYPE_I32];
+  const parameters = argumentsOf(shape).map((kind) => (kind === 'j' ? wide : TYPE_I32));
+  const results = shape.endsWith(NOTHING) ? [0] : [1, TYPE_I32];
+  return [0x60, ...unsigned(parameters.length), ...parameters, ...results];
 }
 
 function body(shape: string, importIndex: number): number[] {
-  const pushes = [...shape].flatMap((kind, index) => [
+  const pushes = argumentsOf(shape).flatMap((kind, index) => [
     OP_LOCAL_GET,
     index,
     ...(kind === 'j' ? [OP_F64_CONVERT_I64_S] : []),
   ]);
   return [0, ...pushes, OP_CALL, ...unsigned(importIndex), OP_END];
+}
+
+function argumentsOf(shape: string): string[] {
+  return [...shape].filter((kind) => kind !== NOTHING);
 }
 
 function section(id: number, entries: readonly number[][]): number[] {

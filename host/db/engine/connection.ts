@@ -11,6 +11,7 @@ import type {
 import type { SqlError } from '../sql-error.ts';
 import { ArgumentArea } from './arguments.ts';
 import { Authorizer } from './authorizer.ts';
+import { ConnectionCounters, type SessionCounters } from './counters.ts';
 import type { Access } from './engine-options.ts';
 import {
   failedCall,
@@ -23,7 +24,7 @@ import {
 import { CACHED_SQL_LENGTH_MAX } from './limits.ts';
 import { openDatabase } from './open-database.ts';
 import { PageFile } from './page-file.ts';
-import { PreparedStatement, PreparedStatements } from './prepared.ts';
+import { PreparedStatement, PreparedStatements, type StatementFacts } from './prepared.ts';
 import { passRow } from './rows.ts';
 import type { Runtime } from './runtime.ts';
 import {
@@ -38,6 +39,7 @@ import { isBlankSql, isReadonlyBegin } from './statement-text.ts';
 
 export class Connection implements SqlConnection {
   readonly authorizer: Authorizer;
+  readonly counters: ConnectionCounters;
   readonly #runtime: Runtime;
   readonly file: PageFile;
   readonly #db: number;
@@ -46,6 +48,7 @@ export class Connection implements SqlConnection {
   readonly #giveBack: (connection: Connection) => void;
   #access: Access = 'read-write';
   #isLent = false;
+  #isPersonal = false;
   #isClosed = false;
   #isReadonlyTransaction = false;
   #stop: StopReason | null = null;
@@ -63,6 +66,7 @@ export class Connection implements SqlConnection {
     this.file = new PageFile(runtime.space);
     this.authorizer = new Authorizer(runtime.sqlite);
     this.#db = openDatabase(runtime, this.file);
+    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#arguments = new ArgumentArea(runtime.sqlite, runtime.limits.valueSizeBytesMax);
     this.#prepared = new PreparedStatements(runtime.limits.statementsCountMax, (statement) => {
       runtime.sqlite.exports.sqlite3_finalize(statement.pointer);
@@ -88,8 +92,14 @@ export class Connection implements SqlConnection {
     return this.authorizer.isTainted || !this.isAutocommit;
   }
 
-  lend(access: Access): void {
+  get isPersonal(): boolean {
+    return this.#isPersonal;
+  }
+
+  lend(access: Access, counters: SessionCounters): void {
+    this.counters.passTo(counters);
     this.#isLent = true;
+    this.#isPersonal = false;
     this.#access = access;
     this.file.isWritable = access === 'read-write';
     this.file.seenLsn = 0;
@@ -165,16 +175,13 @@ export class Connection implements SqlConnection {
 
   /** Makes the connection like a new one. False where it must be closed instead. */
   refresh(): boolean {
-    const { exports } = this.#runtime.sqlite;
     if (this.#runtime.isBroken) return false;
     if (!this.isAutocommit) {
       this.#enterUnchecked();
       if (this.#runtime.exec(this.#db, this.#runtime.rollback) !== SQLITE_OK) return false;
     }
     this.#isReadonlyTransaction = false;
-    if (this.authorizer.isTainted || this.isWriter) return false;
-    exports.sqlite3_set_last_insert_rowid(this.#db, 0n);
-    return true;
+    return !this.authorizer.isTainted && !this.isWriter;
   }
 
   /** Closes it, lent or not, and rolls back what it was writing. Its user's next call throws. */
@@ -223,7 +230,13 @@ export class Connection implements SqlConnection {
     const { exports } = this.#runtime.sqlite;
     const db = this.#db;
     const changesBefore = exports.sqlite3_total_changes(db);
-    const rowsReturned = this.#stepAll(prepared, sink);
+    if (prepared.isPersonal) this.#isPersonal = true;
+    let rowsReturned: number;
+    try {
+      rowsReturned = this.#stepAll(prepared, sink);
+    } finally {
+      if (prepared.setsChanges) this.counters.hasChanged = true;
+    }
     if (prepared.beginsReadonly) this.#beginReadonly();
     this.#watchTransaction();
     const rowsWritten = exports.sqlite3_total_changes(db) - changesBefore;
@@ -280,11 +293,8 @@ export class Connection implements SqlConnection {
     const beginsReadonly =
       this.authorizer.sawTransaction &&
       isReadonlyBegin(decoder.decode(sqlite.u8.subarray(at, tail)));
-    const prepared = new PreparedStatement(sqlite, pointer, {
-      sql: '',
-      isKept: false,
-      beginsReadonly,
-    });
+    const facts = this.#facts('', beginsReadonly);
+    const prepared = new PreparedStatement(sqlite, pointer, { ...facts, isKept: false });
     try {
       this.#execute(prepared, null);
     } finally {
@@ -324,9 +334,16 @@ export class Connection implements SqlConnection {
     }
     const isKept = !this.authorizer.sawPragma && sql.length <= CACHED_SQL_LENGTH_MAX;
     const beginsReadonly = this.authorizer.sawTransaction && isReadonlyBegin(sql);
-    const prepared = new PreparedStatement(sqlite, pointer, { sql, isKept, beginsReadonly });
+    const facts = this.#facts(sql, beginsReadonly);
+    const prepared = new PreparedStatement(sqlite, pointer, { ...facts, isKept });
     if (isKept) this.#prepared.add(prepared);
     return prepared;
+  }
+
+  #facts(sql: string, beginsReadonly: boolean): Omit<StatementFacts, 'isKept'> {
+    const { sawPersonal, sawRowChange, sawSchemaChange } = this.authorizer;
+    const changesRows = sawRowChange && !sawSchemaChange;
+    return { sql, beginsReadonly, isPersonal: sawPersonal, changesRows };
   }
 
   /** After a statement, however it ended. */

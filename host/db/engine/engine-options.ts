@@ -13,6 +13,7 @@ export interface EngineLimits {
   readonly connectionsCountMax: number;
   readonly idleConnectionsCountMax: number;
   readonly cacheSizeBytes: number;
+  readonly pageCacheSizeBytes: number;
   readonly statementsCountMax: number;
 }
 

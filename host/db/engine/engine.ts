@@ -4,6 +4,7 @@
 import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn } from '../contract.ts';
 import { SqlError } from '../sql-error.ts';
 import { Connection } from './connection.ts';
+import { SessionCounters } from './counters.ts';
 import type { Access, EngineLimits, EngineOptions } from './engine-options.ts';
 import { ENGINE_LIMITS } from './limits.ts';
 import { Overlay, type Snapshot } from './overlay.ts';
@@ -42,7 +43,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.limits = { ...ENGINE_LIMITS, ...options.limits };
-    this.#overlay = new Overlay(options.source);
+    this.#overlay = new Overlay(options.source, this.limits.pageCacheSizeBytes);
     this.#space = {
       overlay: this.#overlay,
       sink: options.sink,
@@ -86,11 +87,12 @@ export class Engine {
     return this.#open.size - this.#idle.length;
   }
 
-  /** Lends a connection. Errors: DB_LIMIT where too many are lent; DB_STORAGE. */
-  connect(access: Access): Connection {
+  /** Lends a connection to whoever these counters are of. Errors: DB_LIMIT where too many are
+   *  lent; DB_STORAGE. */
+  connect(access: Access, counters: SessionCounters = new SessionCounters()): Connection {
     if (this.#runtime.isBroken) this.restart();
     const connection = this.#idle.pop() ?? this.#openConnection();
-    connection.lend(access);
+    connection.lend(access, counters);
     return connection;
   }
 

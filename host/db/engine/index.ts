@@ -1,6 +1,7 @@
 // The one door to SQLite.
 
 export type { Connection } from './connection.ts';
+export { SessionCounters } from './counters.ts';
 export type { ReplayedCommit, ReplayedPage } from './engine.ts';
 export { compileSqlite, Engine } from './engine.ts';
 export type { Access, EngineLimits, EngineOptions } from './engine-options.ts';

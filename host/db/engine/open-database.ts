@@ -23,6 +23,8 @@ import {
   DBCONFIG_ENABLE_FKEY,
   DBCONFIG_TRUSTED_SCHEMA,
   DBCONFIG_WRITABLE_SCHEMA,
+  FUNCTION_INNOCUOUS,
+  FUNCTION_UTF8,
   LIMIT_ATTACHED,
   LIMIT_COMPOUND_SELECT,
   LIMIT_EXPR_DEPTH,
@@ -55,6 +57,7 @@ export function openDatabase(runtime: Runtime, file: PageFile): number {
   setPragmas(runtime, db, limits);
   setLimits(runtime, db, limits);
   setProtections(runtime, db);
+  setFunctions(runtime, db);
   exports.sqlite3_set_authorizer(db, runtime.authorizerCallback, 0);
   exports.sqlite3_progress_handler(db, PROGRESS_STEPS, runtime.progressCallback, 0);
   return db;
@@ -97,6 +100,18 @@ function setLimits({ sqlite }: Runtime, db: number, limits: EngineLimits): void 
     [LIMIT_PARSER_DEPTH, EXPRESSION_DEPTH_MAX],
   ];
   for (const [id, value] of settings) sqlite.exports.sqlite3_limit(db, id, value);
+}
+
+/** In place of SQLite's own, which know the connection and not its client. */
+function setFunctions(runtime: Runtime, db: number): void {
+  const { exports } = runtime.sqlite;
+  const flags = FUNCTION_UTF8 | FUNCTION_INNOCUOUS;
+  for (const [name, run] of [
+    [runtime.changesName, runtime.changesCallback],
+    [runtime.totalChangesName, runtime.totalChangesCallback],
+  ] as const) {
+    exports.sqlite3_create_function_v2(db, name, 0, flags, 0, run, 0, 0, 0);
+  }
 }
 
 function setProtections({ sqlite }: Runtime, db: number): void {

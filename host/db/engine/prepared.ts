@@ -4,6 +4,15 @@ import type { SqlColumn } from '../contract.ts';
 import { STMTSTATUS_REPREPARE } from './sqlite-codes.ts';
 import type { SqliteInstance } from './sqlite-instance.ts';
 
+/** What preparing it has shown. */
+export interface StatementFacts {
+  readonly sql: string;
+  readonly isKept: boolean;
+  readonly beginsReadonly: boolean;
+  readonly isPersonal: boolean;
+  readonly changesRows: boolean;
+}
+
 export class PreparedStatement {
   readonly sql: string;
   readonly pointer: number;
@@ -14,6 +23,10 @@ export class PreparedStatement {
   readonly isKept: boolean;
   /** `BEGIN TRANSACTION READONLY`. */
   readonly beginsReadonly: boolean;
+  /** It asks for what is kept for a connection. */
+  readonly isPersonal: boolean;
+  /** It changes rows, and so sets what changes() says. */
+  readonly setsChanges: boolean;
   /** When it was last used, by the cache's count. */
   lastUse = 0;
   readonly #sqlite: SqliteInstance;
@@ -22,20 +35,18 @@ export class PreparedStatement {
   #parameterNames: readonly (string | null)[] | null = null;
   #parameterPlaces: ReadonlyMap<string, readonly number[]> | null = null;
 
-  constructor(
-    sqlite: SqliteInstance,
-    pointer: number,
-    facts: { readonly sql: string; readonly isKept: boolean; readonly beginsReadonly: boolean },
-  ) {
+  constructor(sqlite: SqliteInstance, pointer: number, facts: StatementFacts) {
     const { exports } = sqlite;
     this.#sqlite = sqlite;
     this.pointer = pointer;
     this.sql = facts.sql;
     this.isKept = facts.isKept;
     this.beginsReadonly = facts.beginsReadonly;
+    this.isPersonal = facts.isPersonal;
     this.parameterCount = exports.sqlite3_bind_parameter_count(pointer);
     this.isReadonly = exports.sqlite3_stmt_readonly(pointer) !== 0;
     this.isExplain = exports.sqlite3_stmt_isexplain(pointer) !== 0;
+    this.setsChanges = facts.changesRows && !this.isExplain;
   }
 
   /** Names and declared types. A change of the schema makes SQLite prepare the statement anew, so

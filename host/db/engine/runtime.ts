@@ -31,6 +31,11 @@ export class Runtime {
   readonly scratch: number;
   readonly progressCallback: number;
   readonly authorizerCallback: number;
+  /** SQL functions: `changes` and `total_changes`. */
+  readonly changesCallback: number;
+  readonly totalChangesCallback: number;
+  readonly changesName: number;
+  readonly totalChangesName: number;
   readonly vfsName: number;
   readonly fileName: number;
   readonly rollback: number;
@@ -50,16 +55,29 @@ export class Runtime {
     this.vfsName = this.sqlite.keepCString('sluice');
     this.fileName = this.sqlite.keepCString('/database');
     this.rollback = this.sqlite.keepCString('ROLLBACK');
-    const [progress, authorizer] = installCallbacks(this.sqlite.exports.__indirect_function_table, [
+    this.changesName = this.sqlite.keepCString('changes');
+    this.totalChangesName = this.sqlite.keepCString('total_changes');
+    const table = this.sqlite.exports.__indirect_function_table;
+    const [progress, authorizer, changes, total] = installCallbacks(table, [
       { parameters: 'i', run: () => (this.current?.shouldStop() ? 1 : 0) },
       {
         parameters: 'iiiiii',
         run: (_, action, first, second) =>
           this.current?.authorizer.decide(action!, first!, second!) ?? 0,
       },
+      {
+        parameters: 'iiiv',
+        run: (context) => this.#answer(context!, this.current?.counters.changesCount() ?? 0),
+      },
+      {
+        parameters: 'iiiv',
+        run: (context) => this.#answer(context!, this.current?.counters.totalChangesCount() ?? 0),
+      },
     ]);
     this.progressCallback = progress!;
     this.authorizerCallback = authorizer!;
+    this.changesCallback = changes!;
+    this.totalChangesCallback = total!;
   }
 
   get isBroken(): boolean {
@@ -111,6 +129,11 @@ export class Runtime {
   /** A word of `scratch`. */
   word(index: number): number {
     return this.sqlite.u32[(this.scratch >>> 2) + index]!;
+  }
+
+  /** The value of an SQL function. */
+  #answer(context: number, value: number): void {
+    this.sqlite.exports.sqlite3_result_int64(context, BigInt(value));
   }
 
   #break(cause: unknown): Error {

@@ -113,6 +113,8 @@ export const TYPE_BLOB = 4;
 export const AUTH_DENY = 1;
 export const AUTH_CREATE_TEMP_FIRST = 3;
 export const AUTH_CREATE_TEMP_LAST = 6;
+export const AUTH_DELETE = 9;
+export const AUTH_INSERT = 18;
 export const AUTH_PRAGMA = 19;
 export const AUTH_READ = 20;
 export const AUTH_TRANSACTION = 22;
@@ -121,6 +123,15 @@ export const AUTH_ATTACH = 24;
 export const AUTH_DETACH = 25;
 export const AUTH_CREATE_VTABLE = 29;
 export const AUTH_FUNCTION = 31;
+/** Creating and dropping, but for tables of modules, lie below it. */
+export const AUTH_SCHEMA_LAST = 17;
+export const AUTH_ALTER_TABLE = 26;
+export const AUTH_DROP_VTABLE = 30;
+
+// Of a function.
+export const FUNCTION_UTF8 = 0x1;
+/** It may be used in triggers and views. */
+export const FUNCTION_INNOCUOUS = 0x20_0000;
 
 export const PREPARE_PERSISTENT = 1;
 /** The value's bytes stay where they are until the next reset. */

@@ -30,6 +30,18 @@ export interface SqliteExports {
   sqlite3_total_changes(db: Pointer): number;
   sqlite3_last_insert_rowid(db: Pointer): bigint;
   sqlite3_set_last_insert_rowid(db: Pointer, rowid: bigint): void;
+  sqlite3_create_function_v2(
+    db: Pointer,
+    name: Pointer,
+    argumentCount: number,
+    flags: number,
+    data: Pointer,
+    run: number,
+    step: number,
+    final: number,
+    destroy: number,
+  ): number;
+  sqlite3_result_int64(context: Pointer, value: bigint): void;
   sqlite3_errmsg(db: Pointer): Pointer;
   sqlite3_errstr(code: number): Pointer;
   sqlite3_extended_errcode(db: Pointer): number;

@@ -23,4 +23,6 @@ export interface SessionHost {
   /** Takes a connection back from a stream that does not need it. */
   freeConnection(): boolean;
   refused(): void;
+  /** A statement begins: the thread gets on. */
+  begun(): void;
 }

@@ -14,6 +14,8 @@ export interface SessionsOptions {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
+  /** A statement begins: all of one message run in one turn, however many and slow they are. */
+  readonly onStatement?: () => void;
 }
 
 export class Sessions implements SessionHost {
@@ -22,14 +24,16 @@ export class Sessions implements SessionHost {
   readonly limits: SessionLimits;
   /** Statements that were told that they cannot write now. */
   refusedCount = 0;
+  readonly #onStatement: (() => void) | null;
   readonly #http: HttpSessions;
   readonly #streams = new Set<SqlStream>();
   readonly #sockets = new Set<SocketSession>();
 
-  constructor({ database, clock, limits }: SessionsOptions) {
+  constructor({ database, clock, limits, onStatement }: SessionsOptions) {
     this.database = database;
     this.clock = clock;
     this.limits = limits;
+    this.#onStatement = onStatement ?? null;
     this.#http = new HttpSessions(this, new Batons());
   }
 
@@ -88,5 +92,9 @@ export class Sessions implements SessionHost {
 
   refused(): void {
     this.refusedCount += 1;
+  }
+
+  begun(): void {
+    this.#onStatement?.();
   }
 }

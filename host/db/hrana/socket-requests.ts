@@ -1,6 +1,7 @@
 // The requests of one WebSocket connection: which stream each belongs to, and its answer when what
 // it has seen is durable.
 
+import type { Lsn } from '../contract.ts';
 import { faultOf, HranaError, type HranaFault } from './hrana-error.ts';
 import * as limits from './limits.ts';
 import {
@@ -29,6 +30,8 @@ interface Cursor {
   readonly writer: CursorWriter;
   entries: CursorEntries;
   nextIndex: number;
+  /** What the entries show. */
+  seenLsn: Lsn;
 }
 
 const NO_ENTRIES: CursorEntries = { bytes: new Uint8Array(0), ends: [] };
@@ -128,13 +131,17 @@ export class SocketRequests {
     const stream = this.#stream(streamId);
     const batch = this.#batch(request.batch);
     const writer = cursorWriter(this.#options.encoding);
-    const cursor: Cursor = { stream, writer, entries: NO_ENTRIES, nextIndex: 0 };
+    const cursor: Cursor = { stream, writer, entries: NO_ENTRIES, nextIndex: 0, seenLsn: 0 };
     this.#cursors.set(cursorId, cursor);
     const texts = this.#texts;
-    this.#answer(requestId, stream, request.type, function* () {
+    const makeRun = function* (): Run {
       yield* runCursor(stream, texts, batch, writer);
       cursor.entries = writer.entries();
-    });
+      cursor.seenLsn = stream.seenLsn;
+    };
+    // What was lost must not be fetched.
+    const onLost = () => this.#cursors.delete(cursorId);
+    this.#answer(requestId, stream, request.type, makeRun, onLost);
   }
 
   /** In the order of its stream, so that it comes after the cursor has been filled. */
@@ -143,6 +150,7 @@ export class SocketRequests {
     this.#answer(requestId, cursor.stream, 'fetch_cursor', (writer) =>
       runOnce(() => {
         const { entries, nextIndex } = cursor;
+        cursor.stream.sees(cursor.seenLsn);
         const count = Math.min(maxCount, limits.CURSOR_FETCH_COUNT_MAX);
         const to = Math.min(nextIndex + count, entries.ends.length);
         cursor.nextIndex = to;
@@ -163,6 +171,7 @@ export class SocketRequests {
     stream: SqlStream,
     type: SocketRequest['type'] | StreamRequest['type'],
     makeRun: (writer: ReplyWriter) => Run,
+    onLost: () => void = () => {},
   ): void {
     const writer = replyWriter(this.#options.encoding);
     let fault: HranaFault | null = null;
@@ -177,6 +186,7 @@ export class SocketRequests {
     };
     const done = () => {
       stream.settle((failure) => {
+        if (failure !== null) onLost();
         const told = failure === null ? fault : faultOf(failure);
         if (told === null) this.#options.reply(writer);
         else this.#options.fail(requestId, told);

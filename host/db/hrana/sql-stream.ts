@@ -1,9 +1,10 @@
-// A stream: one client's connection to the database, and its requests in their order. It takes a
-// connection when the first statement comes and keeps it until it is closed, or until the database
-// has none left and the stream has nothing on it that its client would miss.
+// A stream: one client's connection to the database, and its requests in their order. It has a
+// connection of SQLite for as long as its client would miss something on another one: in a
+// transaction, with temporary tables. Else it takes one for a statement and gives it back, so that
+// the statements of all clients meet on few connections, whose caches are warm.
 
 import type { Lsn, RowSink, RunOutcome, SqlDescription, SqlStatement } from '../contract.ts';
-import type { Connection } from '../engine/index.ts';
+import { type Connection, SessionCounters } from '../engine/index.ts';
 import { isSqlError, SqlError } from '../sql-error.ts';
 import { HranaError } from './hrana-error.ts';
 import type { Run } from './run-requests.ts';
@@ -23,13 +24,14 @@ export class SqlStream {
   readonly #host: SessionHost;
   readonly #jobs: Job[] = [];
   #connection: Connection | null = null;
+  readonly #counters = new SessionCounters();
   /** Why no statement may run any more, though the client has not closed it. */
   #failure: SqlError | null = null;
   #isTransaction = false;
   #isClosed = false;
   #isWaiting = false;
   #isRunning = false;
-  /** Of connections that it has given back. */
+  /** Of connections that the present job has given back. */
   #seenLsn: Lsn = 0;
   /** Whether the present job has run a statement. */
   #hasRun = false;
@@ -60,11 +62,18 @@ export class SqlStream {
     this.#lost = null;
     if (lost !== null) done(lost);
     else if (!this.#hasRun) done(null);
-    else this.#host.database.whenDurable(this.#lsn, done);
+    else this.#host.database.whenDurable(this.seenLsn, done);
   }
 
-  get #lsn(): Lsn {
+  /** The newest state that the present job has seen. */
+  get seenLsn(): Lsn {
     return Math.max(this.#seenLsn, this.#connection?.seenLsn ?? 0);
+  }
+
+  /** The present job answers with what an earlier one has seen. */
+  sees(lsn: Lsn): void {
+    this.#hasRun = true;
+    this.#seenLsn = Math.max(this.#seenLsn, lsn);
   }
 
   // --- jobs, in order ---------------------------------------------------------------------------
@@ -88,9 +97,17 @@ export class SqlStream {
       this.#jobs.shift();
       this.idleSinceMs = this.#host.clock.nowMs();
       job.done();
-      this.#hasRun = false;
+      this.#afterJob();
     }
     this.#isRunning = false;
+  }
+
+  #afterJob(): void {
+    this.#hasRun = false;
+    this.#seenLsn = 0;
+    // A statement that has waited for the writer in vain has left its connection.
+    const connection = this.#connection;
+    if (connection !== null && !this.#isTransaction) this.#afterStatement(connection);
   }
 
   /** Not null: why it may not wait. */
@@ -158,10 +175,11 @@ export class SqlStream {
     this.#connection ??= this.#connect();
     const connection = this.#connection;
     this.#hasRun = true;
+    this.#host.begun();
     connection.deadlineMs = this.#host.clock.nowMs() + this.#host.limits.statementMsMax;
     try {
       const result = call(connection);
-      this.#isTransaction = !connection.isAutocommit;
+      this.#afterStatement(connection);
       return result;
     } catch (error) {
       if (isSqlError(error)) this.#afterError(error, connection);
@@ -169,14 +187,20 @@ export class SqlStream {
     }
   }
 
+  #afterStatement(connection: Connection): void {
+    if (connection.holdsState) this.#isTransaction = !connection.isAutocommit;
+    else if (connection.isPersonal) this.#isTransaction = false;
+    else this.#drop();
+  }
+
   #connect(): Connection {
     const { database } = this.#host;
     try {
-      return database.connect(this.access);
+      return database.connect(this.access, this.#counters);
     } catch (error) {
       if (!isSqlError(error) || error.code !== 'DB_LIMIT') throw error;
       if (!this.#host.freeConnection()) throw error;
-      return database.connect(this.access);
+      return database.connect(this.access, this.#counters);
     }
   }
 
@@ -193,7 +217,9 @@ export class SqlStream {
       // Numbers above the durable one will be given again, to other commits.
       if (this.#seenLsn > this.#host.database.durableLsn) this.#lost = error;
       this.#seenLsn = 0;
-    } else if (this.#connection !== null) this.#isTransaction = !connection.isAutocommit;
+    } else if (this.#connection !== null && error.code !== 'DB_BUSY') {
+      this.#afterStatement(connection);
+    }
   }
 
   #drop(): void {
@@ -201,7 +227,7 @@ export class SqlStream {
     if (connection === null) return;
     if (this.#isWaiting) this.#host.database.stopWaiting(connection);
     this.#isWaiting = false;
-    this.#seenLsn = this.#lsn;
+    this.#seenLsn = this.seenLsn;
     this.#connection = null;
     this.#isTransaction = false;
     connection.release();

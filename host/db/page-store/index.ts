@@ -4,9 +4,11 @@ export type { StoreReport } from './check.ts';
 export { STORE_SIZE_BYTES_MAX_DEFAULT } from './limits.ts';
 export type { BranchBase, FoldedState } from './meta.ts';
 export {
+  checkSqliteFile,
   type ExportSource,
   exportSqliteFile,
   openSqliteFile,
+  readExportChunk,
   type SqliteFile,
 } from './sqlite-file.ts';
 export { LmdbPageStore, type PageStoreOptions, type PageStoreStats } from './store.ts';

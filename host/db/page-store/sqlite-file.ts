@@ -63,18 +63,28 @@ async function writePages(
   file: FileHandle,
   onProgress: (doneCount: number, totalCount: number) => void,
 ): Promise<void> {
-  const chunk = new Uint8Array(CHUNK_PAGES_COUNT * DB_PAGE_SIZE_BYTES);
   for (let first = 1; first <= pageCount; first += CHUNK_PAGES_COUNT) {
-    const count = Math.min(CHUNK_PAGES_COUNT, pageCount - first + 1);
-    for (let index = 0; index < count; ++index) {
-      const at = index * DB_PAGE_SIZE_BYTES;
-      const into = chunk.subarray(at, at + DB_PAGE_SIZE_BYTES);
-      // A page that was never written is one of zeros, such as that of SQLite's locks.
-      if (!source.readPage(first + index, lsn, into)) into.fill(0);
-    }
-    await file.writeFile(chunk.subarray(0, count * DB_PAGE_SIZE_BYTES));
-    onProgress(first + count - 1, pageCount);
+    await file.writeFile(readExportChunk(source, { lsn, pageCount }, first));
+    onProgress(Math.min(first + CHUNK_PAGES_COUNT - 1, pageCount), pageCount);
   }
+}
+
+/** Bytes of a database file from a page on, as many as a chunk has; none behind the last page.
+ *  Units: `first` counts from 1. Errors: DB_PAGE_CORRUPT. */
+export function readExportChunk(
+  source: Pick<ExportSource, 'readPage'>,
+  { lsn, pageCount }: { readonly lsn: Lsn; readonly pageCount: number },
+  first: number,
+): Uint8Array<ArrayBuffer> {
+  const count = Math.max(0, Math.min(CHUNK_PAGES_COUNT, pageCount - first + 1));
+  const chunk = new Uint8Array(count * DB_PAGE_SIZE_BYTES);
+  for (let index = 0; index < count; ++index) {
+    const at = index * DB_PAGE_SIZE_BYTES;
+    const into = chunk.subarray(at, at + DB_PAGE_SIZE_BYTES);
+    // A page that was never written is one of zeros, such as that of SQLite's locks.
+    if (!source.readPage(first + index, lsn, into)) into.fill(0);
+  }
+  return chunk;
 }
 
 /** A database file that has been looked at. */
@@ -110,6 +120,13 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
     await file.close();
     throw error;
   }
+}
+
+/** Whether a file can be imported. Returns its size. Errors: as for openSqliteFile. */
+export async function checkSqliteFile(path: string): Promise<number> {
+  const { pageCount, close } = await openSqliteFile(path);
+  await close();
+  return pageCount * DB_PAGE_SIZE_BYTES;
 }
 
 function checkHeader(path: string, header: Buffer, size: number): void {

@@ -1,2 +1,10 @@
+export {
+  type BackupPlace,
+  type CheckReport,
+  checkLog,
+  type DatabaseCommand,
+  DatabaseCommands,
+  type DatabaseOutcomes,
+} from './commands.ts';
 export { DatabaseService, type ServiceOptions, type ServiceStats } from './service.ts';
 export { DatabaseShelf, type OpenedDatabase, type ShelfOptions } from './shelf.ts';

@@ -26,6 +26,7 @@ import {
   readRequestFlags,
   replyFlags,
 } from '../link/index.ts';
+import { DatabaseCommands } from './commands.ts';
 import { DatabaseShelf, type OpenedDatabase, type ShelfOptions } from './shelf.ts';
 
 export interface ServiceOptions extends ShelfOptions {
@@ -63,12 +64,15 @@ export class DatabaseService {
   readonly #authenticator: Authenticator;
   readonly #options: ServiceOptions;
   readonly #ports = new Set<PortSessions>();
+  /** What an operator asks for. */
+  readonly commands: DatabaseCommands;
   #requestsCount = 0;
 
   private constructor(options: ServiceOptions, shelf: DatabaseShelf, auth: Authenticator) {
     this.#options = options;
     this.#shelf = shelf;
     this.#authenticator = auth;
+    this.commands = new DatabaseCommands(shelf);
   }
 
   static async start(options: ServiceOptions): Promise<DatabaseService> {
@@ -119,6 +123,7 @@ export class DatabaseService {
 
   /** Closes databases, and answers what waits for them; io workers see their ports close. */
   async close(): Promise<void> {
+    await this.commands.close();
     await this.#shelf.close();
     for (const port of this.#ports) port.close();
   }

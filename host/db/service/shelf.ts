@@ -1,8 +1,7 @@
 // The databases that are open in a db worker, each with its sessions: opened when the first request
 // comes, closed when another one needs the place.
 
-import type { Clock, GatewayError } from '../../core/index.ts';
-import { isGatewayError } from '../../core/index.ts';
+import { type Clock, GatewayError, isGatewayError } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import { DatabaseCatalog } from '../catalog/index.ts';
 import { deltaCodec } from '../commit-codec.ts';
@@ -11,6 +10,7 @@ import { Database } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
 import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/index.ts';
+import type { LmdbPageStore } from '../page-store/index.ts';
 
 export interface ShelfOptions {
   readonly folder: string;
@@ -26,11 +26,14 @@ export interface ShelfOptions {
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
   readonly report: (name: string, event: DatabaseEvent) => void;
+  /** A statement begins, in whichever database. */
+  readonly onStatement?: () => void;
 }
 
 export interface OpenedDatabase {
   readonly name: string;
   readonly database: Database;
+  readonly store: LmdbPageStore;
   readonly sessions: Sessions;
   /** The commits that it had when it was opened. */
   readonly startLsn: Lsn;
@@ -46,6 +49,8 @@ export interface DatabaseCounts {
 interface Place {
   readonly opening: Promise<OpenedDatabase>;
   opened: OpenedDatabase | null;
+  /** Commands that work with it: it stays open for them. */
+  usesCount: number;
   close: () => Promise<void>;
 }
 
@@ -104,7 +109,7 @@ export class DatabaseShelf {
     if (place === undefined) {
       this.#makeRoom();
       const opening = this.#open(name, access);
-      const made: Place = { opening, opened: null, close: async () => {} };
+      const made: Place = { opening, opened: null, usesCount: 0, close: async () => {} };
       place = made;
       this.#places.set(name, made);
       opening.then(
@@ -115,6 +120,53 @@ export class DatabaseShelf {
       );
     }
     return place.opening;
+  }
+
+  get catalog(): DatabaseCatalog {
+    return this.#catalog;
+  }
+
+  /** Whether a database is open, or being opened. */
+  isTaken(name: string): boolean {
+    return this.#places.has(name);
+  }
+
+  /** Runs a job with a database, which stays open for as long. Errors: as for take, and those of
+   *  the job. */
+  async use<T>(name: string, job: (opened: OpenedDatabase) => Promise<T>): Promise<T> {
+    const opened = await this.take(name, 'read-only');
+    const place = this.#places.get(name);
+    if (place?.opened !== opened) throw new HranaError('DATABASE_UNAVAILABLE', `${name} closes`);
+    place.usesCount += 1;
+    try {
+      return await job(opened);
+    } finally {
+      place.usesCount -= 1;
+    }
+  }
+
+  /** Runs a job while the database is not open: it is closed for it, and who wants it waits.
+   *  Errors: DB_STORE_LOCKED while a command works with it, and those of the job. */
+  async alone<T>(name: string, job: () => Promise<T>): Promise<T> {
+    while (this.#places.has(name) || this.#closing.has(name)) {
+      const usesCount = this.#places.get(name)?.usesCount ?? 0;
+      if (usesCount > 0) {
+        throw new GatewayError('DB_STORE_LOCKED', `${name} is in use by ${usesCount} commands`);
+      }
+      if (this.#places.has(name)) this.#close(name);
+      await this.#closing.get(name);
+    }
+    if (this.#isClosed) throw new GatewayError('DB_UNAVAILABLE', 'the gateway is shutting down');
+    const done = job();
+    const held = done.then(
+      () => {},
+      () => {},
+    );
+    this.#closing.set(
+      name,
+      held.finally(() => this.#closing.delete(name)),
+    );
+    return done;
   }
 
   sweep(): void {
@@ -141,7 +193,10 @@ export class DatabaseShelf {
       }
     }
     try {
-      await this.#catalog.create(name);
+      await this.#catalog.create(name).catch((error: unknown) => {
+        // A command was faster.
+        if (!isGatewayError(error) || error.code !== 'DB_EXISTS') throw error;
+      });
       return await this.#openThere(name);
     } catch (error) {
       throw unavailable(name, error);
@@ -168,9 +223,14 @@ export class DatabaseShelf {
       await close();
       throw error;
     }
-    const { clock, sessionLimits: limits } = options;
-    const sessions = new Sessions({ database, clock, limits });
-    const opened = { name, database, sessions, startLsn: database.stats.lsn };
+    const { clock, sessionLimits: limits, onStatement } = options;
+    const sessions = new Sessions({
+      database,
+      clock,
+      limits,
+      ...(onStatement === undefined ? {} : { onStatement }),
+    });
+    const opened = { name, database, store, sessions, startLsn: database.stats.lsn };
     this.#places.get(name)!.close = async () => {
       opened.sessions.close();
       await database.close();
@@ -181,6 +241,7 @@ export class DatabaseShelf {
   #makeRoom(): void {
     if (this.#places.size < OPEN_COUNT_MAX) return;
     for (const { name, sessions, database } of this.opened()) {
+      if (this.#places.get(name)!.usesCount > 0) continue;
       if (sessions.streamCount > 0 || sessions.socketCount > 0) continue;
       if (database.stats.repliesWaitingCount > 0) continue;
       this.#close(name);
@@ -213,7 +274,7 @@ function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: Opened
 
 function unavailable(name: string, error: unknown): HranaError {
   if (!isGatewayError(error)) throw error;
-  const { code, detail } = error as GatewayError;
+  const { code, detail } = error;
   const cause = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}: ${detail}`);
   return cause;
 }

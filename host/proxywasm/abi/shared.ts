@@ -34,6 +34,7 @@ function dataFunctions(vm: Vm): HostFunctions {
       if (key === null || !vm.memory.holds(outCasPtr, 4)) return INVALID_MEMORY_ACCESS;
       const found = vm.services.data.get(vm.vmId, key);
       if (found === null) return NOT_FOUND;
+      if (found === 'busy') return INTERNAL_FAILURE;
       vm.charge(found.value.length >> HOST_COPY_SIZE_BYTES_LOG2);
       const status = vm.memory.give(found.value, outPtr, outSizePtr);
       return status === OK ? vm.memory.setU32(outCasPtr, found.cas) : status;
@@ -101,6 +102,7 @@ function queueFunctions(vm: Vm): HostFunctions {
       const value = vm.services.queues.dequeue(token);
       if (value === 'not-found') return NOT_FOUND;
       if (value === 'empty') return EMPTY;
+      if (value === 'busy') return INTERNAL_FAILURE;
       vm.charge(value.length >> HOST_COPY_SIZE_BYTES_LOG2);
       return vm.memory.give(value, outPtr, outSizePtr);
     },

@@ -1,0 +1,471 @@
+// The plugins of a gateway on the main thread: which module of each runs, which stands beside it as
+// a canary, what was pushed before, and the changes of all that. A change is loaded and tried, then
+// taken by every io worker, then written down; whatever fails on the way leaves what ran.
+//
+// What was pushed last stands above what the configuration names, over reloads and restarts, until
+// it is rolled back; a `sha256` in the configuration stands above both.
+
+import type { PluginConfig } from '../../config/index.ts';
+import { type Clock, GatewayError } from '../../core/index.ts';
+import { type PluginModule, type PluginReport, vmIdOf } from '../../proxywasm/index.ts';
+import type { Log } from '../../telemetry/index.ts';
+import { canaryFault, type Trial } from './canary-rule.ts';
+import { ModuleCache } from './module-cache.ts';
+import {
+  type CanaryEnd,
+  type PluginState,
+  type PluginStore,
+  VERSIONS_COUNT_MAX,
+} from './plugin-store.ts';
+import { PluginTally } from './plugin-tally.ts';
+import type { InstalledPlugin, ModuleSource, PluginTask } from './plugin-task.ts';
+import type { PublishedPlugin } from './published.ts';
+
+export interface PluginDeskDeps {
+  /** The plugin folder, and its path for the compute pool. */
+  readonly store: PluginStore;
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Loads and tries; null for what runs already. Errors: GW_PLUGIN_... */
+  readonly load: (task: PluginTask) => Promise<InstalledPlugin | null>;
+  /** Has every io worker take these. Returns what some of them refused, with why. */
+  readonly switchAll: (plugins: readonly PublishedPlugin[]) => Promise<readonly string[]>;
+  /** Runs one change after the other, and reloads between them. */
+  readonly inTurn: <T>(change: () => Promise<T>) => Promise<T>;
+  /** Frees what plugins shared whose vm id is forgotten. */
+  readonly forget: (isForgotten: (vmId: string) => boolean) => void;
+}
+
+/** A plugin of the configuration in force. */
+export interface DeskEntry {
+  readonly config: PluginConfig;
+  readonly state: PluginState;
+  readonly isPushed: boolean;
+  readonly current: InstalledPlugin;
+  readonly canary: RunningCanary | null;
+  /** When the current module began. Units: ms since the Unix epoch. */
+  readonly sinceMs: number;
+  /** How long the last switch of all workers took; 0 before the first. */
+  readonly switchMs: number;
+}
+
+export interface RunningCanary {
+  readonly plugin: InstalledPlugin;
+  readonly share: number;
+  readonly sinceMs: number;
+  /** What both had counted when it began. */
+  readonly before: { readonly canary: Trial; readonly current: Trial };
+}
+
+/** What a push has come to. */
+export interface PushOutcome {
+  readonly sha256: string;
+  /** What ran before, and with a canary still runs. */
+  readonly previous: string;
+  readonly canaryShare: number | null;
+  readonly switchMs: number;
+  readonly isUnchanged: boolean;
+}
+
+export interface DeskCounts {
+  readonly pushesTaken: number;
+  readonly pushesRefused: number;
+  readonly rollbacks: number;
+  readonly canaries: Readonly<Record<CanaryEnd['outcome'], number>>;
+  /** Changes that all workers have taken. */
+  readonly switches: { readonly count: number; readonly sumMs: number };
+}
+
+/** What versions shared that are gone is kept for streams that still end in them. */
+const FORGET_AFTER_MS = 60_000;
+
+export class PluginDesk {
+  readonly tally = new PluginTally();
+  readonly #deps: PluginDeskDeps;
+  readonly #cache = new ModuleCache();
+  #entries: ReadonlyMap<string, DeskEntry> = new Map();
+  readonly #counts = {
+    pushesTaken: 0,
+    pushesRefused: 0,
+    rollbacks: 0,
+    canaries: { promoted: 0, aborted: 0, 'rolled-back': 0, replaced: 0 },
+    switches: { count: 0, sumMs: 0 },
+  };
+  readonly #ending = new Set<string>();
+  #forgetting: NodeJS.Timeout | null = null;
+
+  constructor(deps: PluginDeskDeps) {
+    this.#deps = deps;
+  }
+
+  /** Loads what a configuration wants. Changes nothing: commit() puts it into force, once the
+   *  workers have it. Errors: GW_PLUGIN_... */
+  async prepare(configs: readonly PluginConfig[]): Promise<ReadonlyMap<string, DeskEntry>> {
+    const entries = await Promise.all(configs.map((config) => this.#prepareOne(config)));
+    return new Map(entries.map((entry) => [entry.config.name, entry]));
+  }
+
+  commit(entries: ReadonlyMap<string, DeskEntry>): void {
+    this.#entries = entries;
+    for (const { current, canary } of entries.values()) {
+      this.#cache.put(current);
+      if (canary !== null) this.#cache.put(canary.plugin);
+    }
+    this.#deps.store.collect(new Set([...entries.values()].map(({ config }) => config.sha256)));
+    this.#forgetLater();
+  }
+
+  entries(): readonly DeskEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  get counts(): DeskCounts {
+    return this.#counts;
+  }
+
+  /** Puts a module in place of what runs, or beside it. `sha256`: what it must be; `''` for any.
+   *  Errors: GW_PLUGIN_..., and what ran runs on. */
+  push(
+    name: string,
+    bytes: Uint8Array,
+    { canaryShare, sha256 }: { readonly canaryShare: number | null; readonly sha256: string },
+  ): Promise<PushOutcome> {
+    return this.#deps.inTurn(async () => {
+      try {
+        const outcome = await this.#push(name, bytes, { canaryShare, sha256 });
+        this.#counts.pushesTaken += 1;
+        return outcome;
+      } catch (error) {
+        this.#counts.pushesRefused += 1;
+        throw error;
+      }
+    });
+  }
+
+  /** Goes back to what ran before the last push. Errors: GW_PLUGIN_CONFLICT where nothing was
+   *  pushed; GW_PLUGIN_... */
+  rollback(name: string): Promise<void> {
+    return this.#deps.inTurn(async () => {
+      const entry = this.#entry(name);
+      if (!entry.isPushed) {
+        const detail = `${name} runs what the configuration names: there is nothing to go back to`;
+        throw new GatewayError('GW_PLUGIN_CONFLICT', detail);
+      }
+      const versions = entry.state.versions.slice(0, -1);
+      const current = await this.#load(entry.config, sourceOf(versions), '');
+      const state = endedState(
+        { ...entry.state, versions },
+        this.#end(entry, 'replaced', 'rollback'),
+      );
+      const isPushed = versions.length > 0;
+      const sinceMs = this.#deps.clock.wallMs();
+      await this.#change({ ...entry, state, isPushed, current: current!, canary: null, sinceMs });
+      this.#counts.rollbacks += 1;
+      const to = current!.module.report.sha256;
+      this.#deps.log.info('a plugin was rolled back', { plugin: name, to });
+    });
+  }
+
+  /** Gives the canary another share, above 0 and below 1. Errors: GW_PLUGIN_CONFLICT. */
+  shareCanary(name: string, share: number): Promise<void> {
+    return this.#deps.inTurn(async () => {
+      const entry = this.#entry(name);
+      const canary = canaryOf(entry);
+      const state = { ...entry.state, canary: { ...entry.state.canary!, share } };
+      await this.#change({ ...entry, state, canary: { ...canary, share } });
+      this.#deps.log.info('a canary has another share', { plugin: name, share });
+    });
+  }
+
+  /** The canary takes all requests. Errors: GW_PLUGIN_CONFLICT. */
+  promoteCanary(name: string): Promise<void> {
+    return this.#deps.inTurn(async () => {
+      const entry = this.#entry(name);
+      const { plugin } = canaryOf(entry);
+      const { sha256, pushedMs } = entry.state.canary!;
+      const versions = pushedOnto(entry.state, { sha256, pushedMs });
+      const state = endedState({ ...entry.state, versions }, this.#end(entry, 'promoted', ''));
+      const sinceMs = this.#deps.clock.wallMs();
+      await this.#change({
+        ...entry,
+        state,
+        isPushed: true,
+        current: plugin,
+        canary: null,
+        sinceMs,
+      });
+      this.#deps.log.info('a canary was promoted', { plugin: name, sha256 });
+    });
+  }
+
+  /** The canary takes no requests any more. Errors: GW_PLUGIN_CONFLICT. */
+  abortCanary(name: string): Promise<void> {
+    return this.#deps.inTurn(async () => {
+      canaryOf(this.#entry(name));
+      await this.#endCanary(name, 'aborted', '');
+    });
+  }
+
+  /** A worker says what its plugins have counted. */
+  takeReport(workerIndex: number, reports: readonly PluginReport[]): void {
+    this.tally.take(workerIndex, reports);
+    for (const entry of this.#entries.values()) {
+      if (entry.canary !== null) this.#judge(entry, entry.canary);
+    }
+  }
+
+  /** What a canary and the version beside it have served since it began. */
+  trialsOf({ config, current }: DeskEntry, { plugin, before }: RunningCanary) {
+    return {
+      canary: less(this.#trialOf(config.name, plugin), before.canary),
+      current: less(this.#trialOf(config.name, current), before.current),
+    };
+  }
+
+  stop(): void {
+    if (this.#forgetting !== null) clearTimeout(this.#forgetting);
+  }
+
+  async #push(
+    name: string,
+    bytes: Uint8Array,
+    { canaryShare, sha256 }: { readonly canaryShare: number | null; readonly sha256: string },
+  ): Promise<PushOutcome> {
+    const entry = this.#entry(name);
+    const previous = entry.current.module.report.sha256;
+    if (canaryShare !== null && entry.config.background) {
+      const detail = `${name} is a background plugin: it has no requests to share`;
+      throw new GatewayError('GW_PLUGIN_CONFLICT', detail);
+    }
+    const pinned = entry.config.sha256;
+    if (pinned !== '' && sha256 !== '' && sha256 !== pinned) {
+      throw new GatewayError('GW_PLUGIN_CONFLICT', `the configuration pins ${name} to ${pinned}`);
+    }
+    const source = { kind: 'pushed', bytes, sha256: sha256 === '' ? pinned : sha256 } as const;
+    const plugin = await this.#load(entry.config, source, entry.current.key);
+    if (plugin === null) {
+      const { switchMs } = entry;
+      return { sha256: previous, previous, canaryShare: null, switchMs, isUnchanged: true };
+    }
+    const pushed = plugin.module.report.sha256;
+    const nowMs = this.#deps.clock.wallMs();
+    const version = { sha256: pushed, pushedMs: nowMs };
+    const replaced = endedState(entry.state, this.#end(entry, 'replaced', 'another push'));
+    const changed = await this.#change(
+      canaryShare === null
+        ? {
+            ...entry,
+            state: { ...replaced, versions: pushedOnto(entry.state, version) },
+            isPushed: true,
+            current: plugin,
+            canary: null,
+            sinceMs: nowMs,
+          }
+        : {
+            ...entry,
+            state: { ...replaced, canary: { ...version, share: canaryShare } },
+            canary: this.#newCanary(entry, plugin, { share: canaryShare, sinceMs: nowMs }),
+          },
+    );
+    const { switchMs } = changed;
+    this.#deps.log.info('a plugin was pushed', {
+      plugin: name,
+      sha256: pushed,
+      canaryShare,
+      switchMs,
+    });
+    return { sha256: pushed, previous, canaryShare, switchMs, isUnchanged: false };
+  }
+
+  async #prepareOne(config: PluginConfig): Promise<DeskEntry> {
+    const { store, clock } = this.#deps;
+    const before = this.#entries.get(config.name);
+    const state = before?.state ?? store.readState(config.name);
+    const isPinned = config.sha256 !== '' && state.versions.at(-1)?.sha256 !== config.sha256;
+    const isPushed = state.versions.length > 0 && !isPinned;
+    const source = sourceOf(isPushed ? state.versions : []);
+    const running = before?.current ?? null;
+    const loaded = await this.#load(config, source, running?.key ?? '');
+    const current = loaded ?? running!;
+    const isSame = current.module.report.sha256 === running?.module.report.sha256;
+    const sinceMs = isSame ? before!.sinceMs : clock.wallMs();
+    const entry = { config, state, isPushed, current, canary: null, sinceMs, switchMs: 0 };
+    const canary = isPinned ? null : await this.#prepareCanary(entry, before?.canary ?? null);
+    return { ...entry, canary, switchMs: before?.switchMs ?? 0 };
+  }
+
+  async #prepareCanary(entry: DeskEntry, before: RunningCanary | null) {
+    const wanted = entry.state.canary;
+    if (wanted === null || wanted.sha256 === entry.current.module.report.sha256) return null;
+    const source = { kind: 'stored', sha256: wanted.sha256 } as const;
+    const loaded = await this.#load(entry.config, source, before?.plugin.key ?? '');
+    const running = this.#entries.get(entry.config.name)?.current.module.report.sha256;
+    const isSameBeside = running === entry.current.module.report.sha256;
+    if (loaded === null && isSameBeside) return before;
+    const plugin = loaded ?? before!.plugin;
+    return this.#newCanary(entry, plugin, { share: wanted.share, sinceMs: wanted.pushedMs });
+  }
+
+  #newCanary(
+    entry: DeskEntry,
+    plugin: InstalledPlugin,
+    { share, sinceMs }: { readonly share: number; readonly sinceMs: number },
+  ): RunningCanary {
+    const { name } = entry.config;
+    const before = {
+      canary: this.#trialOf(name, plugin),
+      current: this.#trialOf(name, entry.current),
+    };
+    return { plugin, share, sinceMs, before };
+  }
+
+  #load(
+    config: PluginConfig,
+    source: ModuleSource,
+    runningKey: string,
+  ): Promise<InstalledPlugin | null> {
+    const known = this.#known(config, source);
+    return this.#deps.load({ config, dir: this.#deps.dir, source, known, runningKey });
+  }
+
+  #known(config: PluginConfig, source: ModuleSource): PluginModule | null {
+    if (source.kind === 'stored') return this.#cache.get(source.sha256, config);
+    const sha256 = source.kind === 'pushed' ? source.sha256 : config.sha256;
+    const running = this.#entries.get(config.name)?.current.module.report.sha256 ?? '';
+    return this.#cache.get(sha256 === '' ? running : sha256, config);
+  }
+
+  /** Has all workers take a changed entry, writes it down, and makes it the one in force. */
+  async #change(next: DeskEntry): Promise<DeskEntry> {
+    const { clock, store } = this.#deps;
+    const { name } = next.config;
+    const before = this.#entries;
+    const startMs = clock.nowMs();
+    const changed = new Map(before).set(name, next);
+    await this.#switch(changed, before);
+    const switchMs = clock.nowMs() - startMs;
+    try {
+      store.writeState(name, next.state);
+    } catch (error) {
+      await this.#switch(before, before);
+      throw error;
+    }
+    const entry = { ...next, switchMs };
+    const ended = next.state.lastCanary;
+    if (ended !== null && ended !== before.get(name)?.state.lastCanary) {
+      this.#counts.canaries[ended.outcome] += 1;
+    }
+    this.#counts.switches.count += 1;
+    this.#counts.switches.sumMs += switchMs;
+    this.commit(new Map(changed).set(name, entry));
+    return entry;
+  }
+
+  async #switch(
+    entries: ReadonlyMap<string, DeskEntry>,
+    before: ReadonlyMap<string, DeskEntry>,
+  ): Promise<void> {
+    const refused = await this.#deps.switchAll(publishedOf(entries));
+    if (refused.length === 0) return;
+    if (entries !== before) await this.#deps.switchAll(publishedOf(before));
+    throw new GatewayError('GW_PLUGIN_START', `an io worker refused it: ${refused.join('; ')}`);
+  }
+
+  #judge(entry: DeskEntry, canary: RunningCanary): void {
+    const { name } = entry.config;
+    if (this.#ending.has(name)) return;
+    const trials = this.trialsOf(entry, canary);
+    const fault = canaryFault(trials.canary, trials.current);
+    if (fault === null) return;
+    this.#ending.add(name);
+    const end = this.#deps.inTurn(async () => {
+      // Somebody may have ended it, or pushed another, before its turn came.
+      if (this.#entries.get(name)?.canary?.plugin !== canary.plugin) return;
+      await this.#endCanary(name, 'rolled-back', fault);
+    });
+    end
+      .catch((error: Error) => this.#deps.log.error('a canary stays', { plugin: name, error }))
+      .finally(() => this.#ending.delete(name));
+  }
+
+  async #endCanary(name: string, outcome: CanaryEnd['outcome'], why: string): Promise<void> {
+    const entry = this.#entry(name);
+    const state = endedState(entry.state, this.#end(entry, outcome, why));
+    await this.#change({ ...entry, state, canary: null });
+    const sha256 = canaryOf(entry).plugin.module.report.sha256;
+    const fields = { plugin: name, sha256, outcome, why };
+    if (outcome === 'rolled-back') this.#deps.log.warn('a canary was rolled back', fields);
+    else this.#deps.log.info('a canary ended', fields);
+  }
+
+  /** Null where there is no canary to end. */
+  #end({ canary }: DeskEntry, outcome: CanaryEnd['outcome'], why: string): CanaryEnd | null {
+    if (canary === null) return null;
+    const { sha256 } = canary.plugin.module.report;
+    return { sha256, outcome, why, endedMs: this.#deps.clock.wallMs() };
+  }
+
+  #trialOf(name: string, { module }: InstalledPlugin): Trial {
+    const { sha256 } = module.report;
+    const found = this.tally.all().find((one) => one.name === name && one.sha256 === sha256);
+    if (found === undefined) return { requests: 0, failures: 0 };
+    const { opened, failedStreams, skippedStreams, traps } = found;
+    return { requests: opened, failures: Math.max(failedStreams + skippedStreams, traps) };
+  }
+
+  #entry(name: string): DeskEntry {
+    const found = this.#entries.get(name);
+    if (found !== undefined) return found;
+    const detail = `no plugin ${JSON.stringify(name)} in the configuration`;
+    throw new GatewayError('GW_ADMIN_NOT_FOUND', detail);
+  }
+
+  #forgetLater(): void {
+    if (this.#forgetting !== null) clearTimeout(this.#forgetting);
+    this.#forgetting = setTimeout(() => {
+      const living = new Set(
+        publishedOf(this.#entries).flatMap((one) =>
+          [one, ...(one.canary === null ? [] : [one.canary])].map(({ spec, module }) =>
+            vmIdOf(spec, module.report.sha256),
+          ),
+        ),
+      );
+      this.#deps.forget((vmId) => !living.has(vmId));
+    }, FORGET_AFTER_MS);
+    this.#forgetting.unref();
+  }
+}
+
+/** What the io workers get. */
+export function publishedOf(entries: ReadonlyMap<string, DeskEntry>): readonly PublishedPlugin[] {
+  return [...entries.values()].map(({ current, canary }) => ({
+    ...current,
+    canary: canary === null ? null : { ...canary.plugin, share: canary.share },
+  }));
+}
+
+function canaryOf({ config, canary }: DeskEntry): RunningCanary {
+  if (canary !== null) return canary;
+  throw new GatewayError('GW_PLUGIN_CONFLICT', `${config.name} has no canary`);
+}
+
+function sourceOf(versions: PluginState['versions']): ModuleSource {
+  const last = versions.at(-1);
+  return last === undefined ? { kind: 'configured' } : { kind: 'stored', sha256: last.sha256 };
+}
+
+function pushedOnto({ versions }: PluginState, version: PluginState['versions'][number]) {
+  return [...versions, version].slice(-VERSIONS_COUNT_MAX);
+}
+
+function endedState(state: PluginState, end: CanaryEnd | null): PluginState {
+  return end === null ? state : { ...state, canary: null, lastCanary: end };
+}
+
+function less(now: Trial, before: Trial): Trial {
+  return {
+    requests: Math.max(0, now.requests - before.requests),
+    failures: Math.max(0, now.failures - before.failures),
+  };
+}
