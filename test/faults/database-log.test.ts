@@ -1,6 +1,6 @@
 // A gateway whose databases cannot write their logs, under clients: whoever is not answered is told
-// so by name, nothing that was acknowledged is lost, reads are refused like writes, and it goes on by
-// itself when the disk does, or after a restart.
+// so by name, nothing that was acknowledged is lost, reads are refused like writes, and it goes on
+// by itself when the disk does, or after a restart.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
