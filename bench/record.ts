@@ -15,6 +15,7 @@ import {
   filterCostTable,
   filterTimesTable,
   filterVerdicts,
+  swapTable,
   tenantTable,
 } from './plugins/report.ts';
 import type { FilterResult } from './plugins/suite.ts';
@@ -265,7 +266,7 @@ export function databaseSection({ rows, ...run }: DatabaseResult): string {
 
 /** What filters cost, how long it takes to have one, and many of them at once. */
 export function filterSection(result: FilterResult): string {
-  const tables = [filterCostTable, filterTimesTable, tenantTable].map((make) => {
+  const tables = [filterCostTable, filterTimesTable, tenantTable, swapTable].map((make) => {
     const { head, rows } = make(result);
     return markdownTable(head, rows);
   });
@@ -279,6 +280,9 @@ export function filterSection(result: FilterResult): string {
     tables[1]!,
     'An instance of the header filter for each tenant, in one process:',
     tables[2]!,
+    `A gateway on one core with two io workers proxies behind the header filter (load: ` +
+      `${result.swap.tool}, which shares its core with the upstream) while images are pushed:`,
+    tables[3]!,
   ].join('\n\n');
 }
 
