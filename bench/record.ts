@@ -9,7 +9,7 @@ import type { RecoveryResult } from './database/recovery.ts';
 import { recoveryTables, recoveryText, recoveryVerdicts } from './database/recovery-report.ts';
 import { databaseTable, databaseVerdicts } from './database/report.ts';
 import type { DatabaseResult } from './database/suite.ts';
-import { type DeltaResult, deltaVerdicts } from './delta-table.ts';
+import { type DeltaResult, decodeWarmOf, deltaVerdicts } from './delta-table.ts';
 import { formatOps, type KernelResult } from './kernel-suite.ts';
 import {
   filterCostTable,
@@ -138,17 +138,13 @@ export function barsTable(records: readonly BenchRecord[]): string {
       const what = `${bar.over} over ${bar.under}`;
       rows.push([what, `>= ${bar.atLeast}`, bar.ratio.toFixed(2), bar.isMet ? 'pass' : 'miss']);
     }
-    for (const { what, bar, measured } of deltas == null ? [] : deltaVerdicts(deltas)) {
-      rows.push([what, `<= ${bar}`, measured.toFixed(2), measured <= bar ? 'pass' : 'miss']);
-    }
     const verdicts = [
+      ...(deltas == null ? [] : deltaVerdicts(deltas)),
       ...(databases == null ? [] : databaseVerdicts(databases)),
       ...(recovery == null ? [] : recoveryVerdicts(recovery)),
+      ...(filters == null ? [] : filterVerdicts(filters)),
     ];
     for (const { what, bar, measured, isMet } of verdicts) {
-      rows.push([what, bar, measured, isMet ? 'pass' : 'miss']);
-    }
-    for (const { what, bar, measured, isMet } of filters == null ? [] : filterVerdicts(filters)) {
       rows.push([what, bar, measured, isMet ? 'pass' : 'miss']);
     }
   }
@@ -307,6 +303,7 @@ export function deltaSection({ rows, ratios }: DeltaResult): string {
     spreadText(size, 3),
     spreadText(encode, 2),
     spreadText(decode, 2),
+    warmText(rows, tool),
   ]);
   return [
     'Bytes of the delta; processor time of encoding/decoding, compiling or starting included.',
@@ -315,8 +312,17 @@ export function deltaSection({ rows, ratios }: DeltaResult): string {
     '',
     `Over ${tools[0]}, median of the pairs, span in brackets:`,
     '',
-    markdownTable(['tool', 'size', 'encoding, CPU', 'decoding, CPU'], medians),
+    markdownTable(
+      ['tool', 'size', 'encoding, CPU', 'decoding, CPU', 'decoding in memory, MB/s'],
+      medians,
+    ),
   ].join('\n');
+}
+
+function warmText(rows: DeltaResult['rows'], tool: string): string {
+  const { median, min, max } = decodeWarmOf(rows, tool);
+  if (median === 0) return '';
+  return spreadText({ median: median / 1e6, min: min / 1e6, max: max / 1e6 }, 0);
 }
 
 function kernelTable(kernel: KernelResult): string {

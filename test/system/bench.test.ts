@@ -208,6 +208,7 @@ describe('the table of deltas', () => {
       const page = benchmarksDocument([record]);
       assert.match(page, /## deltas between real releases/);
       assert.match(page, /delta size: sluice publish over zstd -19 --patch-from +\| <= 1\.1 /);
+      assert.match(page, /delta decoding, in memory, .+: sluice publish +\| >= 300 +\| [1-9]\d* /);
       assert.match(page, /\| x 1>2 +\| \d+ +\| \d+; \d+\/\d+ ms/);
       const liar = { ...tools[1]!, decode: decodeToOther };
       assert.throws(
