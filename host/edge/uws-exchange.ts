@@ -100,7 +100,8 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
   get remoteAddress(): string {
     if (this.#remoteAddress !== null) return this.#remoteAddress;
     if (this.#res === null) return '';
-    this.#remoteAddress = addressText(this.#res.getRemoteAddress());
+    const { address } = this.#host.peers;
+    this.#remoteAddress = address === '' ? addressText(this.#res.getRemoteAddress()) : address;
     return this.#remoteAddress;
   }
 

@@ -2,6 +2,7 @@
 // apart from `uws.ts` so that only that file names the package.
 
 import type { Clock, Exchange, Progress, UploadBudget } from '../core/index.ts';
+import type { SolePeer } from './sole-peer.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import type { ForeignCork } from './uws-cork.ts';
 
@@ -41,6 +42,7 @@ export interface UwsHost {
   port: number;
   active: number;
   connections: number;
+  readonly peers: SolePeer;
   isDraining: boolean;
   /** Where upgrades are made. */
   readonly upgradeCork: ForeignCork;

@@ -12,6 +12,7 @@ import {
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { type Listener, type ListenerOptions, listenError } from './listener.ts';
 import { inspectRequest, refuseChunked } from './request-checks.ts';
+import { SolePeer } from './sole-peer.ts';
 import { UploadWatch } from './upload-watch.ts';
 import { createApp, loadUws, type uWS } from './uws-app.ts';
 import { openForeignCork } from './uws-cork.ts';
@@ -65,6 +66,7 @@ class UwsListener implements Listener {
       port: options.port,
       active: 0,
       connections: 0,
+      peers: new SolePeer(),
       isDraining: false,
       upgradeCork,
       onError: (error) => options.onError(error),
@@ -145,17 +147,22 @@ class UwsListener implements Listener {
       addRoutes(domain, this.#host, this.#options),
     );
     const served: Served = { app, connections: 0, isRetired: false };
-    app.filter((_res, change) => this.#countConnection(served, change));
+    app.filter((res, change) => this.#countConnection(served, res as uWS.HttpResponse, change));
     this.#served.add(served);
     this.#current = served;
     return served;
   }
 
-  #countConnection(served: Served, change: number): void {
+  #countConnection(served: Served, res: uWS.HttpResponse, change: number): void {
     this.#host.connections += change;
     served.connections += change;
-    if (change > 0) this.#accepted += change;
-    else if (served.isRetired) this.#closeIfDone(served);
+    if (change > 0) {
+      this.#accepted += change;
+      this.#host.peers.opened(res);
+      return;
+    }
+    if (this.#host.connections === 0) this.#host.peers.closedAll();
+    if (served.isRetired) this.#closeIfDone(served);
   }
 
   /** Not at once: uWS is still busy with the connection that ended. */

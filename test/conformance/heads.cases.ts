@@ -3,8 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { it } from 'node:test';
-import { bodyOf, type Driver, headerOf, request, statuses } from './listener-driver.ts';
+import { bodyOf, type Driver, headerOf, request, statuses, until } from './listener-driver.ts';
+
+const UPGRADE = [
+  ...['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
 
 /** uWS answers some heads itself, without a reason, or closes. The page it sends says so. */
 function isNative(driver: Driver, text: string): boolean {
@@ -34,6 +40,38 @@ export function headCases(driver: () => Driver): void {
     assert.equal(seen.localPort, driver().port);
     assert.equal(seen.bodySizeBytes, 0);
     assert.equal(seen.isWebSocketUpgrade, false);
+  });
+
+  // On uWS the peer is asked for only while there are several: see host/edge/sole-peer.ts.
+  it('tells each peer from the others, as connections of several come and go', async () => {
+    const open: { readonly socket: Socket; readonly address: string }[] = [];
+    const ask = async ({ socket, address }: (typeof open)[number]) => {
+      socket.write(request('GET', '/inspect'));
+      const [chunk] = await once(socket, 'data');
+      assert.equal(JSON.parse(bodyOf(String(chunk))).remoteAddress, address);
+    };
+    const connectFrom = async (address: string) => {
+      open.push({ socket: await driver().connect(address), address });
+    };
+    const closeAll = async (count: number) => {
+      for (const { socket } of open.splice(0, count)) socket.destroy();
+      const isClosed = async () => (await driver().counts()).connections === open.length;
+      await until('the listener has seen them close', isClosed);
+    };
+    await closeAll(0);
+    for (const addresses of ['1', '2', '11', '12', '122', '211', '323', '2', '1']) {
+      for (const last of addresses) {
+        await connectFrom(`127.0.0.${last}`);
+        for (const one of open) await ask(one);
+      }
+      // The first goes, as one may that was upgraded, and another comes in its place.
+      open[0]!.socket.write(request('GET', '/ws', UPGRADE));
+      await once(open[0]!.socket, 'data');
+      await closeAll(1);
+      await connectFrom('127.0.0.4');
+      for (const one of open) await ask(one);
+      await closeAll(open.length);
+    }
   });
 
   it('keeps any token as a method, in its case', async () => {

@@ -143,10 +143,11 @@ export class Driver {
     });
   }
 
-  /** A socket for tests that drive it themselves. */
-  connect(): Promise<Socket> {
+  /** A socket for tests that drive it themselves. `localAddress`: where it comes from. */
+  connect(localAddress = '127.0.0.1'): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
+      const to = { port: this.port, host: '127.0.0.1' };
+      const socket = connect({ ...to, localAddress, noDelay: true });
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.off('error', reject);

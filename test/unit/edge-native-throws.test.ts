@@ -17,6 +17,7 @@ import {
 import { NodeExchange } from '../../host/edge/node-exchange.ts';
 import type { NodeHost } from '../../host/edge/node-host.ts';
 import { inspectRequest } from '../../host/edge/request-checks.ts';
+import { SolePeer } from '../../host/edge/sole-peer.ts';
 import { UploadWatch } from '../../host/edge/upload-watch.ts';
 import { UwsExchange } from '../../host/edge/uws-exchange.ts';
 import type { UwsHost, UwsResponse } from '../../host/edge/uws-native.ts';
@@ -129,6 +130,7 @@ function uwsScene(broken: readonly string[]): Scene {
     port: 0,
     active: 0,
     connections: 0,
+    peers: new SolePeer(),
     isDraining: false,
     upgradeCork: { run: () => false, close() {} },
     onError: (error) => errors.push(String(error)),
