@@ -31,6 +31,11 @@ export interface AdminDeps {
   distribution(): unknown;
   /** Changes who gets a release. Errors: a GatewayError says what is wrong with the change. */
   changeDistribution(change: DistributionChange): Promise<void>;
+  /** What the gateway is to others that have the same databases; null where there are none. */
+  replication(): unknown;
+  /** Makes a follower the primary. Returns what `replication` gives then. Errors: DB_STANDING,
+   *  DB_UNAVAILABLE. */
+  promote(): Promise<unknown>;
   /** The plugins of the configuration, in its order. */
   plugins(): readonly PluginView[];
   /** Puts a module in place of what runs, or beside it. Errors: a GatewayError says why it was not

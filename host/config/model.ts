@@ -27,7 +27,17 @@ export interface DbConfig {
   /** PEM or base64url of an Ed25519 key; `''` where no token is needed. */
   readonly publicKey: string;
   readonly create: 'never' | 'on-first-use';
+  /** The primary's route, without a slash at its end; `''` for a gateway that follows none. */
+  readonly follow: string;
+  readonly replication: DbReplication;
   readonly limits: DbLimits;
+}
+
+export interface DbReplication {
+  /** `''` where nobody may follow. */
+  readonly token: string;
+  readonly keepSizeBytesMax: number;
+  readonly keepMsMax: number;
 }
 
 export interface DbLimits {

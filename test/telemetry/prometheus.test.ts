@@ -50,7 +50,10 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       artefacts: { made: 6 },
       artefactsWaiting: 7,
     }),
-    databases: () => [null, { ...NO_DATABASES, commitsCount: 9, lagCount: 2 }],
+    databases: () => [
+      null,
+      { ...NO_DATABASES, commitsCount: 9, lagCount: 2, followerLagMs: 1_500 },
+    ],
   } satisfies MetricsSource;
   return { image, writers, source };
 }
@@ -66,6 +69,8 @@ const NO_DATABASES: DbMetrics = {
   writersWaitingCount: 0,
   repliesWaitingCount: 0,
   lagCount: 0,
+  followerLagCount: 0,
+  followerLagMs: 0,
 };
 
 async function rendered(source: MetricsSource): Promise<{ text: string; pieces: number }> {

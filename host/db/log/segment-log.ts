@@ -91,6 +91,11 @@ export class SegmentLog implements LogStore {
     return this.#readable.chain;
   }
 
+  /** What its segments take, empty ones that stand ready left out. */
+  get sizeBytes(): number {
+    return this.#readable.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+  }
+
   get isOpen(): boolean {
     return !this.#isClosed;
   }
