@@ -5,10 +5,19 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { JOBS } from './database/jobs.ts';
+import type { RecoveryResult } from './database/recovery.ts';
+import { recoveryTables, recoveryText, recoveryVerdicts } from './database/recovery-report.ts';
 import { databaseTable, databaseVerdicts } from './database/report.ts';
 import type { DatabaseResult } from './database/suite.ts';
 import { type DeltaResult, deltaVerdicts } from './delta-table.ts';
 import { formatOps, type KernelResult } from './kernel-suite.ts';
+import {
+  filterCostTable,
+  filterTimesTable,
+  filterVerdicts,
+  tenantTable,
+} from './plugins/report.ts';
+import type { FilterResult } from './plugins/suite.ts';
 import { databaseVersions, deltaVersions, programVersions } from './programs.ts';
 import { SCENARIOS } from './scenarios.ts';
 import type { Spread } from './statistics.ts';
@@ -28,6 +37,9 @@ export interface BenchRecord {
   readonly deltas?: DeltaResult | null;
   /** Absent from records of anything else. */
   readonly databases?: DatabaseResult | null;
+  /** The same. */
+  readonly filters?: FilterResult | null;
+  readonly recovery?: RecoveryResult | null;
 }
 
 /** The average load of the last minute; read it before the run adds its own. */
@@ -38,7 +50,7 @@ export function currentLoad(): number {
 /** Wraps a result with where, when and how it was measured. */
 export function makeRecord(
   run: { command: string; loadBefore: number },
-  result: Pick<BenchRecord, 'system' | 'kernel' | 'deltas' | 'databases'>,
+  result: Pick<BenchRecord, 'system' | 'kernel' | 'deltas' | 'databases' | 'filters' | 'recovery'>,
 ): BenchRecord {
   const processors = cpus();
   const gibibytes = (totalmem() / 1024 ** 3).toFixed(0);
@@ -57,7 +69,9 @@ export function makeRecord(
 function versionsFor({
   deltas,
   databases,
-}: Pick<BenchRecord, 'deltas' | 'databases'>): Record<string, string> {
+  recovery,
+}: Pick<BenchRecord, 'deltas' | 'databases' | 'recovery'>): Record<string, string> {
+  if (recovery !== undefined) return { node: process.version };
   if (databases !== undefined) return databaseVersions();
   return deltas === undefined ? programVersions() : deltaVersions();
 }
@@ -117,7 +131,7 @@ function markdownTable(head: readonly string[], rows: readonly (readonly string[
 /** The bars of every record, with what was measured. */
 export function barsTable(records: readonly BenchRecord[]): string {
   const rows: string[][] = [];
-  for (const { system, kernel, deltas, databases } of records) {
+  for (const { system, kernel, deltas, databases, filters, recovery } of records) {
     if (system?.barOverNginx != null) rows.push(systemBar(system, system.barOverNginx));
     for (const bar of kernel?.bars ?? []) {
       const what = `${bar.over} over ${bar.under}`;
@@ -126,9 +140,14 @@ export function barsTable(records: readonly BenchRecord[]): string {
     for (const { what, bar, measured } of deltas == null ? [] : deltaVerdicts(deltas)) {
       rows.push([what, `<= ${bar}`, measured.toFixed(2), measured <= bar ? 'pass' : 'miss']);
     }
-    for (const { what, bar, measured, isMet } of databases == null
-      ? []
-      : databaseVerdicts(databases)) {
+    const verdicts = [
+      ...(databases == null ? [] : databaseVerdicts(databases)),
+      ...(recovery == null ? [] : recoveryVerdicts(recovery)),
+    ];
+    for (const { what, bar, measured, isMet } of verdicts) {
+      rows.push([what, bar, measured, isMet ? 'pass' : 'miss']);
+    }
+    for (const { what, bar, measured, isMet } of filters == null ? [] : filterVerdicts(filters)) {
       rows.push([what, bar, measured, isMet ? 'pass' : 'miss']);
     }
   }
@@ -165,7 +184,9 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
   return `${parts.join('\n')}\n`;
 }
 
-function titleOf({ system, kernel, databases }: BenchRecord): string {
+function titleOf({ system, kernel, databases, filters, recovery }: BenchRecord): string {
+  if (filters != null) return 'filters in their sandbox';
+  if (recovery != null) return 'databases: recovery and memory';
   if (databases != null) return 'databases beside PostgreSQL';
   return (
     system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`)
@@ -177,7 +198,16 @@ function shownCommand(command: string): string {
   return command.replace(/(?<=\s)\/\S*\/(?=\S+)/g, '.../');
 }
 
-function sectionBody({ system, kernel, deltas, databases }: BenchRecord): string {
+function sectionBody({
+  system,
+  kernel,
+  deltas,
+  databases,
+  filters,
+  recovery,
+}: BenchRecord): string {
+  if (filters != null) return filterSection(filters);
+  if (recovery != null) return recoverySection(recovery);
   if (databases != null) return databaseSection(databases);
   if (system !== null) return systemSection(system);
   return kernel === null ? deltaSection(deltas!) : kernelTable(kernel);
@@ -231,6 +261,31 @@ export function databaseSection({ rows, ...run }: DatabaseResult): string {
   const memory = `sluice ${ours}, PostgreSQL ${theirs}`;
   parts.push('', `Resident memory at the end: ${memory} (shared pages count once a process).`);
   return parts.join('\n');
+}
+
+/** What filters cost, how long it takes to have one, and many of them at once. */
+export function filterSection(result: FilterResult): string {
+  const tables = [filterCostTable, filterTimesTable, tenantTable].map((make) => {
+    const { head, rows } = make(result);
+    return markdownTable(head, rows);
+  });
+  return [
+    `CPU time that a filter adds to an exchange (11 and 5 headers, a body of 4 KiB in two chunks), ` +
+      `${result.exchangesCount} exchanges in each of ${result.rounds} alternating rounds, without ` +
+      'sockets. Metered is what a gateway runs; plain is the same logic in TypeScript in the same ' +
+      'place. Metering is metered over unmetered, sandbox metered over plain.',
+    tables[0]!,
+    'The header filter, times of the wall clock:',
+    tables[1]!,
+    'An instance of the header filter for each tenant, in one process:',
+    tables[2]!,
+  ].join('\n\n');
+}
+
+/** How long until a database answers, and what memory it takes. */
+export function recoverySection(result: RecoveryResult): string {
+  const tables = recoveryTables(result).map(({ head, rows }) => markdownTable(head, rows));
+  return [recoveryText(result), ...tables].join('\n\n');
 }
 
 /** Sizes and times of every pair, and the ratios. */

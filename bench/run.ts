@@ -8,12 +8,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { JOBS } from './database/jobs.ts';
+import { runRecovery } from './database/recovery.ts';
 import { rateCurve } from './database/report.ts';
 import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
 import { saturationTool } from './load.ts';
 import { PAIRS, pairPaths } from './pairs.ts';
+import { runFilters } from './plugins/suite.ts';
 import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
@@ -21,8 +23,10 @@ import {
   currentLoad,
   databaseSection,
   deltaSection,
+  filterSection,
   makeRecord,
   readRecords,
+  recoverySection,
   systemTable,
   writeRecord,
 } from './record.ts';
@@ -38,6 +42,12 @@ const CONNECTIONS_COUNT = 32;
 const QUICK_PAIRS_COUNT = 4;
 const DELTA_TABLE = 'delta-table';
 const DATABASES = 'databases';
+const FILTERS = 'filters';
+const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000 };
+const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500 };
+const RECOVERY = 'databases-recovery';
+const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
+const RECOVERY_QUICK = { sizeBytes: 2 ** 24, smallCount: 10, rounds: 1, loadMs: 500 };
 const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
 /** Fewer and longer than those of requests: a disk has moods of seconds. */
 const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
@@ -97,10 +107,15 @@ async function main(): Promise<void> {
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
   const hasDeltas = DELTA_TABLE.includes(given.only);
   const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
-  if (scenarios.length + kernels.length + databaseJobs.length === 0 && !hasDeltas) {
+  const hasFilters = FILTERS.includes(given.only);
+  const hasRecovery = RECOVERY.includes(given.only);
+  const others = scenarios.length + kernels.length + databaseJobs.length;
+  if (others === 0 && !hasDeltas && !hasFilters && !hasRecovery) {
     const known = [
       ...JOBS.map(({ name }) => `${DATABASES}-${name}`),
+      RECOVERY,
       DELTA_TABLE,
+      FILTERS,
       ...SCENARIOS.map(({ name }) => name),
       ...kernelFiles(kernelsFolder),
     ];
@@ -124,6 +139,12 @@ async function main(): Promise<void> {
     console.log(`\n${scenario.title}\n${systemTable(system)}`);
     const record = makeRecord(run, { kernel: null, system });
     writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
+  }
+  if (hasFilters) {
+    const filters = await runFilters({ ...(given.isQuick ? FILTERS_QUICK : FILTERS_FULL), log });
+    console.log(`\n${filterSection(filters)}`);
+    const record = makeRecord(run, { kernel: null, system: null, filters });
+    writeRecord(given.outFolder, `${prefix}${FILTERS}`, record);
   }
   if (hasDeltas) {
     const pairs = given.isQuick ? PAIRS.slice(0, QUICK_PAIRS_COUNT) : PAIRS;
@@ -149,6 +170,14 @@ async function main(): Promise<void> {
     const record = makeRecord(run, { kernel: null, system: null, databases });
     writeRecord(given.outFolder, `${prefix}${DATABASES}`, record);
     if (!given.isQuick) drawCurves(databases);
+  }
+  if (hasRecovery) {
+    const { sluiceCommand } = given;
+    const plan = given.isQuick ? RECOVERY_QUICK : RECOVERY_FULL;
+    const recovery = await runRecovery({ ...plan, sluiceCommand, folder: tmpdir(), log });
+    console.log(`\n${recoverySection(recovery)}`);
+    const record = makeRecord(run, { kernel: null, system: null, recovery });
+    writeRecord(given.outFolder, `${prefix}${RECOVERY}`, record);
   }
   finish(given);
 }

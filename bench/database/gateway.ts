@@ -22,10 +22,15 @@ export interface Gateway {
   readonly adminPort: number;
 }
 
-/** Starts sluice on a core and fills a database. Errors: what it says. */
-export async function startGateway(
+export interface GatewayPorts {
+  readonly listen: number;
+  readonly admin: number;
+}
+
+/** Starts sluice on a core, with the databases that the folder has. Errors: what it says. */
+export async function launchGateway(
   folder: string,
-  ports: { readonly listen: number; readonly admin: number },
+  ports: GatewayPorts,
   core: number,
   sluiceCommand: readonly string[],
 ): Promise<Gateway> {
@@ -35,6 +40,18 @@ export async function startGateway(
   const process = startPinned('sluice', core, [...sluiceCommand, 'serve', '-c', path]);
   await waitForPort(process, ports.listen);
   const url = `http://127.0.0.1:${ports.listen}/db/bench/`;
+  return { process, url, adminPort: ports.admin };
+}
+
+/** Starts sluice on a core and fills a database. Errors: what it says. */
+export async function startGateway(
+  folder: string,
+  ports: GatewayPorts,
+  core: number,
+  sluiceCommand: readonly string[],
+): Promise<Gateway> {
+  const gateway = await launchGateway(folder, ports, core, sluiceCommand);
+  const { url } = gateway;
   await runSql(url, SCHEMA);
   for (let first = 1; first <= ROWS_COUNT; first += FILL_ROWS_COUNT) {
     const last = first + FILL_ROWS_COUNT - 1;
@@ -43,10 +60,10 @@ export async function startGateway(
         `WHERE i < ${last}) SELECT i, i, ${NOTE_SQL} FROM n`,
     ]);
   }
-  return { process, url, adminPort: ports.admin };
+  return gateway;
 }
 
-function configuration(folder: string, ports: { listen: number; admin: number }): string {
+function configuration(folder: string, ports: GatewayPorts): string {
   return [
     `listen: [{ port: ${ports.listen}, address: 127.0.0.1 }]`,
     `admin: { port: ${ports.admin}, address: 127.0.0.1 }`,

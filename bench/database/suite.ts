@@ -88,8 +88,8 @@ export async function runDatabases(plan: DatabasePlan): Promise<DatabaseResult> 
       rows,
       rounds: plan.rounds,
       roundMs: plan.roundMs,
-      sluiceRssBytes: treeRssBytes(gateway.process.pid),
-      postgresRssBytes: treeRssBytes(postgres.process.pid),
+      sluiceRssBytes: treeMemoryBytes(gateway.process.pid, 'VmRSS'),
+      postgresRssBytes: treeMemoryBytes(postgres.process.pid, 'VmRSS'),
     };
   } finally {
     for (const process of started.reverse()) await stopProcess(process);
@@ -188,12 +188,13 @@ function figuresOf({ results, cpuUs }: Samples): DatabaseFigures {
   };
 }
 
-/** Source: proc(5), `VmRSS` of status. Shared pages count once for each process that has them. */
-function treeRssBytes(pid: number): number {
+/** Memory of a process and its children. Source: proc(5), status. Shared pages count once for each
+ *  process that has them. */
+export function treeMemoryBytes(pid: number, field: 'VmRSS' | 'RssAnon'): number {
   let total = 0;
   for (const member of processTree(pid)) {
     const status = readOrNone(`/proc/${member}/status`);
-    total += Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1_024;
+    total += Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1_024;
   }
   return total;
 }

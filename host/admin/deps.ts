@@ -36,6 +36,8 @@ export interface AdminDeps {
   /** Makes a follower the primary. Returns what `replication` gives then. Errors: DB_STANDING,
    *  DB_UNAVAILABLE. */
   promote(): Promise<unknown>;
+  /** What can be done with the databases; null where there are none. */
+  databases(): AdminDatabases | null;
   /** The plugins of the configuration, in its order. */
   plugins(): readonly PluginView[];
   /** Puts a module in place of what runs, or beside it. Errors: a GatewayError says why it was not
@@ -107,6 +109,32 @@ export interface PluginCanaryEnd {
   readonly outcome: string;
   readonly why: string;
   readonly at: string;
+}
+
+/** A commit by its number, or the groups of commits that were sealed up to a time. */
+export type DatabaseMoment = { readonly lsn: number } | { readonly timeMs: number };
+
+/** Databases while they serve. Errors: GatewayErrors with codes of databases. What is unknown here
+ *  is plain data. */
+export interface AdminDatabases {
+  list(): Promise<readonly unknown[]>;
+  overview(name: string): Promise<unknown>;
+  create(name: string): Promise<void>;
+  /** Of a file of SQLite's, as it comes. */
+  importFile(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  remove(name: string): Promise<void>;
+  check(name: string): Promise<unknown>;
+  /** Returns the LSN of the state that the branch begins with. `moment`: null for now. */
+  branch(
+    name: string,
+    to: { readonly as: string; readonly moment: DatabaseMoment | null },
+  ): Promise<number>;
+  /** The pieces have to be read or returned, for a state is kept meanwhile. */
+  backup(name: string): Promise<{
+    readonly lsn: number;
+    readonly sizeBytes: number;
+    readonly pieces: AsyncIterable<Uint8Array>;
+  }>;
 }
 
 /** A change of one channel. `version`: null for its newest release. */

@@ -1,8 +1,10 @@
 // The admin API: what the gateway tells and takes over HTTP on its own port.
 
 export type {
+  AdminDatabases,
   AdminDeps,
   AdminIssue,
+  DatabaseMoment,
   DistributionChange,
   EndpointView,
   PluginChange,

@@ -1,10 +1,13 @@
-// A request's body, bounded in size; time is bounded by the server's request timeout.
+// A request's body, bounded in size and time.
 
 import type { IncomingMessage } from 'node:http';
 import { ADMIN_BODY_SIZE_BYTES_MAX, GatewayError } from '../core/index.ts';
 
-/** Errors: GW_PROTOCOL_BODY_TOO_LARGE, GW_ADMIN_BAD_REQUEST when it is not UTF-8,
- *  GW_CLIENT_CLOSED. */
+/** A body that is held in memory comes within this; that of a database takes what the server
+ *  allows. */
+const BODY_MS_MAX = 30_000;
+
+/** Errors: as for readBodyBytes, and GW_ADMIN_BAD_REQUEST when it is not UTF-8. */
 export async function readBodyText(request: IncomingMessage): Promise<string> {
   const bytes = await readBodyBytes(request, ADMIN_BODY_SIZE_BYTES_MAX);
   try {
@@ -14,9 +17,17 @@ export async function readBodyText(request: IncomingMessage): Promise<string> {
   }
 }
 
-/** Errors: GW_PROTOCOL_BODY_TOO_LARGE, GW_CLIENT_CLOSED. */
+/** Errors: GW_PROTOCOL_BODY_TOO_LARGE, GW_ADMIN_BAD_REQUEST when it takes too long,
+ *  GW_CLIENT_CLOSED. */
 export function readBodyBytes(request: IncomingMessage, sizeBytesMax: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const detail = `the body took longer than ${BODY_MS_MAX} ms`;
+      reject(new GatewayError('GW_ADMIN_BAD_REQUEST', detail));
+      request.destroy();
+    }, BODY_MS_MAX);
+    request.on('close', () => clearTimeout(timer));
+    request.on('end', () => clearTimeout(timer));
     const tooLarge = (sizeBytes: number) =>
       new GatewayError(
         'GW_PROTOCOL_BODY_TOO_LARGE',

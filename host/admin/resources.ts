@@ -15,6 +15,7 @@ import {
   latencySummary,
   METRICS_CONTENT_TYPE,
 } from '../telemetry/index.ts';
+import { DATABASE_RESOURCES } from './databases.ts';
 import type { AdminDeps, PluginView } from './deps.ts';
 import { readDistributionChange } from './distribution-change.ts';
 import { INDEX_PAGE } from './index-page.ts';
@@ -26,7 +27,8 @@ import { readBodyBytes, readBodyText } from './request-body.ts';
 export interface Reply {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string | AsyncIterable<string>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string | AsyncIterable<string | Uint8Array>;
 }
 
 export interface Question {
@@ -41,6 +43,8 @@ export type Answer = (deps: AdminDeps, question: Question) => Reply | Promise<Re
 export interface Resource {
   /** Ends in `/` when it takes what follows. */
   readonly path: string;
+  /** Changes of one lane wait for none of another: those of databases may take minutes. */
+  readonly lane?: 'databases';
   readonly methods: Readonly<Record<string, Answer>>;
 }
 
@@ -60,6 +64,7 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/drain', methods: { POST: drain } },
   { path: '/distribution', methods: { GET: distribution } },
   { path: '/distribution/', methods: { POST: changeDistribution } },
+  ...DATABASE_RESOURCES,
   { path: '/plugins', methods: { GET: (deps) => json(200, { plugins: deps.plugins() }) } },
   { path: '/plugins/', methods: { GET: plugin, PUT: pushPlugin, POST: changePlugin } },
   ...REPLICATION_RESOURCES,

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import {
   ADMIN_CONNECTIONS_COUNT_MAX,
+  ADMIN_DATABASE_CHANGES_COUNT_MAX,
   ADMIN_STREAMS_COUNT_MAX,
   type ErrorCode,
   GatewayError,
@@ -25,7 +26,9 @@ export interface AdminServer {
 }
 
 const HEADERS_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+/** A whole request: a database of some GB on a slow way. Bodies of text have a bound of their own,
+ *  and one that stands still is cut after IDLE_TIMEOUT_MS. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
 const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 /** A reader that takes nothing for so long is cut. */
 const IDLE_TIMEOUT_MS = 30_000;
@@ -118,6 +121,7 @@ class AdminTraffic {
   readonly #deps: AdminDeps;
   #streams = 0;
   #isBusy = false;
+  #databaseChanges = 0;
 
   constructor(deps: AdminDeps) {
     this.#deps = deps;
@@ -155,7 +159,23 @@ class AdminTraffic {
       throw new GatewayError('GW_ADMIN_METHOD', `${method} on ${resource.path}, use ${allowed}`);
     }
     if (method === 'GET' || method === 'HEAD') return answer(this.#deps, question);
+    if (resource.lane === 'databases') return this.#few(() => answer(this.#deps, question));
     return this.#alone(() => answer(this.#deps, question));
+  }
+
+  /** Changes of databases: the db workers bring them into an order. */
+  async #few(answer: () => Reply | Promise<Reply>): Promise<Reply> {
+    if (this.#databaseChanges >= ADMIN_DATABASE_CHANGES_COUNT_MAX) {
+      const most = `the limit is ${ADMIN_DATABASE_CHANGES_COUNT_MAX}`;
+      const detail = `${this.#databaseChanges} changes of databases are under way, ${most}`;
+      throw new GatewayError('GW_ADMIN_BUSY', detail);
+    }
+    this.#databaseChanges += 1;
+    try {
+      return await answer();
+    } finally {
+      this.#databaseChanges -= 1;
+    }
   }
 
   /** One change or check at a time: a check may hold 32 MiB and the main thread for a second. */
@@ -172,11 +192,16 @@ class AdminTraffic {
   async #send(response: ServerResponse, reply: Reply): Promise<void> {
     const { body } = reply;
     if (typeof body !== 'string' && this.#streams >= ADMIN_STREAMS_COUNT_MAX) {
+      // It may keep something until it has been read.
+      await body[Symbol.asyncIterator]().return?.();
       const detail = `${this.#streams} answers stream, the limit is ${ADMIN_STREAMS_COUNT_MAX}`;
       throw new GatewayError('GW_ADMIN_BUSY', detail);
     }
     for (const [name, value] of SECURITY_HEADERS) response.setHeader(name, value);
     response.setHeader('content-type', reply.contentType);
+    for (const [name, value] of Object.entries(reply.headers ?? {})) {
+      response.setHeader(name, value);
+    }
     if (typeof body === 'string') {
       response.setHeader('content-length', Buffer.byteLength(body));
       response.writeHead(reply.status).end(body);
@@ -237,7 +262,10 @@ function resolve(request: IncomingMessage): { resource: Resource; question: Ques
 }
 
 /** Writes piece by piece, no faster than the client reads. */
-async function stream(response: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+async function stream(
+  response: ServerResponse,
+  pieces: AsyncIterable<string | Uint8Array>,
+): Promise<void> {
   for await (const piece of pieces) {
     if (response.destroyed) return;
     if (response.write(piece)) continue;

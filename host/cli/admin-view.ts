@@ -2,6 +2,7 @@
 // scrape costs the io workers nothing.
 
 import type {
+  AdminDatabases,
   AdminDeps,
   AdminIssue,
   Readiness,
@@ -19,8 +20,9 @@ import {
   renderMetrics,
 } from '../telemetry/index.ts';
 import { ConfigRefused, type Gateway } from '../workers/index.ts';
+import { databasesView } from './databases-view.ts';
 import { changeDistribution, distributionMetrics, distributionView } from './distribution-view.ts';
-import { changePlugin, pluginViews, pushPlugin } from './plugin-view.ts';
+import { changePlugin, pluginsMetrics, pluginViews, pushPlugin } from './plugin-view.ts';
 import { VERSION } from './version.ts';
 
 export interface AdminViewOptions {
@@ -68,7 +70,18 @@ export class AdminView {
       changeDistribution: (change) => changeDistribution(this.#gateway, change),
       replication: () => this.#gateway.databases?.replication() ?? null,
       promote: async () => (await this.#gateway.databases?.promote()) ?? null,
+      databases: () => this.#databases(),
     };
+  }
+
+  /** Who needs a token for a database needs one here too, where whole databases can be had. */
+  #databases(): AdminDatabases | null {
+    const { db, admin } = this.#gateway.snapshot;
+    if (db !== null && db.publicKey !== '' && admin.token === '') {
+      const detail = 'databases ask for tokens (db.auth): set admin.token to use them here';
+      throw new GatewayError('GW_ADMIN_REFUSED', detail);
+    }
+    return databasesView(this.#gateway.databases, db?.limits.databaseSizeBytesMax ?? 0);
   }
 
   #readiness(): Readiness {
@@ -164,6 +177,7 @@ export class AdminView {
       }),
       distribution: () => distributionMetrics(this.#gateway.distribution),
       databases: () => this.#gateway.databaseStats(),
+      plugins: () => pluginsMetrics(this.#gateway.plugins),
     };
   }
 }

@@ -49,14 +49,14 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   },
   release: {
     words: '[action] [version]',
-    usage: 'release ACTION [VERSION] --channel NAME [options]',
+    usage: `release ${RELEASE_ACTIONS.join('|')} [VERSION] --channel NAME [options]`,
     what: `${RELEASE_ACTIONS.join(', ')}`,
     flags: RELEASE_FLAGS,
     run: releaseCommand,
   },
   keys: {
     words: '[action]',
-    usage: 'keys ACTION [options]',
+    usage: `keys ${KEYS_ACTIONS.join('|')} [options]`,
     what: `signing keys: ${KEYS_ACTIONS.join(', ')}`,
     flags: KEYS_FLAGS,
     run: keysCommand,
@@ -64,7 +64,7 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   db: {
     words: '[action] [name] [other]',
     usage: 'db ACTION [NAME] [options]',
-    what: `databases of a gateway that does not run: ${DB_ACTIONS.join(', ')}`,
+    what: `databases of a gateway, whether it runs or not: ${DB_ACTIONS.join(', ')}`,
     flags: DB_FLAGS,
     run: (argv) => dbCommand(argv),
   },
@@ -90,6 +90,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const own = Object.hasOwn(OWN_COMMANDS, argv[2] ?? '') ? OWN_COMMANDS[argv[2]!] : undefined;
   const words = argv.slice(3);
   if (own !== undefined && !words.includes('--help') && !words.includes('-h')) {
+    // A reader that has seen enough, such as `head`, ends the output and not the work.
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
     return own.run(words);
   }
   const program = cac('sluice');

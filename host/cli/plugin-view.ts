@@ -1,6 +1,8 @@
 // The plugins as the admin API and the metrics show them, and the changes that the API takes.
 
 import type { PluginChange, PluginPushed, PluginPushOptions, PluginView } from '../admin/index.ts';
+import { HISTOGRAM_BOUNDS, type PluginReport, sumReports } from '../proxywasm/index.ts';
+import type { PluginMetrics, PluginsMetrics } from '../telemetry/index.ts';
 import type { DeskEntry, Gateway, PluginPlane } from '../workers/index.ts';
 
 /** Plain data for JSON. */
@@ -34,6 +36,52 @@ export function pluginViews({ desk }: PluginPlane): PluginView[] {
         .reverse(),
     };
   });
+}
+
+/** The configuration's plugins, and what all of them counted themselves. */
+export function pluginsMetrics(plane: PluginPlane): PluginsMetrics {
+  const { desk } = plane;
+  const reports = desk.tally.all();
+  const { canaries, pushesRefused, pushesTaken, rollbacks, switches } = desk.counts;
+  return {
+    plugins: desk.entries().map(({ config, canary }) =>
+      pluginMetrics(
+        config.name,
+        reports.filter(({ name }) => name === config.name),
+        canary?.share ?? 0,
+      ),
+    ),
+    own: plane.metrics(),
+    bounds: HISTOGRAM_BOUNDS,
+    pushes: { taken: pushesTaken, refused: pushesRefused },
+    canaries,
+    rollbacks,
+    switches,
+    shared: plane.sharedStats(),
+  };
+}
+
+function pluginMetrics(
+  plugin: string,
+  reports: readonly PluginReport[],
+  canaryShare: number,
+): PluginMetrics {
+  const sum = reports.length === 0 ? null : reports.reduce(sumReports);
+  return {
+    plugin,
+    instances: sum?.instances ?? 0,
+    started: sum?.started ?? 0,
+    evicted: sum?.evicted ?? 0,
+    requests: sum?.opened ?? 0,
+    active: sum?.streams ?? 0,
+    failedByCode: sum?.failedByCode ?? {},
+    skipped: sum?.skippedStreams ?? 0,
+    traps: sum?.traps ?? 0,
+    stepsExceeded: sum?.stepsExceeded ?? 0,
+    steps: sum?.stepsUsed ?? 0,
+    logLinesDropped: sum?.logLinesDropped ?? 0,
+    canaryShare,
+  };
 }
 
 export async function pushPlugin(

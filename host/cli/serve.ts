@@ -67,11 +67,21 @@ async function startAdmin(gateway: Gateway, view: AdminView, log: Log): Promise<
   try {
     const taken = await admin.listen(port, address);
     log.info('admin API listening', { address, port: taken });
+    await gateway.databases?.announce(adminUrlOf(address, taken)).catch((error: Error) => {
+      log.warn('commands of this machine do not find the admin API by themselves', { error });
+    });
   } catch (error) {
     await gateway.stop(0);
     throw error;
   }
   return admin;
+}
+
+/** As it is reached from this machine. */
+function adminUrlOf(address: string, port: number): string {
+  const anywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const host = anywhere[address] ?? address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 export const DRAIN_TIMEOUT_FLAG = `${DRAIN_TIMEOUT_MS / 1000}s`;

@@ -30,6 +30,8 @@ export interface DbConfig {
   /** The primary's route, without a slash at its end; `''` for a gateway that follows none. */
   readonly follow: string;
   readonly replication: DbReplication;
+  /** How far back a database can be restored; 0 for not at all. */
+  readonly retentionMs: number;
   readonly limits: DbLimits;
 }
 
@@ -49,6 +51,7 @@ export interface DbLimits {
   readonly requestSizeBytesMax: number;
   readonly resultSizeBytesMax: number;
   readonly databaseSizeBytesMax: number;
+  readonly logSizeBytesMax: number;
 }
 
 export interface DistributionConfig {

@@ -165,7 +165,7 @@ function normaliseDistribution(
 
 function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfig | null {
   if (file === undefined) return null;
-  const { statement, transaction, idle, queue, streams, request, result, size } = file.limits;
+  const { statement, transaction, idle, queue, streams, request, result, size, log } = file.limits;
   return Object.freeze({
     dir: resolveFile(file.dir, surroundings),
     publicKey: file.auth?.publicKey ?? '',
@@ -176,6 +176,7 @@ function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfi
       keepSizeBytesMax: file.replication?.keep ?? 0,
       keepMsMax: file.replication?.keepFor ?? 0,
     }),
+    retentionMs: file.retention,
     limits: Object.freeze({
       statementMsMax: statement,
       transactionMsMax: transaction,
@@ -185,6 +186,7 @@ function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfi
       requestSizeBytesMax: request,
       resultSizeBytesMax: result,
       databaseSizeBytesMax: size,
+      logSizeBytesMax: log,
     }),
   });
 }

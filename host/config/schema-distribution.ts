@@ -25,7 +25,7 @@ const DISTRIBUTION_LIMITS = object('a map with disk, memory, deltaSize, jobs and
   disk: withDefault(
     SIZE,
     defaults.DISTRIBUTION_DISK,
-    'what artefacts take on disk before no more are made on demand',
+    'what artefacts may take on disk; a quarter of it is kept from those made on demand',
   ),
   memory: withDefault(
     SIZE,

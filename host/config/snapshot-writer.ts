@@ -115,6 +115,8 @@ class SnapshotWriter {
     Db.addReplicationToken(builder, replicationToken);
     Db.addReplicationKeepSizeBytesMax(builder, replication.keepSizeBytesMax);
     Db.addReplicationKeepMsMax(builder, replication.keepMsMax);
+    Db.addRetentionMs(builder, db.retentionMs);
+    Db.addLogSizeBytesMax(builder, limits.logSizeBytesMax);
     return Db.endDb(builder);
   }
 

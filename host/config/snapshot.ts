@@ -121,6 +121,7 @@ export class Snapshot {
         keepSizeBytesMax: found.replicationKeepSizeBytesMax(),
         keepMsMax: found.replicationKeepMsMax(),
       }),
+      retentionMs: found.retentionMs(),
       limits: Object.freeze({
         statementMsMax: found.statementMsMax(),
         transactionMsMax: found.transactionMsMax(),
@@ -130,6 +131,7 @@ export class Snapshot {
         requestSizeBytesMax: found.requestSizeBytesMax(),
         resultSizeBytesMax: found.resultSizeBytesMax(),
         databaseSizeBytesMax: found.databaseSizeBytesMax(),
+        logSizeBytesMax: found.logSizeBytesMax(),
       }),
     });
   }

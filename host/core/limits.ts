@@ -87,6 +87,8 @@ export const ADMIN_BODY_SIZE_BYTES_MAX = 33_554_432;
 export const ADMIN_PLUGIN_SIZE_BYTES_MAX = 67_108_864;
 /** Admin: open connections; a scraper, a probe and some people need a handful. */
 export const ADMIN_CONNECTIONS_COUNT_MAX = 128;
+/** Admin: changes of databases that are under way; each db worker takes them one by one. */
+export const ADMIN_DATABASE_CHANGES_COUNT_MAX = 8;
 /** Admin: answers that stream at once, for each reads every counter. */
 export const ADMIN_STREAMS_COUNT_MAX = 4;
 /** Rate policies of one route: each has a hash slot in its worker's scratch area. */

@@ -5,7 +5,7 @@
 //   opening ──► open ──log failed──► reopening ──► open
 //                 └────── close() ──────┴──► closed
 
-import { GatewayError } from '../core/index.ts';
+import { GatewayError, isGatewayError } from '../core/index.ts';
 import { abortOldReaders, Checkpointer } from './checkpointer.ts';
 import type { LogStore, Lsn } from './contract.ts';
 import {
@@ -70,6 +70,8 @@ export class Database {
   #log: LogStore | null = null;
   #durable: Snapshot;
   #state: DatabaseState = 'reopening';
+  /** Why it is not open; empty where it is. */
+  #fault = '';
   #reopening: Promise<void> | null = null;
   #wakeReopening: (() => void) | null = null;
 
@@ -125,7 +127,7 @@ export class Database {
   /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
    *  too many are lent. */
   connect(access: Access, counters?: SessionCounters): Connection {
-    if (this.#state !== 'open') throw lost(`the database is ${this.#state}`);
+    if (this.#state !== 'open') throw lost(`the database is ${this.#state}${this.#fault}`);
     return this.#engine.connect(access, counters);
   }
 
@@ -224,7 +226,9 @@ export class Database {
     const failed = this.#log;
     this.#log = null;
     this.#report({ kind: 'log-failed', durableLsn: this.#durable.lsn, error });
-    const refusal = lost('the log has failed, and commits that were not durable are lost', error);
+    this.#fault = `, for its log has failed${codeOf(error)}`;
+    const unknown = 'what was not acknowledged may be there or not';
+    const refusal = lost(`the log has failed${codeOf(error)}: ${unknown}`, error);
     this.#commits.stop(refusal);
     this.#engine.dropTo(this.#durable);
     this.#writers.fail(refusal);
@@ -239,8 +243,10 @@ export class Database {
     for (let pauseMs = REOPEN_MS_MIN; this.#state === 'reopening'; ) {
       try {
         await this.#openLog();
+        this.#fault = '';
         this.#report({ kind: 'log-reopened', durableLsn: this.#durable.lsn });
       } catch (error) {
+        this.#fault = `, for its log cannot be opened${codeOf(error)}`;
         this.#report({ kind: 'reopen-failed', error });
         await this.#pause(pauseMs);
         pauseMs = Math.min(2 * pauseMs, REOPEN_MS_MAX);
@@ -304,6 +310,11 @@ export class Database {
 
 function lost(message: string, cause?: unknown): SqlError {
   return new SqlError({ code: 'DB_LOST', sqlCode: 'SQLITE_IOERR', message, cause });
+}
+
+/** Clients get the code, and the log of the gateway the path. */
+function codeOf(error: unknown): string {
+  return isGatewayError(error) ? ` (${error.code})` : '';
 }
 
 function endsEarly(log: LogStore, durableLsn: Lsn): GatewayError {

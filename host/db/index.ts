@@ -1,15 +1,17 @@
 // Databases: SQLite over a durable log and a page store.
 
 export {
+  beginningOf,
   type CatalogOptions,
   checkDatabaseName,
   DatabaseCatalog,
   type DatabaseOverview,
+  findAdminUrl,
   isDatabaseName,
   type Moment,
   type OpenedPages,
+  type Reach,
   replayUpTo,
-  stateFor,
 } from './catalog/index.ts';
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
@@ -17,6 +19,7 @@ export { compileSqlite, type EngineLimits } from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {
+  checkSqliteFile,
   exportSqliteFile,
   type LmdbPageStore,
   type PageStoreStats,
@@ -33,6 +36,7 @@ export {
 export {
   type BackupPlace,
   type CheckReport,
+  checkLog,
   type DatabaseCommand,
   type DatabaseOutcomes,
   DatabaseService,

@@ -242,6 +242,15 @@ export class Deliverer implements RoutePlane {
       return null;
     }
     const fields = readFields(exchange.headers);
+    if (exchange.query === '') {
+      const known = resource.choices.find(forms, fields);
+      if (known !== null) {
+        if (known.base !== null && exchange.method === 'GET') {
+          this.#intake.addBase(resource.channel, known.base);
+        }
+        return this.#send(exchange, fields, known.prepared, known.sizeBytes);
+      }
+    }
     const wishes = readWishes(fields);
     const own = wishes.dczWeight > 0 ? wishes.base : null;
     const asked = named?.bases ?? (own === null ? [] : [own]);
@@ -263,7 +272,12 @@ export class Deliverer implements RoutePlane {
         ? { coding, base, isNamed: false, isPending: false }
         : { coding, base: null, isNamed: false, isPending };
     const size = coding === 'dcz' ? dcz! : forms.sizes[coding]!;
-    return this.#send(exchange, fields, resource.prepared(choice), size);
+    const prepared = resource.prepared(choice);
+    // Who waits for a better form, names bases or has one without a delta is looked at each time.
+    if (!isPending && named === null && (own === null || base !== null)) {
+      resource.choices.keep(forms, fields, { base, prepared, sizeBytes: size });
+    }
+    return this.#send(exchange, fields, prepared, size);
   }
 
   /** The delta from the first base there is one from. What could be a base counts as one that
@@ -276,12 +290,15 @@ export class Deliverer implements RoutePlane {
   ): { readonly base: string | null; readonly dcz: number | null; readonly canBeMade: boolean } {
     let canBeMade = false;
     for (const base of bases) {
-      const { sizeBytes: dcz, isPossible } = forms.deltas.get(base)!;
+      const known = forms.deltas.get(base)!;
+      const { sizeBytes: dcz, isPossible } = known;
       if (dcz === null && !(isPossible && resource.isCompressible)) continue;
       if (exchange.method === 'GET') this.#intake.addBase(resource.channel, base);
       if (dcz !== null) return { base, dcz, canBeMade };
-      const { sha256: target } = resource.content;
-      canBeMade = this.#want({ kind: 'delta', target, base }) || canBeMade;
+      const wanted = { kind: 'delta', target: resource.content.sha256, base } as const;
+      if (known.isAsked) canBeMade = !this.#isRefused(wanted) || canBeMade;
+      else canBeMade = this.#want(wanted) || canBeMade;
+      known.isAsked = true;
     }
     return { base: null, dcz: null, canBeMade };
   }
@@ -338,9 +355,13 @@ export class Deliverer implements RoutePlane {
 
   /** Whether it can be hoped for. */
   #want(wanted: Wanted): boolean {
-    if (this.#refused.get(bodyKey(wanted)) !== undefined) return false;
+    if (this.#isRefused(wanted)) return false;
     this.#deps.tell({ kind: 'want', wanted });
     return true;
+  }
+
+  #isRefused(wanted: Wanted): boolean {
+    return this.#refused.get(bodyKey(wanted)) !== undefined;
   }
 
   /** Asks once for the forms that are missing. Whether there is none yet, and one is hoped for. */

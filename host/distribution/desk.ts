@@ -6,6 +6,7 @@ import { type Clock, GatewayError } from '../core/index.ts';
 import type { Log, LogFields } from '../telemetry/index.ts';
 import { BaseBook } from './base-book.ts';
 import { BoundedCache } from './bounded-cache.ts';
+import { eachAtOnce } from './bounded-work.ts';
 import type { ChannelView, FromDesk, ToDesk, Wanted } from './channel-view.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import type { Signer } from './envelope.ts';
@@ -78,6 +79,11 @@ interface Channel {
 }
 
 const LOOK_MS = 500;
+/** Looking takes at most one part in so many of the time, however many channels there are. */
+const LOOK_SHARE = 10;
+const LOOK_MS_MAX = 10_000;
+/** Channels that are signed at once: each waits for the disk. */
+const CHANNELS_UNDER_WAY_MAX = 16;
 /** Counts reach the disk after at most this. */
 const SAVE_MS = 5_000;
 /** A fault that goes on is logged again after this; of so many different ones it is remembered. */
@@ -103,6 +109,7 @@ export class DistributionDesk {
   /** One look after the other. */
   #looking: Promise<void> = Promise.resolve();
   #isLooking = false;
+  #lookAgainMs = 0;
   #savedMs: number;
   #droppedCount = 0;
   readonly #responses = noResponses();
@@ -237,10 +244,13 @@ export class DistributionDesk {
 
   #tick(): void {
     this.#maker.tick();
-    if (this.#isLooking) return;
+    const beganMs = this.#deps.clock.nowMs();
+    if (this.#isLooking || beganMs < this.#lookAgainMs) return;
     this.#isLooking = true;
     void this.look().finally(() => {
       this.#isLooking = false;
+      const tookMs = this.#deps.clock.nowMs() - beganMs;
+      this.#lookAgainMs = beganMs + Math.min(tookMs * LOOK_SHARE, LOOK_MS_MAX);
     });
   }
 
@@ -248,13 +258,14 @@ export class DistributionDesk {
     try {
       const { changed, removed } = await this.#watch.look();
       for (const channel of removed) this.#channels.delete(channel);
-      for (const state of changed) await this.#takeState(state);
+      await eachAtOnce(changed, CHANNELS_UNDER_WAY_MAX, (state) => this.#takeState(state));
       let isSigned = false;
-      for (const channel of this.#channels.values()) {
-        const { signed } = channel;
-        if (signed !== null && !this.#signer.isDue(signed.issuedMs)) continue;
-        isSigned = (await this.#sign(channel)) || isSigned;
-      }
+      const due = [...this.#channels.values()].filter(({ signed }) => {
+        return signed === null || this.#signer.isDue(signed.issuedMs);
+      });
+      await eachAtOnce(due, CHANNELS_UNDER_WAY_MAX, async (channel) => {
+        if (await this.#sign(channel)) isSigned = true;
+      });
       if (changed.length + removed.length > 0 || isSigned) this.#deps.tellAll(this.views());
       if (this.#deps.clock.nowMs() - this.#savedMs >= SAVE_MS) await this.#save();
     } catch (error) {

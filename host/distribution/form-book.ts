@@ -17,6 +17,8 @@ export interface DeltaKnown {
   readonly sizeBytes: number | null;
   /** Whether there could be one: the base is kept, and the format reaches far enough. */
   readonly isPossible: boolean;
+  /** Whether it has been asked for: a crowd is one question to the main thread. */
+  isAsked: boolean;
 }
 
 /** The forms of one content. Units: bytes; null where there is none. */
@@ -94,7 +96,7 @@ export class FormBook {
       if (deltas === undefined) return;
       if (deltas.size >= BASES_COUNT_MAX) deltas.delete(deltas.keys().next().value!);
       const isPossible = baseSizeBytes !== null && isReachable && base !== target;
-      deltas.set(base, { sizeBytes: isReachable ? sizeBytes : null, isPossible });
+      deltas.set(base, { sizeBytes: isReachable ? sizeBytes : null, isPossible, isAsked: false });
     });
   }
 

@@ -17,6 +17,7 @@ import { applyHeaderOperations, type CompiledOperations } from './header-operati
 import type { RouteRuntime } from './routes.ts';
 import type { Recorder, Visit } from './visit.ts';
 
+const SWITCHING_PROTOCOLS = 101;
 /** The plane cut the connection on purpose: part of an answer that cannot be finished. */
 const REASON_INTERNAL = 400;
 
@@ -32,6 +33,7 @@ export class PlaneExchange implements Exchange {
   readonly #clock: Clock;
   #status = 0;
   #isRecorded = false;
+  #isSwitched = false;
 
   /** `extra`: headers behind the answer's own, what rate limits tell. */
   constructor(
@@ -53,6 +55,7 @@ export class PlaneExchange implements Exchange {
 
   /** Watches the client; to be called when the plane has not answered in the call that asked. */
   watch(): void {
+    if (this.#isSwitched) return;
     const exchange = this.#exchange;
     exchange.onDrain = () => this.onDrain?.();
     exchange.onAbort = (refusal) => {
@@ -178,7 +181,17 @@ export class PlaneExchange implements Exchange {
   }
 
   acceptWebSocket(protocol: string, peer: WebSocketPeer): WebSocketChannel | null {
-    return this.#exchange.acceptWebSocket(protocol, peer);
+    const counted = new CountedPeer(this.#visit, peer, () => this.#record(SWITCHING_PROTOCOLS, 0));
+    // From now on the peer is told when the client leaves.
+    this.#exchange.onAbort = null;
+    const channel = this.#exchange.acceptWebSocket(protocol, counted);
+    if (channel === null) {
+      const { status, reason } = ERRORS.GW_CLIENT_CLOSED;
+      this.#record(status, reason);
+      return null;
+    }
+    this.#isSwitched = true;
+    return new CountedChannel(this.#visit, channel);
   }
 
   #decorated(headers: HeaderList): HeaderList {
@@ -192,6 +205,57 @@ export class PlaneExchange implements Exchange {
     if (this.#isRecorded) return;
     this.#isRecorded = true;
     this.#recorder.record(this.#visit, status, reason, this.#clock.nowMs());
+  }
+}
+
+/** Counts what a WebSocket's client sends; records the visit when it is closed. */
+class CountedPeer implements WebSocketPeer {
+  readonly #visit: Visit;
+  readonly #peer: WebSocketPeer;
+  readonly #onClosed: () => void;
+
+  constructor(visit: Visit, peer: WebSocketPeer, onClosed: () => void) {
+    this.#visit = visit;
+    this.#peer = peer;
+    this.#onClosed = onClosed;
+  }
+
+  onMessage(data: Uint8Array, kind: 'text' | 'binary'): void {
+    this.#visit.bytesIn += data.length;
+    this.#peer.onMessage(data, kind);
+  }
+
+  onDrain(): void {
+    this.#peer.onDrain();
+  }
+
+  onClose(code: number, reason: string): void {
+    this.#onClosed();
+    this.#peer.onClose(code, reason);
+  }
+}
+
+/** Counts what is sent to a WebSocket's client. */
+class CountedChannel implements WebSocketChannel {
+  readonly #visit: Visit;
+  readonly #channel: WebSocketChannel;
+
+  constructor(visit: Visit, channel: WebSocketChannel) {
+    this.#visit = visit;
+    this.#channel = channel;
+  }
+
+  send(data: Uint8Array, kind: 'text' | 'binary'): boolean {
+    this.#visit.bytesOut += data.length;
+    return this.#channel.send(data, kind);
+  }
+
+  batch(sends: () => void): void {
+    this.#channel.batch(sends);
+  }
+
+  close(code: number, reason: string): void {
+    this.#channel.close(code, reason);
   }
 }
 

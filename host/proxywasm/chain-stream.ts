@@ -58,7 +58,7 @@ export class ChainStream implements FilterStream {
       isWritable: [true, false, true, false],
       facts,
       responseDetails: '',
-      properties: new Map(),
+      properties: null,
     };
   }
 
@@ -162,7 +162,7 @@ export class ChainStream implements FilterStream {
       if (isHeld && body.sizeBytes > limit) {
         const { name } = stage.version.spec;
         const detail = `${body.sizeBytes} bytes, the limit of ${name} is ${limit}`;
-        stage.version.countFailed();
+        stage.version.countFailed(TOO_LARGE[direction]);
         this.#fail(TOO_LARGE[direction], detail);
         return;
       }
@@ -249,7 +249,7 @@ export class ChainStream implements FilterStream {
       stage.skip();
       return true;
     }
-    stage.version.countFailed();
+    stage.version.countFailed(error.code);
     this.#fail(error.code, `plugin ${stage.version.spec.name}: ${error.detail}`);
     return false;
   }

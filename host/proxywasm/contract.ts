@@ -194,6 +194,8 @@ export interface PluginCounts {
   /** Traps that were for want of steps. */
   readonly stepsExceeded: number;
   readonly failedStreams: number;
+  /** The same by the code of the error. */
+  readonly failedByCode: Readonly<Record<string, number>>;
   readonly skippedStreams: number;
   readonly stepsUsed: number;
   readonly logLinesDropped: number;

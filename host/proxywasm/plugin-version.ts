@@ -2,7 +2,7 @@
 // returns. Streams keep the version they began with; when it is superseded and the last of them has
 // ended, its instances are closed.
 
-import { type GatewayError, headerValue } from '../core/index.ts';
+import { type ErrorCode, type GatewayError, headerValue } from '../core/index.ts';
 import type { HostServices, PluginModule, PluginSpec, PluginStats } from './contract.ts';
 import { Vm } from './vm.ts';
 import type { VmOwner } from './vm-owner.ts';
@@ -37,6 +37,7 @@ export class PluginVersion implements VmOwner {
     traps: 0,
     stepsExceeded: 0,
     failedStreams: 0,
+    failedByCode: {} as Record<string, number>,
     skippedStreams: 0,
     stepsUsed: 0,
     logLinesDropped: 0,
@@ -82,8 +83,10 @@ export class PluginVersion implements VmOwner {
     this.#counts.opened += 1;
   }
 
-  countFailed(): void {
+  countFailed(code: ErrorCode): void {
+    const { failedByCode } = this.#counts;
     this.#counts.failedStreams += 1;
+    failedByCode[code] = (failedByCode[code] ?? 0) + 1;
   }
 
   countSkipped(): void {
@@ -119,7 +122,8 @@ export class PluginVersion implements VmOwner {
     const { name } = this.spec;
     const { sha256 } = this.module.report;
     const instances = this.#live.size;
-    const known = { ...this.#counts, logLinesDropped: dropped };
+    const failedByCode = { ...this.#counts.failedByCode };
+    const known = { ...this.#counts, failedByCode, logLinesDropped: dropped };
     return { name, sha256, version: this.number, instances, streams, ...known };
   }
 

@@ -52,10 +52,20 @@ function sumCounts(first: PluginCounts, second: PluginCounts): PluginCounts {
     traps: first.traps + second.traps,
     stepsExceeded: first.stepsExceeded + second.stepsExceeded,
     failedStreams: first.failedStreams + second.failedStreams,
+    failedByCode: sumByCode(first.failedByCode, second.failedByCode),
     skippedStreams: first.skippedStreams + second.skippedStreams,
     stepsUsed: first.stepsUsed + second.stepsUsed,
     logLinesDropped: first.logLinesDropped + second.logLinesDropped,
   };
+}
+
+function sumByCode(
+  first: Readonly<Record<string, number>>,
+  second: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const sums = { ...first };
+  for (const [code, count] of Object.entries(second)) sums[code] = (sums[code] ?? 0) + count;
+  return sums;
 }
 
 function addTo(modules: Map<string, PluginReport>, report: PluginReport): void {

@@ -19,4 +19,5 @@ export { createPostedLog, createProcessLog } from './process-log.ts';
 export type { MetricsSource, ProcessStatus } from './prometheus.ts';
 export { METRICS_CONTENT_TYPE, renderMetrics } from './prometheus.ts';
 export type { DistributionMetrics, ReleaseMetrics } from './prometheus-distribution.ts';
+export type { PluginMetrics, PluginsMetrics } from './prometheus-plugins.ts';
 export { endpointSeriesName, splitEndpointSeriesName } from './series-names.ts';

@@ -15,6 +15,7 @@ import type {
 import type { MetricName } from './metric-names.ts';
 import { type DbMetrics, dbLines } from './prometheus-db.ts';
 import { type DistributionMetrics, distributionLines } from './prometheus-distribution.ts';
+import { type PluginsMetrics, pluginLines } from './prometheus-plugins.ts';
 import { escapeLabel, head } from './prometheus-text.ts';
 import { splitEndpointSeriesName } from './series-names.ts';
 
@@ -60,6 +61,7 @@ export interface MetricsSource {
   distribution(): DistributionMetrics | null;
   /** By db worker; null for one that has said nothing yet. */
   databases(): readonly (DbMetrics | null)[];
+  plugins(): PluginsMetrics;
 }
 
 /** The metrics, piece by piece. Cost: about 1 us a sample; it yields to the loop in between. */
@@ -85,6 +87,7 @@ function* metricLines(source: MetricsSource): Generator<string> {
   yield* refusalLines(source.reader, workers);
   yield* distributionLines(source.distribution());
   yield* dbLines(source.databases());
+  yield* pluginLines(source.plugins());
   const routes: CountedRoute[] = [];
   for (const series of source.routes.series()) {
     const stats = source.reader.route(series.slot, workers);

@@ -122,7 +122,7 @@ export class DbFleet {
       codecModule,
       clock: options.clock,
       sizeBytesMax: options.config.limits.databaseSizeBytesMax,
-      retentionMs: 0,
+      retentionMs: options.config.retentionMs,
     });
     let fleet: DbFleet;
     try {
@@ -183,6 +183,16 @@ export class DbFleet {
   /** Names of the databases there are, in order. */
   list(): Promise<string[]> {
     return this.#catalog.list();
+  }
+
+  /** Where a file for an import can stand: what is left there is removed at the next start. */
+  temporaryPath(): string {
+    return this.#catalog.temporaryPath();
+  }
+
+  /** Tells commands of this machine where the admin API is. */
+  announce(adminUrl: string): Promise<void> {
+    return this.#catalog.announce(adminUrl);
   }
 
   /** Has the owner of a database do something with it. Errors: as DatabaseCommands gives them;

@@ -40,6 +40,9 @@ export type ReleaseChange = { readonly channel: string; readonly version: string
 const EFFORT = 1;
 /** How often it is looked whether the trust roots have changed. */
 const KEYS_LOOK_MS = 5_000;
+/** Of the limit on the disk: who asks can name any content as a base, and what that makes must not
+ *  keep a publisher out. */
+const ON_DEMAND_SHARE = 3 / 4;
 /** How often what the store takes is counted anew: publishers in other processes add to it. */
 const COUNT_AGAIN_MS = 600_000;
 
@@ -152,7 +155,8 @@ export class DistributionPlane {
     const sizeBytes = await this.#store.fileSizeOf({ kind: 'object', sha256: target });
     if (sizeBytes === null || sizeBytes > config.limits.deltaSizeBytesMax) return false;
     const roomBytes = await this.#roomBytes();
-    if (roomBytes <= 0) throw new GatewayError('GW_DIST_DISK', 'the limit on the disk is reached');
+    if (roomBytes <= 0)
+      throw new GatewayError('GW_DIST_DISK', 'the rest of the disk is for publishing');
     const { dir } = config;
     const made = await (wanted.kind === 'delta'
       ? compute.makeDelta({ dir, base: wanted.base, target, effort: EFFORT, roomBytes })
@@ -161,13 +165,13 @@ export class DistributionPlane {
     return made.outcome === 'made' || made.outcome === 'present';
   }
 
-  /** What may still be added to the store. Cost: now and then, one stat for each artefact. */
+  /** What may still be added on demand. Cost: now and then, one stat for each artefact. */
   async #roomBytes(): Promise<number> {
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs - this.#countedMs > COUNT_AGAIN_MS) {
       this.#countedMs = nowMs;
       this.#usedBytes = await usedBytesOf(this.#store);
     }
-    return this.#deps.config.limits.diskSizeBytesMax - this.#usedBytes;
+    return this.#deps.config.limits.diskSizeBytesMax * ON_DEMAND_SHARE - this.#usedBytes;
   }
 }

@@ -13,6 +13,7 @@ import { GatewayError, ManualClock } from '../../host/core/index.ts';
 import { SeriesRegistry, StatsReader, StatsWriter } from '../../host/kernels/index.ts';
 import { renderMetrics } from '../../host/telemetry/index.ts';
 import { endAtLast } from '../support/leftovers.ts';
+import { NO_PLUGINS } from '../support/plugin-metrics.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
 
 export interface Answered {
@@ -127,6 +128,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
         }),
         distribution: () => null,
         databases: () => [],
+        plugins: () => NO_PLUGINS,
       }),
     readiness: () => ({ isReady: true, detail: '' }),
     config: () => ({ admin: { port: 9901, token: 'hunter2' }, routes: [{ name: 'pay' }] }),
@@ -151,6 +153,7 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
       calls.push(`change ${JSON.stringify(change)}`);
       if (change.channel === 'none') throw new GatewayError('GW_DIST_NOT_FOUND', 'none');
     },
+    databases: () => null,
     reload: async () => {
       calls.push('reload');
       return { isTaken: true, generation: 2, issues: [] };

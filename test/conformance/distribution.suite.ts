@@ -594,6 +594,12 @@ function damageCases(engine: Engine): void {
       release = resolve;
     });
     const plane = await DeliveryPlane.start({ engine, store, onMake: () => held });
+    const take = plane.desk.take.bind(plane.desk);
+    let wantsCount = 0;
+    plane.desk.take = (message, reply) => {
+      wantsCount += Number(message.kind === 'want');
+      take(message, reply);
+    };
     try {
       const headers = { 'accept-encoding': ALL, 'available-dictionary': dictionaryOf(v1) };
       const ask = () => askRaw(plane, '/app/v/2/main.js', headers);
@@ -602,6 +608,8 @@ function damageCases(engine: Engine): void {
         assert.match(answer.headers['cache-control']!, /s-maxage=60/);
         assert.equal(answer.bytes.toString(), v2);
       }
+      // A crowd was a message for each request to the main thread, which has other things to do.
+      assert.equal(wantsCount, 4);
       release();
       await until(() => plane.desk.report().making.made === 4);
       assert.equal(plane.wanted.filter(({ kind }) => kind === 'delta').length, 1);

@@ -1,5 +1,6 @@
 // Versions by LSN against a model that keeps every state whole: commits, truncations, snapshots,
-// folds into a source that keeps its old states while they are needed, commits taken back.
+// folds into a source that keeps its old states while they are needed, commits taken back; with no
+// cache of the source's pages, one for some of them, one for all.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -32,7 +33,7 @@ class Source implements PageSource {
 
 class World {
   readonly source = new Source();
-  readonly overlay = new Overlay(this.source);
+  readonly overlay: Overlay;
   readonly states: State[] = [[]];
   readonly pinned: Snapshot[] = [];
   readonly #random: SeededRandom;
@@ -41,6 +42,8 @@ class World {
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
+    const cachedCount = [0, 1, 7, PAGES_MAX][this.#below(4)]!;
+    this.overlay = new Overlay(this.source, cachedCount * 4096);
   }
 
   step(): void {

@@ -261,7 +261,9 @@ describe('a bit that flips in a log', { timeout: 280_000 }, () => {
       again = await history.open(durableLsn);
       await readAll(again);
     });
-    if (index === stored.length - 1 && !isClosed && durableLsn === 0) {
+    // Of a log whose only group is behind trimmed segments, it was said that it begins at lsn 1.
+    const isProved = isClosed || durableLsn > 0 || (stored.length === 1 && log.firstLsn > 1);
+    if (index === stored.length - 1 && !isProved) {
       assert.equal(said, 'nothing was thrown');
       assert.equal(again!.nextLsn, head.firstLsn);
       return 'cut';

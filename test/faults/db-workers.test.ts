@@ -10,8 +10,8 @@ import { createClient } from '@libsql/client';
 import { SeededRandom } from '../../host/core/index.ts';
 import { ownerOf } from '../../host/db/front/index.ts';
 import { Load, untilTrue } from '../support/client.ts';
-import { Crowd } from '../support/crowd.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
+import { LivingCrowd } from '../support/living-crowd.ts';
 import { testSeed } from '../support/seed.ts';
 
 const seed = testSeed('db workers');
@@ -50,47 +50,20 @@ async function start(name: string) {
   return { gateway, harm: (what: Harm) => writeFileSync(order, what) };
 }
 
-/** Clients that go on until they are ended, whatever becomes of the worker. */
-class Living {
-  readonly crowd: Crowd;
-  readonly #url: (scheme: string) => string;
-  #clients: Promise<void>[] = [];
-  #isOver = false;
-
-  constructor({ port }: GatewayProcess, worker: number) {
-    this.crowd = new Crowd(new SeededRandom(seed + worker));
-    this.#url = (scheme) => `${scheme}://127.0.0.1:${port}/db/${nameOwnedBy(worker)}/`;
-  }
-
-  async begin(): Promise<void> {
-    await this.crowd.found(this.#url('http'));
-    this.#clients = Array.from({ length: CLIENTS_COUNT }, (_, number) =>
-      this.crowd.live(this.#url(number % 2 === 0 ? 'http' : 'ws'), () => !this.#isOver),
-    );
-  }
-
-  /** So many more of its transactions have committed. */
-  async more(count: number): Promise<void> {
-    const wanted = this.crowd.counts().committed + count;
-    await untilTrue(async () => this.crowd.counts().committed >= wanted);
-  }
-
-  async end(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all(this.#clients);
-    await this.crowd.conclude(this.#url('http'));
-  }
-}
-
 const endedCount = ({ log }: GatewayProcess) =>
   log().split(`db worker ${VICTIM} ended with code`).length - 1;
 
 /** What the clients saw of a harm, and what nobody saw of it. */
 async function survive(harms: readonly Harm[], name: string): Promise<string> {
   const { gateway, harm } = await start(name);
-  const [spared, struck] = [new Living(gateway, 0), new Living(gateway, VICTIM)];
-  await spared.begin();
-  await struck.begin();
+  const living = (worker: number) =>
+    new LivingCrowd(
+      (scheme) => `${scheme}://127.0.0.1:${gateway.port}/db/${nameOwnedBy(worker)}/`,
+      new SeededRandom(seed + worker),
+    );
+  const [spared, struck] = [living(0), living(VICTIM)];
+  await spared.begin(CLIENTS_COUNT);
+  await struck.begin(CLIENTS_COUNT);
   const load = new Load({ url: gateway.url, connections: 1 });
   const url = `127.0.0.1:${gateway.port}/db/${nameOwnedBy(VICTIM)}/`;
   const clients = ['http', 'ws'].map((scheme) => createClient({ url: `${scheme}://${url}` }));

@@ -2,6 +2,7 @@
 // 0.2.1 give them, calls that succeed with what they bring about, and calls that find nothing.
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
+import assert from 'node:assert/strict';
 import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
 import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
@@ -68,7 +69,7 @@ function int64(value: bigint): string {
 const REQUEST_PAIRS = pairs(':method', 'GET', ':path', '/a?b=1', 'x-in', 'one');
 const CALL_PAIRS = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
 const requestHead = (probe: AbiProbe) => probe.exchange.maps[0];
-const body = (probe: AbiProbe) => Buffer.from(probe.stream.bodies[0].bytes()).toString();
+const body = (probe: AbiProbe) => Buffer.from(probe.stream.body(0).bytes()).toString();
 const finishing = (probe: AbiProbe) => {
   probe.stream.isFinishing = true;
 };
@@ -324,7 +325,7 @@ const PROPERTIES: readonly Row[] = [
       {
         args: ['mine\0too', 'value'],
         status: OK,
-        see: ({ exchange }) => String(Buffer.from(exchange.properties.get('mine\0too') ?? [])),
+        see: ({ exchange }) => String(Buffer.from(exchange.properties?.get('mine\0too') ?? [])),
         is: 'value',
       },
     ],
@@ -467,6 +468,12 @@ const CALLS: readonly Row[] = [
   ),
 ];
 
+function sharedEntry(vm: AbiProbe['vm'], key: string) {
+  const entry = vm.services.data.get('vm', key);
+  assert.ok(entry !== null && entry !== 'busy', `no shared data for ${key}`);
+  return entry;
+}
+
 const SHARED: readonly Row[] = [
   row(
     'proxy_get_shared_data',
@@ -476,10 +483,7 @@ const SHARED: readonly Row[] = [
         args: ['k'],
         status: OK,
         prepare: withData,
-        see: (probe) => [
-          probe.given(),
-          probe.out(2) === probe.vm.services.data.get('vm', 'k')?.cas,
-        ],
+        see: (probe) => [probe.given(), probe.out(2) === sharedEntry(probe.vm, 'k').cas],
         is: ['value', true],
       },
     ],
@@ -493,7 +497,7 @@ const SHARED: readonly Row[] = [
         args: ['k', 'new', 0],
         status: OK,
         prepare: withData,
-        see: ({ vm }) => Buffer.from(vm.services.data.get('vm', 'k')!.value).toString(),
+        see: ({ vm }) => Buffer.from(sharedEntry(vm, 'k').value).toString(),
         is: 'new',
       },
     ],

@@ -192,6 +192,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
           keepSizeBytesMax: fc.maxSafeNat(),
           keepMsMax: uint32,
         }),
+        retentionMs: fc.maxSafeNat(),
         limits: fc.record({
           statementMsMax: uint32,
           transactionMsMax: uint32,
@@ -201,6 +202,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
           requestSizeBytesMax: fc.maxSafeNat(),
           resultSizeBytesMax: fc.maxSafeNat(),
           databaseSizeBytesMax: fc.maxSafeNat(),
+          logSizeBytesMax: fc.maxSafeNat(),
         }),
       }),
     ),

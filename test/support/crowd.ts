@@ -11,6 +11,7 @@ const LISTS_COUNT = 6;
 const ACCOUNTS_COUNT = 8;
 const START_BALANCE = 1_000;
 const START_STOCK = 100_000;
+const PAUSE_MS = 5;
 
 /** Of these, nothing has happened; of other errors nobody knows. */
 const REFUSALS = /^(SQLITE_BUSY|SQLITE_CONSTRAINT|TRANSACTION_BUSY|TRANSACTION_TIMEOUT|BLOCKED)/;
@@ -35,6 +36,8 @@ type Outcome = Recorded['outcome'];
 
 export class Crowd {
   readonly history: Recorded[] = [];
+  /** What clients were told beside answers, and how often. */
+  readonly errors = new Map<string, number>();
   readonly #transfers = new Map<number, Outcome>();
   /** The stock that each sale was told, or how many sales nobody answered. */
   readonly #soldAt: number[] = [];
@@ -144,7 +147,7 @@ export class Crowd {
         outcome = 'committed';
       }
     } catch (error) {
-      if (isRefusal(error)) outcome = 'aborted';
+      if (await this.#failed(error)) outcome = 'aborted';
     }
     this.history.push({ micros, outcome, beganAt, endedAt: ++this.#moment });
     transaction?.close();
@@ -192,7 +195,7 @@ export class Crowd {
       micros = await ask();
       outcome = 'committed';
     } catch (error) {
-      if (isRefusal(error)) outcome = 'aborted';
+      if (await this.#failed(error)) outcome = 'aborted';
     }
     this.history.push({ micros, outcome, beganAt, endedAt: ++this.#moment });
   }
@@ -217,7 +220,7 @@ export class Crowd {
       await transaction.commit();
       outcome = 'committed';
     } catch (error) {
-      if (isRefusal(error)) outcome = 'aborted';
+      if (await this.#failed(error)) outcome = 'aborted';
     }
     this.#transfers.set(id, outcome);
     transaction?.close();
@@ -236,7 +239,8 @@ export class Crowd {
         ],
         'read',
       );
-    } catch {
+    } catch (error) {
+      await this.#failed(error);
       return;
     }
     assert.equal(found[0]!.rows[0]![0], ACCOUNTS_COUNT * START_BALANCE);
@@ -258,7 +262,7 @@ export class Crowd {
       const { rows } = await client.execute(SALE);
       this.#soldAt.push(Number(rows[0]![0]));
     } catch (error) {
-      if (!isRefusal(error)) this.#salesUnknownCount += 1;
+      if (!(await this.#failed(error))) this.#salesUnknownCount += 1;
     }
   }
 
@@ -268,6 +272,15 @@ export class Crowd {
     for (const stock of this.#soldAt) assert.ok(stock >= left, `the sale at ${stock} is lost`);
     const unanswered = START_STOCK - left - this.#soldAt.length;
     assert.ok(unanswered >= 0 && unanswered <= this.#salesUnknownCount, `${unanswered} too many`);
+  }
+
+  /** Whether what failed has not happened. A client that fails does not try again at once. */
+  async #failed(error: unknown): Promise<boolean> {
+    const { code = '', message = '' } = error as { code?: string; message?: string };
+    const text = `${code}: ${message}`;
+    this.errors.set(text, (this.errors.get(text) ?? 0) + 1);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    return REFUSALS.test(code);
   }
 
   #below(count: number): number {
@@ -294,8 +307,4 @@ function seen({ key }: Wish, { rows }: ResultSet): Micro {
 
 function numbersIn(list: unknown): number[] {
   return list === undefined || list === null ? [] : String(list).split(',').map(Number);
-}
-
-function isRefusal(error: unknown): boolean {
-  return REFUSALS.test((error as { code?: string }).code ?? '');
 }

@@ -375,6 +375,8 @@ describe('databases with tokens', () => {
       [await token({ nbf: now + 600 }), 'AUTH_JWT_INVALID'],
       [await token({ id: 'else' }), 'AUTH_FORBIDDEN'],
       [await token({ p: { rw: { ns: ['else'] } } }), 'AUTH_FORBIDDEN'],
+      [await token({ p: { ddl: { ns: ['shop'] } } }), 'AUTH_FORBIDDEN'],
+      [await token({ p: { ddl: 'shop' } }), 'AUTH_JWT_INVALID'],
     ];
     for (const scheme of ['http', 'ws']) {
       for (const [authToken, code] of bad) {

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
+import { usedBytesOf } from '../../host/distribution/content-writer.ts';
 import { readDcz } from '../../host/distribution/delta.ts';
 import { openHead } from '../../host/distribution/documents.ts';
 import { ask } from '../support/client.ts';
@@ -282,6 +283,35 @@ describe('a gateway with a store that is not good', () => {
       const config = { distribution: { dir: store.dir, headKey: '/none.pem' } };
       await assert.rejects(startGateway({ config }), /distribution\.headKey/);
     } finally {
+      store.remove();
+    }
+  });
+
+  it('keeps a quarter of the disk from what requests have made', async () => {
+    // Who named base after base filled the limit, gc kept it, and nobody could publish any more.
+    const store = await TestStore.create();
+    await store.publish({ version: '1', files: { 'main.js': V1 }, forms: 'none' });
+    await store.publish({ version: '2', files: { 'main.js': V2 }, forms: 'none' });
+    const usedBytes = await usedBytesOf(store.store);
+    const limits = { disk: `${Math.floor((usedBytes * 4) / 3 / 1024)}KiB` };
+    const distribution = { dir: store.dir, headKey: store.keyFile('head'), limits };
+    const routes = [{ match: { path: '/*' }, distribution: {} }];
+    const gateway = await startGateway({ config: { distribution, routes } });
+    try {
+      const headers = {
+        'accept-encoding': 'dcz',
+        'available-dictionary': `:${sha256(V1, 'base64')}:`,
+      };
+      const answer = await get(gateway.port, '/app/v/2/main.js', headers);
+      assert.equal(answer.bytes.toString(), V2);
+      const { artefacts } = await until(async () => {
+        const report = await (await fetch(`${gateway.adminUrl}/distribution`)).json();
+        return report.artefacts.failed === 4 && report;
+      });
+      assert.deepEqual([artefacts.made, artefacts.waiting], [0, 0]);
+      assert.equal(await usedBytesOf(store.store), usedBytes);
+    } finally {
+      await gateway.stop();
       store.remove();
     }
   });

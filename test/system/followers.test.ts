@@ -171,7 +171,7 @@ describe('a follower that is killed, late or lied to', { timeout: 240_000 }, () 
 
   it('takes a snapshot where the log it needs is gone', async () => {
     const [first, second] = [await newPlace(), await newPlace()];
-    const kept = { replication: { token: TOKEN, keep: '1KiB', keepFor: '1ms' } };
+    const kept = { retention: '0s', replication: { token: TOKEN, keep: '1KiB', keepFor: '1ms' } };
     let primary = await start(first, kept);
     await makeItems(first, 'shop', 3);
     let follower = await start(second, follow(first.port));

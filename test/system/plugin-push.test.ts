@@ -12,6 +12,7 @@ import { ask, Load, untilTrue } from '../support/client.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
 import { type Origin, startOrigin } from '../support/origin.ts';
 import { image, sha256Of } from '../support/plugin-images.ts';
+import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 
 describe('plugins of a running gateway', { timeout: 180_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-push-'));
@@ -85,10 +86,12 @@ describe('plugins of a running gateway', { timeout: 180_000 }, () => {
     });
     await load.untilAnswered(100);
     let previous = sha256Of(image('configured'));
+    const took: string[] = [];
     for (const name of ['v1', 'v2', 'v3']) {
       const pushed = await push(image(name));
       const { switchMs } = pushed;
       assert.ok(switchMs > 0);
+      took.push(switchMs.toFixed(1));
       assert.deepEqual(pushed, {
         plugin: 'mark',
         sha256: sha256Of(image(name)),
@@ -105,6 +108,7 @@ describe('plugins of a running gateway', { timeout: 180_000 }, () => {
     assert.equal((await push(image('v3'))).isUnchanged, true);
     await load.stop();
     assert.deepEqual(load.failures, []);
+    console.log(`${load.answeredCount} requests, none failed; switched in ${took.join(', ')} ms`);
   });
 
   it('stay as they are when a push is refused, which says exactly why', async () => {
@@ -196,6 +200,17 @@ describe('plugins of a running gateway', { timeout: 180_000 }, () => {
     assert.equal(lastCanary?.outcome, 'rolled-back');
     assert.match(lastCanary.why, /^it failed (\d+) of \d+ requests, the version before 0 of \d+/);
     assert.match(gateway.log(), /a canary was rolled back/);
+    const metrics = parseExposition(await gateway.metrics());
+    const value = (name: string, labels: Record<string, string>) =>
+      sampleValue(metrics, `sluice_plugin_${name}`, labels) ?? 0;
+    assert.equal(value('canaries_total', { outcome: 'rolled-back' }), 1);
+    const traps = value('traps_total', { plugin: 'mark', cause: 'trap' });
+    assert.ok(traps >= 5, `${traps} traps`);
+    const code = 'GW_PLUGIN_TRAP';
+    assert.ok(value('requests_failed_total', { plugin: 'mark', code }) >= 5);
+    // Of this process, over both workers and all versions.
+    assert.ok(value('counter_total', { plugin: 'mark', name: 'seen' }) >= 150);
+    assert.ok(value('switch_duration_seconds_count', {}) > 0);
     const list = await sluice('list');
     assert.match(list.out, /mark: canary [0-9a-f]{12} was rolled-back at .*: it failed/);
   });

@@ -11,6 +11,7 @@ import {
 } from '../../host/telemetry/index.ts';
 import { METRICS } from '../../host/telemetry/metric-names.ts';
 import type { DbMetrics } from '../../host/telemetry/prometheus-db.ts';
+import { NO_PLUGINS } from '../support/plugin-metrics.ts';
 import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 import { testSeed } from '../support/seed.ts';
 import { edgeImage, edgeInstance } from '../support/wasm.ts';
@@ -54,6 +55,7 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       null,
       { ...NO_DATABASES, commitsCount: 9, lagCount: 2, followerLagMs: 1_500 },
     ],
+    plugins: () => NO_PLUGINS,
   } satisfies MetricsSource;
   return { image, writers, source };
 }
@@ -82,6 +84,64 @@ async function rendered(source: MetricsSource): Promise<{ text: string; pieces: 
   }
   return { text, pieces };
 }
+
+describe('metrics of plugins', () => {
+  it('say what was counted of plugins, and what they counted, whatever they call it', async () => {
+    const { source } = scene();
+    const plugin = {
+      plugin: 'auth',
+      instances: 2,
+      started: 5,
+      evicted: 1,
+      requests: 100,
+      active: 3,
+      failedByCode: { GW_PLUGIN_TRAP: 4, GW_PLUGIN_UNAVAILABLE: 2 },
+      skipped: 7,
+      traps: 6,
+      stepsExceeded: 2,
+      steps: 1_000,
+      logLinesDropped: 8,
+      canaryShare: 0.05,
+    };
+    const own = (kind: 'counter' | 'gauge' | 'histogram', name: string) => ({
+      ...{ plugin: 'auth', kind, name, value: -3, count: 6, sum: 70, buckets: [1, 2, 3] },
+    });
+    const odd = 'a "name" {le="1"}\\\n# TYPE x counter';
+    const metrics = parseExposition(
+      (
+        await rendered({
+          ...source,
+          plugins: () => ({
+            ...NO_PLUGINS,
+            plugins: [plugin],
+            own: [own('histogram', odd), own('gauge', 'level'), own('counter', odd)],
+            bounds: [5, 10],
+            canaries: { 'rolled-back': 1 },
+            switches: { count: 4, sumMs: 10 },
+          }),
+        })
+      ).text,
+    );
+    const value = (name: string, labels = {}) =>
+      sampleValue(metrics, `sluice_plugin_${name}`, labels);
+    const auth = { plugin: 'auth' };
+    assert.equal(value('requests_total', auth), 100);
+    assert.equal(value('requests_failed_total', { ...auth, code: 'GW_PLUGIN_TRAP' }), 4);
+    assert.equal(value('traps_total', { ...auth, cause: 'trap' }), 4);
+    assert.equal(value('traps_total', { ...auth, cause: 'steps' }), 2);
+    assert.equal(value('evictions_total', auth), 1);
+    assert.equal(value('canary_share', auth), 0.05);
+    assert.equal(value('canaries_total', { outcome: 'rolled-back' }), 1);
+    assert.equal(value('switch_duration_seconds_sum'), 0.01);
+    assert.equal(value('counter_total', { ...auth, name: odd }), -3);
+    assert.equal(value('gauge', { ...auth, name: 'level' }), -3);
+    const named = { ...auth, name: odd };
+    assert.equal(value('histogram_bucket', { ...named, le: '5' }), 1);
+    assert.equal(value('histogram_bucket', { ...named, le: '10' }), 3);
+    assert.equal(value('histogram_bucket', { ...named, le: '+Inf' }), 6);
+    assert.equal(value('histogram_sum', named), 70);
+  });
+});
 
 describe('prometheus metrics', () => {
   it('say what the counters say', async () => {

@@ -5,11 +5,17 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { distributionMetrics } from '../../host/cli/distribution-view.ts';
 import { ManualClock, SeededRandom } from '../../host/core/index.ts';
 import { BaseBook } from '../../host/distribution/base-book.ts';
 import { BoundedCache } from '../../host/distribution/bounded-cache.ts';
-import { readBaseCounts, readChannelState } from '../../host/distribution/channel-state.ts';
+import {
+  readBaseCounts,
+  readChannelState,
+  replaceChannelState,
+} from '../../host/distribution/channel-state.ts';
 import type { ChannelView, Wanted } from '../../host/distribution/channel-view.ts';
+import type { DistributionDesk } from '../../host/distribution/desk.ts';
 import { openHead } from '../../host/distribution/documents.ts';
 import { HeadSigner, readCounter } from '../../host/distribution/heads.ts';
 import { MakeDesk } from '../../host/distribution/make-desk.ts';
@@ -357,6 +363,41 @@ describe('changes by other processes', () => {
   });
 });
 
+describe('many channels', () => {
+  it('are all offered from the start, and a change in one is seen', async () => {
+    const store = await TestStore.create();
+    const plane = await (async () => {
+      await store.publish({ version: '1', files: FILES, forms: 'none' });
+      const state = (await readChannelState(store.dir, 'app'))!;
+      for (let count = 0; count < 300; ++count) {
+        await replaceChannelState(store.dir, { ...state, channel: `copy-${count}` });
+      }
+      return DeliveryPlane.start({ engine: 'node', store });
+    })();
+    try {
+      const views = () => {
+        const message = plane.desk.views();
+        assert.ok(message.kind === 'channels');
+        return message.views;
+      };
+      assert.equal(views().length, 301);
+      for (const { channel, heads } of views()) {
+        const head = openHead(Buffer.from(heads.get(1)!), store.root);
+        assert.equal(head.channel, channel);
+      }
+      await store.publish({ channel: 'copy-7', version: '2', files: FILES, forms: 'none' });
+      for (let turn = 0; turn < 3_000; ++turn) {
+        if (views().some(({ heads }) => heads.has(2))) return;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      assert.fail('the change was not seen');
+    } finally {
+      await plane.stop();
+      store.remove();
+    }
+  });
+});
+
 describe('making on demand', () => {
   const delta = (at: number): Wanted => ({
     kind: 'delta',
@@ -509,6 +550,30 @@ describe('what is remembered', () => {
     assert.equal(cache.size, 8);
     cache.set('a', 5, 1);
     assert.equal(cache.size, 5);
+  });
+});
+
+describe('the metrics', () => {
+  it('tell of the newest releases and no end of them', () => {
+    // Ten thousand channels were two million series.
+    const counts = { delivered: 0, applied: 0, opened: 0, failed: {} };
+    const channels = Array.from({ length: 1_000 }, (_, channel) => ({
+      channel: `c${channel}`,
+      bases: new Map(),
+      releases: Array.from({ length: 20 }, (_, age) => ({
+        version: `${20 - age}`,
+        state: 'active',
+        counts,
+      })),
+    }));
+    const desk = { report: () => ({ channels, making: {}, responses: [] }) };
+    const { releases } = distributionMetrics(desk as unknown as DistributionDesk)!;
+    assert.equal(releases.length, 1_024);
+    const newest = releases.filter(({ version }) => version === '20');
+    assert.equal(new Set(newest.map(({ channel }) => channel)).size, 1_000);
+    const one = { report: () => ({ channels: channels.slice(0, 1), making: {}, responses: [] }) };
+    const few = distributionMetrics(one as unknown as DistributionDesk)!;
+    assert.deepEqual(few.releases.map(({ version }) => version).slice(-1), ['5']);
   });
 });
 

@@ -1,25 +1,20 @@
-// `sluice db`: the databases of a folder that no gateway has. It takes the folder's lock for as
-// long as it runs, so that it never touches what a running gateway owns.
+// `sluice db`: works with the databases of a folder, or with those of the gateway that has it.
 
-import { stat } from 'node:fs/promises';
-import { GatewayError, systemClock } from '../../core/index.ts';
-import { DatabaseCatalog, exportSqliteFile } from '../../db/index.ts';
-import { compileCodec } from '../../kernels/index.ts';
+import { GatewayError, isGatewayError, systemClock } from '../../core/index.ts';
+import { findAdminUrl } from '../../db/index.ts';
 import { readWasm } from '../../workers/index.ts';
 import { Flags } from '../release/flags.ts';
 import { ProgressBar } from '../release/progress.ts';
 import { type Output, withReasons } from '../release/session.ts';
 import { grouped } from '../release/table.ts';
-import { DB_FLAGS, dirOf, momentOf, word } from './flags.ts';
-import { overviewText, readOverview, statsText } from './report.ts';
-
-/** What a store may take while only commands use it: nothing that a gateway wrote is refused. */
-const SIZE_BYTES_MAX = 2 ** 50;
-/** Commands forget no state: how long they are kept is the gateway's business. */
-const RETENTION_MS = Number.POSITIVE_INFINITY;
+import type { Databases } from './databases.ts';
+import { adminTokenOf, DB_FLAGS, dirOf, momentOf, word } from './flags.ts';
+import { FolderDatabases } from './folder-databases.ts';
+import { GatewayDatabases } from './gateway-databases.ts';
+import { overviewText, statsText } from './report.ts';
 
 interface Context {
-  readonly catalog: DatabaseCatalog;
+  readonly databases: Databases;
   readonly flags: Flags;
   readonly output: Output;
 }
@@ -52,90 +47,86 @@ export function dbCommand(
       const detail = `found "${name}", expected one of ${DB_ACTIONS.join(', ')}`;
       throw new GatewayError('GW_FLAG_BAD_VALUE', detail);
     }
-    const folder = dirOf(flags);
-    // A folder that is not there has no databases; only what makes one makes it.
-    if (name !== 'create' && name !== 'restore') await assertFolder(folder);
-    const catalog = await DatabaseCatalog.open({
-      folder,
-      codecModule: compileCodec(readCodec()),
-      clock: systemClock,
-      sizeBytesMax: SIZE_BYTES_MAX,
-      retentionMs: RETENTION_MS,
-    });
+    const databases = await openDatabases(flags, name, readCodec);
     try {
-      return await action({ catalog, flags, output });
+      return await action({ databases, flags, output });
     } finally {
-      await catalog.close();
+      await databases.close();
     }
   });
 }
 
-async function assertFolder(folder: string): Promise<void> {
-  const found = await stat(folder).catch(() => null);
-  if (found?.isDirectory() === true) return;
-  throw new GatewayError('DB_NOT_FOUND', `there is no folder ${folder}`);
+/** The gateway that is named or has the folder; else the folder itself. Errors: DB_STORE_LOCKED
+ *  where another process has it and has not said how it can be asked. */
+async function openDatabases(
+  flags: Flags,
+  action: string,
+  readCodec: () => Uint8Array<ArrayBuffer>,
+): Promise<Databases> {
+  const token = adminTokenOf(flags);
+  const url = flags.text('admin');
+  if (url !== null) return new GatewayDatabases({ url, token });
+  const folder = dirOf(flags);
+  const missing = action === 'create' || action === 'restore' ? 'make' : 'refuse';
+  try {
+    return await FolderDatabases.open({ folder, codec: readCodec(), missing });
+  } catch (error) {
+    if (!isGatewayError(error) || error.code !== 'DB_STORE_LOCKED') throw error;
+    const found = await findAdminUrl(folder);
+    if (found === null) throw error;
+    return new GatewayDatabases({ url: found, token });
+  }
 }
 
-async function list({ catalog, flags, output }: Context): Promise<number> {
-  const rows = [];
-  for (const name of await catalog.list()) rows.push(await readOverview(catalog, name));
+async function list({ databases, flags, output }: Context): Promise<number> {
+  const rows = await databases.list();
   const text = flags.isSet('json') ? `${JSON.stringify(rows, null, 2)}\n` : overviewText(rows);
   output.stdout.write(text);
   return 0;
 }
 
-async function create({ catalog, flags, output }: Context): Promise<number> {
+async function create({ databases, flags, output }: Context): Promise<number> {
   const name = word(flags, 1, 'the name of the database');
   const from = flags.text('from');
-  if (from === null) await catalog.create(name);
-  else await catalog.importFile(name, from);
+  if (from === null) await databases.create(name);
+  else await databases.importFile(name, from);
   output.stdout.write(`${name} is made${from === null ? '' : ` of ${from}`}\n`);
   return 0;
 }
 
-async function remove({ catalog, flags, output }: Context): Promise<number> {
+async function remove({ databases, flags, output }: Context): Promise<number> {
   const name = word(flags, 1, 'the name of the database');
-  await catalog.delete(name);
+  await databases.remove(name);
   output.stdout.write(`${name} is deleted\n`);
   return 0;
 }
 
-/** Reads every record of the store, and every group of the log by opening it whole. */
-async function check({ catalog, flags, output }: Context): Promise<number> {
+/** Reads every record of the store, and every group of the log. */
+async function check({ databases, flags, output }: Context): Promise<number> {
   const given = flags.positionals[1];
-  const names = given === undefined ? await catalog.list() : [given];
+  const names = given === undefined ? await databases.names() : [given];
   let badCount = 0;
   for (const name of names) {
-    const { store, close } = await catalog.openWhole(name);
-    try {
-      const { recordsCount, findings, findingsCount } = await store.check();
-      for (const finding of findings) output.stdout.write(`${name}: ${finding}\n`);
-      const verdict = findingsCount === 0 ? 'good' : `${findingsCount} bad`;
-      const where = `at lsn ${store.lsn}`;
-      output.stdout.write(`${name}: ${grouped(recordsCount)} records ${where}, ${verdict}\n`);
-      badCount += findingsCount;
-    } finally {
-      await close();
-    }
+    const { recordsCount, findings, findingsCount, lsn } = await databases.check(name);
+    for (const finding of findings) output.stdout.write(`${name}: ${finding}\n`);
+    const verdict = findingsCount === 0 ? 'good' : `${findingsCount} bad`;
+    output.stdout.write(`${name}: ${grouped(recordsCount)} records at lsn ${lsn}, ${verdict}\n`);
+    badCount += findingsCount;
   }
   return badCount === 0 ? 0 : 1;
 }
 
-async function backup({ catalog, flags, output }: Context): Promise<number> {
+async function backup({ databases, flags, output }: Context): Promise<number> {
   const name = word(flags, 1, 'the name of the database');
   const path = word(flags, 2, 'the file to write');
-  const { store, close } = await catalog.openWhole(name);
   const bar = new ProgressBar(output.stderr, () => systemClock.nowMs());
-  try {
-    const lsn = await exportSqliteFile(store, store.lsn, path, (doneCount, totalCount) =>
+  const { lsn, pageCount } = await databases
+    .backup(name, path, (doneCount, totalCount) =>
       bar.show({ label: 'pages', doneCount, totalCount }),
-    );
-    bar.clear();
-    output.stdout.write(`${path} is ${name} at lsn ${lsn}, ${grouped(store.pageCount)} pages\n`);
-    return 0;
-  } finally {
-    await close();
-  }
+    )
+    .finally(() => bar.clear());
+  output.stdout.write(`${path} is ${name} at lsn ${lsn}, ${grouped(pageCount)} pages\n`);
+  return 0;
 }
 
 /** From a file, or to a moment of a database's past, and then under another name. */
@@ -155,16 +146,15 @@ async function branch(context: Context): Promise<number> {
   return branchAs(context, word(context.flags, 2, 'the name of the branch'));
 }
 
-async function branchAs({ catalog, flags, output }: Context, name: string): Promise<number> {
+async function branchAs({ databases, flags, output }: Context, name: string): Promise<number> {
   const from = word(flags, 1, 'the name of the database');
-  const moment = momentOf(flags) ?? { lsn: Number.POSITIVE_INFINITY };
-  const lsn = await catalog.branchAt(from, name, moment);
+  const lsn = await databases.branch(from, name, momentOf(flags));
   output.stdout.write(`${name} is ${from} at lsn ${lsn}\n`);
   return 0;
 }
 
-async function stats({ catalog, flags, output }: Context): Promise<number> {
-  const overview = await readOverview(catalog, word(flags, 1, 'the name of the database'));
+async function stats({ databases, flags, output }: Context): Promise<number> {
+  const overview = await databases.overview(word(flags, 1, 'the name of the database'));
   const text = flags.isSet('json') ? `${JSON.stringify(overview, null, 2)}\n` : statsText(overview);
   output.stdout.write(text);
   return 0;

@@ -2,12 +2,22 @@
 
 import { GatewayError } from '../../core/index.ts';
 import type { Moment } from '../../db/index.ts';
-import { type FlagSpec, type Flags, refused } from '../release/flags.ts';
+import { type FlagSpec, type Flags, readFlagFile, refused } from '../release/flags.ts';
 
 const DIR_DEFAULT = 'data/databases';
 
+const TOKEN_VARIABLE = 'SLUICE_ADMIN_TOKEN';
+
 export const DB_FLAGS: Readonly<Record<string, FlagSpec>> = {
   dir: { kind: 'value', what: `<folder> the databases (default: ${DIR_DEFAULT})` },
+  admin: {
+    kind: 'value',
+    what: '<url> the admin API of a gateway that runs, in place of a folder',
+  },
+  'token-file': {
+    kind: 'value',
+    what: `<file> the admin token (default: the environment's ${TOKEN_VARIABLE})`,
+  },
   from: { kind: 'value', what: '<file> a database file of SQLite to begin with' },
   at: {
     kind: 'value',
@@ -19,6 +29,13 @@ export const DB_FLAGS: Readonly<Record<string, FlagSpec>> = {
 
 export function dirOf(flags: Flags): string {
   return flags.text('dir') ?? DIR_DEFAULT;
+}
+
+/** `''` for none. It is no flag itself: others see what a process was started with. */
+export function adminTokenOf(flags: Flags): string {
+  const path = flags.text('token-file');
+  if (path === null) return process.env[TOKEN_VARIABLE] ?? '';
+  return Buffer.from(readFlagFile('token-file', path)).toString().trim();
 }
 
 /** Null where `--at` is not given. Errors: GW_FLAG_BAD_VALUE. */

@@ -1,34 +1,12 @@
 // What `sluice db list` and `stats` say of a database.
 
-import type { DatabaseCatalog, PageStoreStats } from '../../db/index.ts';
+import type { DatabaseOverview } from '../../db/index.ts';
 import { grouped } from '../release/table.ts';
 
 const STATES_SHOWN_COUNT_MAX = 20;
 
-export interface Overview extends Omit<PageStoreStats, 'sizeBytesMax'> {
-  readonly name: string;
-  /** Of the last commit in the log. */
-  readonly logLsn: number;
-  readonly logFirstLsn: number;
-  readonly branches: readonly string[];
-}
-
-export async function readOverview(catalog: DatabaseCatalog, name: string): Promise<Overview> {
-  const branches = await catalog.branchesOf(name);
-  const { store, close } = await catalog.openPages(name);
-  try {
-    const log = await catalog.openLog(name, store);
-    const { nextLsn, firstLsn } = log;
-    await log.close();
-    const { sizeBytesMax: _, ...stats } = store.stats();
-    return { name, ...stats, logLsn: nextLsn - 1, logFirstLsn: firstLsn, branches };
-  } finally {
-    await close();
-  }
-}
-
 /** A row for each. */
-export function overviewText(rows: readonly Overview[]): string {
+export function overviewText(rows: readonly DatabaseOverview[]): string {
   const cells = rows.map(({ name, logLsn, pageCount, fileSizeBytes, base }) => [
     name,
     `lsn ${grouped(logLsn)}`,
@@ -49,7 +27,7 @@ export function overviewText(rows: readonly Overview[]): string {
     .join('');
 }
 
-export function statsText(overview: Overview): string {
+export function statsText(overview: DatabaseOverview): string {
   const { base, states, branches } = overview;
   const shown = states.slice(-STATES_SHOWN_COUNT_MAX);
   const lines: (readonly [string, string])[] = [
@@ -62,12 +40,19 @@ export function statsText(overview: Overview): string {
     ],
     ['records take', `${grouped(overview.recordsSizeBytes)} B`],
     ['file takes', `${grouped(overview.fileSizeBytes)} B`],
+    [
+      'restores to',
+      `lsn ${grouped(overview.reach.firstLsn)} and later, from ${timeOf(overview.reach.firstMs)}`,
+    ],
     ['branch of', base === null ? '–' : `${base.parent} at lsn ${grouped(base.lsn)}`],
     ['branches', branches.length === 0 ? '–' : branches.join(', ')],
     ...shown.map(({ lsn, foldedAtMs }) => {
-      const time = new Date(foldedAtMs).toISOString();
-      return ['state kept', `lsn ${grouped(lsn)}, folded ${time}`] as const;
+      return ['state kept', `lsn ${grouped(lsn)}, folded ${timeOf(foldedAtMs)}`] as const;
     }),
   ];
   return lines.map(([label, value]) => `${label.padEnd(13)}${value}\n`).join('');
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
 }

@@ -105,8 +105,18 @@ replicationKeepMsMax():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+retentionMs():number {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
+logSizeBytesMax():number {
+  const offset = this.bb!.__offset(this.bb_pos, 36);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
 static startDb(builder:flatbuffers.Builder) {
-  builder.startObject(15);
+  builder.startObject(17);
 }
 
 static addDir(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset) {
@@ -169,12 +179,20 @@ static addReplicationKeepMsMax(builder:flatbuffers.Builder, replicationKeepMsMax
   builder.addFieldInt32(14, replicationKeepMsMax, 0);
 }
 
+static addRetentionMs(builder:flatbuffers.Builder, retentionMs:number) {
+  builder.addFieldFloat64(15, retentionMs, 0.0);
+}
+
+static addLogSizeBytesMax(builder:flatbuffers.Builder, logSizeBytesMax:number) {
+  builder.addFieldFloat64(16, logSizeBytesMax, 0.0);
+}
+
 static endDb(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, followOffset:flatbuffers.Offset, replicationTokenOffset:flatbuffers.Offset, replicationKeepSizeBytesMax:number, replicationKeepMsMax:number):flatbuffers.Offset {
+static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, followOffset:flatbuffers.Offset, replicationTokenOffset:flatbuffers.Offset, replicationKeepSizeBytesMax:number, replicationKeepMsMax:number, retentionMs:number, logSizeBytesMax:number):flatbuffers.Offset {
   Db.startDb(builder);
   Db.addDir(builder, dirOffset);
   Db.addPublicKey(builder, publicKeyOffset);
@@ -191,6 +209,8 @@ static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publi
   Db.addReplicationToken(builder, replicationTokenOffset);
   Db.addReplicationKeepSizeBytesMax(builder, replicationKeepSizeBytesMax);
   Db.addReplicationKeepMsMax(builder, replicationKeepMsMax);
+  Db.addRetentionMs(builder, retentionMs);
+  Db.addLogSizeBytesMax(builder, logSizeBytesMax);
   return Db.endDb(builder);
 }
 }

@@ -3,6 +3,8 @@
 //
 // Claims: `id` the one database that the token is for; `a` what it allows there, `ro` or `rw`; or
 // `p` with lists of databases, `{ "ro": { "ns": [...] }, "rw": { "ns": [...] } }`; `exp`, `nbf`.
+// Of sqld's others, `p.ddl` is about shared schemas, which are not there: it gives no access, and a
+// token that gives nothing else is refused by that name.
 
 import { importJWK, importSPKI, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '../../core/index.ts';
@@ -20,6 +22,7 @@ interface Grants {
   readonly oneAccess: Access;
   readonly readWrite: ReadonlySet<string> | null;
   readonly readOnly: ReadonlySet<string> | null;
+  readonly schemaOnly: ReadonlySet<string> | null;
   readonly fromMs: number;
   readonly untilMs: number;
 }
@@ -82,6 +85,10 @@ export class Authenticator {
     if (grants.readOnly?.has(database)) return 'read-only';
     const isListed = grants.readWrite !== null || grants.readOnly !== null;
     if (!isListed && (grants.one === null || grants.one === database)) return grants.oneAccess;
+    if (grants.schemaOnly?.has(database)) {
+      const message = 'the claim p.ddl gives no access by itself; p.rw does, schema included';
+      throw new HranaError('AUTH_FORBIDDEN', `the database ${database}: ${message}`);
+    }
     throw new HranaError('AUTH_FORBIDDEN', `the token is not for the database ${database}`);
   }
 }
@@ -112,17 +119,21 @@ function readGrants(payload: JWTPayload): Grants {
     oneAccess: a === 'ro' ? 'read-only' : 'read-write',
     readWrite: lists?.readWrite ?? null,
     readOnly: lists?.readOnly ?? null,
+    schemaOnly: lists?.schemaOnly ?? null,
     fromMs: (payload.nbf ?? 0) * 1_000,
     untilMs: (payload.exp ?? Number.POSITIVE_INFINITY) * 1_000,
   };
 }
 
-function readLists(p: unknown): { readWrite: Set<string>; readOnly: Set<string> } {
+function readLists(
+  p: unknown,
+): Record<'readWrite' | 'readOnly' | 'schemaOnly', ReadonlySet<string>> {
   if (typeof p !== 'object' || p === null) throw badClaim('p', 'an object');
-  const { ro, rw, roa, rwa } = p as Record<string, unknown>;
+  const { ro, rw, roa, rwa, ddl } = p as Record<string, unknown>;
   return {
     readWrite: new Set([...names(rw), ...names(rwa)]),
     readOnly: new Set([...names(ro), ...names(roa)]),
+    schemaOnly: new Set(names(ddl)),
   };
 }
 

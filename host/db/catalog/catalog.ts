@@ -22,7 +22,7 @@ import {
 import { FolderLock } from './folder-lock.ts';
 import { checkDatabaseName, isDatabaseName } from './names.ts';
 import { type DatabaseOverview, overviewOf } from './overview.ts';
-import { type Moment, replayUpTo, stateFor } from './restore.ts';
+import { beginningOf, type Moment, replayUpTo } from './restore.ts';
 
 const TEMPORARY_FOLDER = '.temporary';
 const PAGES_FOLDER = 'pages';
@@ -39,6 +39,7 @@ export interface CatalogOptions {
   /** Of each page store. Units: bytes. */
   readonly sizeBytesMax: number;
   readonly retentionMs: number;
+  readonly stateSpacingMs?: number;
   /** `held`: another thread of this process has taken the folder. */
   readonly lock?: 'take' | 'held';
 }
@@ -127,7 +128,7 @@ export class DatabaseCatalog {
     place: (replace: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
     const { id, epoch, lsn, chain, fill } = copy;
-    const folder = this.#temporaryPath();
+    const folder = this.temporaryPath();
     try {
       await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
       const store = await this.#openStoreIn(folder, { copyOf: { id, epoch } });
@@ -190,7 +191,7 @@ export class DatabaseCatalog {
   async remove(name: string): Promise<BranchBase | null> {
     const base = await this.assertRemovable(name);
     if (this.#shelves.has(name)) throw new GatewayError('DB_STORE_LOCKED', `${name} is in use`);
-    const aside = this.#temporaryPath();
+    const aside = this.temporaryPath();
     await rename(this.pathOf(name), aside);
     await syncFolder(this.#options.folder);
     await rm(aside, { recursive: true, force: true });
@@ -256,8 +257,8 @@ export class DatabaseCatalog {
   }
 
   /** Makes a branch that is the database at a moment of its past; an infinite LSN is now. Returns
-   *  its LSN. Errors: as for branch; DB_NO_STATE also for a commit that has not been made;
-   *  DB_LOG_TRIMMED where the log from the state before the moment is gone. */
+   *  its LSN. Errors: as for branch; DB_NO_STATE for a moment that is not kept any more or has not
+   *  come yet, with those that can be reached. */
   async branchAt(parentName: string, name: string, moment: Moment): Promise<Lsn> {
     const { store, close } = await this.openPages(parentName);
     try {
@@ -277,12 +278,10 @@ export class DatabaseCatalog {
     const { store, close } = await this.openPages(parentName);
     try {
       let reachedLsn: Lsn = 0;
-      await this.branch(parentName, name, stateFor(store, moment), async (branch) => {
+      const nowMs = this.#options.clock.wallMs();
+      const beginning = beginningOf({ store, log, nowMs }, moment);
+      await this.branch(parentName, name, beginning, async (branch) => {
         reachedLsn = await replayUpTo(branch, log, this.#codec, moment);
-        if ('lsn' in moment && Number.isFinite(moment.lsn) && reachedLsn < moment.lsn) {
-          const detail = `lsn ${moment.lsn}; the last commit is ${reachedLsn}`;
-          throw new GatewayError('DB_NO_STATE', detail);
-        }
       });
       return reachedLsn;
     } finally {
@@ -327,6 +326,11 @@ export class DatabaseCatalog {
     await this.#lock?.release();
   }
 
+  /** Says who can be asked while the folder is locked. Not where another thread has the lock. */
+  async announce(adminUrl: string): Promise<void> {
+    await this.#lock?.announce(adminUrl);
+  }
+
   async #make(
     name: string,
     base: BranchBase | null,
@@ -334,7 +338,7 @@ export class DatabaseCatalog {
     parent?: LmdbPageStore,
   ): Promise<void> {
     await this.#assertFree(name);
-    const folder = this.#temporaryPath();
+    const folder = this.temporaryPath();
     try {
       await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
       const branch = base === null ? {} : { base, parent: parent! };
@@ -392,9 +396,9 @@ export class DatabaseCatalog {
   }
 
   #storeOptions(folder: string) {
-    const { codecModule, clock, sizeBytesMax, retentionMs } = this.#options;
+    const { codecModule, clock, sizeBytesMax, retentionMs, stateSpacingMs = 0 } = this.#options;
     const pages = join(folder, PAGES_FOLDER);
-    return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs };
+    return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs, stateSpacingMs };
   }
 
   #openLogIn(
@@ -443,7 +447,8 @@ export class DatabaseCatalog {
     if (!(await this.list()).includes(name)) throw new GatewayError('DB_NOT_FOUND', name);
   }
 
-  #temporaryPath(): string {
+  /** A name that nothing has, in the folder of what is being made. */
+  temporaryPath(): string {
     const unique = Buffer.from(secretBytes(8)).toString('hex');
     return join(this.#options.folder, TEMPORARY_FOLDER, unique);
   }

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { GatewayError, secretBytes } from '../../core/index.ts';
 
 const LOCK_FILE = 'lock';
+/** Who holds the lock may leave the address of its admin API here; no database is called so. */
+const ADMIN_FILE = '.admin';
 /** One taken over, and one lost to somebody else who took it over, and again. */
 const ATTEMPTS_MAX = 4;
 
@@ -20,12 +22,26 @@ interface Holder {
   readonly startedTicks: string;
 }
 
+/** Where the admin API of the process is that has the folder; null where it has not said so. */
+export async function findAdminUrl(folder: string): Promise<string | null> {
+  const [lock, text] = await Promise.all([
+    readLock(join(folder, LOCK_FILE)),
+    readFile(join(folder, ADMIN_FILE), 'utf8').catch(() => ''),
+  ]);
+  const [pid, url] = text.trim().split(' ');
+  // Another one may have left it, whose end was sudden.
+  const isHolder = lock?.holder != null && String(lock.holder.pid) === pid;
+  return isHolder && url !== undefined && URL.canParse(url) ? url : null;
+}
+
 export class FolderLock {
+  readonly #folder: string;
   readonly #path: string;
   readonly #inode: number;
 
-  private constructor(path: string, inode: number) {
-    this.#path = path;
+  private constructor(folder: string, inode: number) {
+    this.#folder = folder;
+    this.#path = join(folder, LOCK_FILE);
     this.#inode = inode;
   }
 
@@ -38,7 +54,7 @@ export class FolderLock {
       await writeFile(temporary, JSON.stringify(await ownHolder()), { flag: 'wx' });
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; ++attempt) {
         if (await linkIfFree(temporary, path)) {
-          return new FolderLock(path, (await readLock(path))!.inode);
+          return new FolderLock(folder, (await readLock(path))!.inode);
         }
         await breakIfStale(path);
       }
@@ -48,8 +64,17 @@ export class FolderLock {
     throw new GatewayError('DB_STORE_LOCKED', `${path} changes hands all the time`);
   }
 
+  /** Leaves word of the holder's admin API. */
+  async announce(adminUrl: string): Promise<void> {
+    const path = join(this.#folder, ADMIN_FILE);
+    const temporary = asideName(path);
+    await writeFile(temporary, `${process.pid} ${adminUrl}\n`, { flag: 'wx' });
+    await rename(temporary, path);
+  }
+
   /** Gives the lock back; it is no error when it is gone. */
   async release(): Promise<void> {
+    await rm(join(this.#folder, ADMIN_FILE), { force: true });
     if ((await readLock(this.#path))?.inode === this.#inode) await rm(this.#path, { force: true });
   }
 }

@@ -6,6 +6,7 @@ export {
   type OpenedPages,
   type ReceivedCopy,
 } from './catalog.ts';
+export { findAdminUrl } from './folder-lock.ts';
 export { checkDatabaseName, isDatabaseName } from './names.ts';
 export { type DatabaseOverview, overviewOf } from './overview.ts';
-export { type Moment, replayUpTo, stateFor } from './restore.ts';
+export { beginningOf, type Moment, type Reach, reachOf, replayUpTo } from './restore.ts';

@@ -3,13 +3,13 @@
 import { GatewayError } from '../../core/index.ts';
 
 const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$/;
-/** Segments that the Hrana protocol has at the same place. */
-const RESERVED_NAMES: readonly string[] = ['v1', 'v2', 'v3', 'v3-protobuf'];
+/** Segments that the Hrana protocol has at the same place, and the file of the folder's lock. */
+const RESERVED_NAMES: readonly string[] = ['v1', 'v2', 'v3', 'v3-protobuf', 'lock'];
 
 /** Errors: DB_NAME. */
 export function checkDatabaseName(name: string): void {
   if (NAME_PATTERN.test(name) && !RESERVED_NAMES.includes(name)) return;
-  const expected = '1 to 64 of a-z 0-9 _ -, a letter or digit at both ends, no version of Hrana';
+  const expected = '1 to 64 of a-z 0-9 _ -, a letter or digit at both ends, not v1 to v3 or lock';
   throw new GatewayError('DB_NAME', `"${name.slice(0, 80)}", expected ${expected}`);
 }
 

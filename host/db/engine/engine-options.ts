@@ -14,6 +14,7 @@ export interface EngineLimits {
   readonly connectionsCountMax: number;
   readonly idleConnectionsCountMax: number;
   readonly cacheSizeBytes: number;
+  readonly pageCacheSizeBytes: number;
   readonly statementsCountMax: number;
 }
 

@@ -43,7 +43,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.limits = { ...ENGINE_LIMITS, ...options.limits };
-    this.#overlay = new Overlay(options.source);
+    this.#overlay = new Overlay(options.source, this.limits.pageCacheSizeBytes);
     this.#space = {
       overlay: this.#overlay,
       sink: options.sink,

@@ -26,6 +26,8 @@ export const ENGINE_LIMITS: EngineLimits = {
   idleConnectionsCountMax: 8,
   /** Page cache of one connection; a page that is not in it is a copy of 4 KiB away. */
   cacheSizeBytes: 2 * MIB,
+  /** Pages of the page store that are kept unpacked, for all connections of a database. */
+  pageCacheSizeBytes: 16 * MIB,
   /** Prepared statements that one connection keeps. */
   statementsCountMax: 128,
 };

@@ -6,6 +6,7 @@
 //                      a snapshot pinned at 38, 39 or 40 reads this one; with no pin it is freed
 
 import { DB_PAGE_SIZE_BYTES, type FoldedPage, type Lsn, type PageSource } from '../contract.ts';
+import { PageCache } from './page-cache.ts';
 import { PageMemory, type PageVersion } from './page-memory.ts';
 import { Pins } from './pins.ts';
 
@@ -37,6 +38,8 @@ const TRUNCATIONS_COUNT_MIN = 8;
 export class Overlay {
   readonly memory = new PageMemory();
   readonly #source: PageSource;
+  /** Pages of the source's present state. */
+  readonly #cache: PageCache;
   readonly #newest = new Map<number, PageVersion>();
   readonly #pins = new Pins();
   /** Pages that have more than one version, or one that only an old snapshot needs. */
@@ -48,8 +51,9 @@ export class Overlay {
   #lsn: Lsn;
   #pageCount: number;
 
-  constructor(source: PageSource) {
+  constructor(source: PageSource, cacheSizeBytesMax: number) {
     this.#source = source;
+    this.#cache = new PageCache(cacheSizeBytesMax);
     this.#baseLsn = source.lsn;
     this.#lsn = source.lsn;
     this.#pageCount = source.pageCount;
@@ -117,13 +121,19 @@ export class Overlay {
         into.set(version.bytes);
         return true;
       }
-      if (version === null) {
-        const base = this.#baseFor(snapshot.lsn);
-        if (this.#source.readPage(pageNumber, base, into)) return true;
-      }
+      if (version === null && this.#readBase(pageNumber, snapshot.lsn, into)) return true;
     }
     into.fill(0);
     return false;
+  }
+
+  #readBase(pageNumber: number, snapshotLsn: Lsn, into: Uint8Array): boolean {
+    const base = this.#baseFor(snapshotLsn);
+    if (base !== this.#baseLsn) return this.#source.readPage(pageNumber, base, into);
+    if (this.#cache.read(pageNumber, into)) return true;
+    const isThere = this.#source.readPage(pageNumber, base, into);
+    if (isThere) this.#cache.keep(pageNumber, into);
+    return isThere;
   }
 
   /** Makes pages the newest state. Takes the versions over. */
@@ -169,10 +179,25 @@ export class Overlay {
     if (this.#source.lsn !== snapshot.lsn) {
       throw new RangeError(`the source stands at ${this.#source.lsn}, not at ${snapshot.lsn}`);
     }
-    this.#oldBases.push({ lsn: this.#baseLsn, release: releaseFormer });
+    const formerLsn = this.#baseLsn;
+    this.#oldBases.push({ lsn: formerLsn, release: releaseFormer });
     this.#baseLsn = snapshot.lsn;
+    this.#refreshCache(formerLsn);
     for (const pageNumber of this.#newest.keys()) this.#tidy(pageNumber);
     this.#releaseBases();
+  }
+
+  /** What the source has just taken over leaves memory here, and is about as warm as ever. */
+  #refreshCache(formerLsn: Lsn): void {
+    if (this.#truncations.length > 0) {
+      this.#cache.clear();
+      return;
+    }
+    for (const [pageNumber, { lsn, bytes }] of this.#newest) {
+      if (lsn > this.#baseLsn) this.#cache.forget(pageNumber);
+      // An older one stands here for old snapshots, or has not been tidied away.
+      else if (lsn > formerLsn) this.#cache.keep(pageNumber, bytes);
+    }
   }
 
   /** Forgets what is newer than a pinned state. Nothing newer may be pinned. */

@@ -14,7 +14,7 @@ export interface SessionsOptions {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
-  /** A statement begins. Requests of one message run in one turn, however many and slow they are. */
+  /** A statement begins: all of one message run in one turn, however many and slow they are. */
   readonly onStatement?: () => void;
 }
 

@@ -6,6 +6,9 @@
 export const LOG_BLOCK_SIZE_BYTES = 4_096;
 /** A segment: about a second of commits that come one by one, and 10 ms to look through. */
 export const LOG_SEGMENT_SIZE_BYTES = 16_777_216;
+/** The first segment of a log, and the next is twice as long until they are as long as others: most
+ *  of a thousand databases are small and hardly written, and each has a segment and a spare one. */
+export const LOG_SEGMENT_SIZE_BYTES_FIRST = 262_144;
 /** The smallest segment that makes sense: its head and one group of a block. */
 export const LOG_SEGMENT_SIZE_BYTES_MIN = 2 * LOG_BLOCK_SIZE_BYTES;
 /** One group's payload: a VACUUM of a database of this size is one commit. */

@@ -65,7 +65,7 @@ export async function openLog(options: SegmentLogOptions): Promise<OpenedLog> {
     nextNumber: (found.segments.at(-1)?.number ?? 0) + 1,
   });
   const segments = found.segments.slice(0, found.tailIndex + 1);
-  if (found.tailIndex < 0) segments.push(await pool.take(segmentSizeBytes));
+  if (found.tailIndex < 0) segments.push(await pool.take(LOG_SEGMENT_SIZE_BYTES_MIN));
   const active = segments.at(-1)!;
   const file = await files.open(active.path);
   await makeDurable(file, found).catch(async (error: unknown) => {

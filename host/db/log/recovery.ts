@@ -27,6 +27,8 @@ import {
 } from './segment.ts';
 import type { LogState, StatePlace } from './state-file.ts';
 
+const SEGMENT_NUMBER_FIRST = 1;
+
 export interface Recovered {
   /** In order, without a gap; those from `tailIndex` + 1 on are empty. */
   readonly segments: Segment[];
@@ -56,6 +58,15 @@ export async function recover(
     if (durableLsn > state.baseLsn) {
       const path = segments[0]?.path ?? place.folder;
       throw corruptError(path, FIRST_GROUP_OFFSET, `no group, but lsn ${durableLsn} was durable`);
+    }
+    // Segments are trimmed only while a later one has a group.
+    const first = segments[0];
+    if (first !== undefined && first.number > SEGMENT_NUMBER_FIRST) {
+      throw corruptError(
+        first.path,
+        FIRST_GROUP_OFFSET,
+        'no group, but segments before are trimmed',
+      );
     }
     const tailOffset = FIRST_GROUP_OFFSET;
     return { segments, spares, tailIndex: segments.length === 0 ? -1 : 0, tailOffset, ...nothing };

@@ -3,7 +3,11 @@
 
 import { join } from 'node:path';
 import { type LogFile, writeAll } from './files.ts';
-import { LOG_SPARES_COUNT_MAX, LOG_ZEROS_SIZE_BYTES } from './limits.ts';
+import {
+  LOG_SEGMENT_SIZE_BYTES_FIRST,
+  LOG_SPARES_COUNT_MAX,
+  LOG_ZEROS_SIZE_BYTES,
+} from './limits.ts';
 import { isMissing } from './log-error.ts';
 import {
   encodeSegmentHead,
@@ -18,6 +22,7 @@ const NEXT_TEMPORARY_NAME = 'next.temporary';
 
 export interface SegmentPoolOptions {
   readonly place: StatePlace;
+  /** Of all but the first ones, which are shorter. */
   readonly segmentSizeBytes: number;
   /** 64 bits that no client can guess. */
   readonly newSecret: () => bigint;
@@ -51,7 +56,7 @@ export class SegmentPool {
   /** Begins to make the next segment where none is ready. An error shows when it is taken. */
   prepare(): void {
     if (this.#ready.length > 0 || this.#making !== null) return;
-    this.#making = this.#make(this.#segmentSizeBytes)
+    this.#making = this.#make(this.#usualSizeBytes)
       .then((segment) => {
         this.#ready.push(segment);
       })
@@ -65,7 +70,7 @@ export class SegmentPool {
   async take(sizeBytesMin: number): Promise<Segment> {
     await this.settled();
     const ready = this.#ready.shift();
-    if (ready === undefined) return this.#make(Math.max(sizeBytesMin, this.#segmentSizeBytes));
+    if (ready === undefined) return this.#make(Math.max(sizeBytesMin, this.#usualSizeBytes));
     if (ready.sizeBytes >= sizeBytesMin) return ready;
     return this.lengthen(ready, sizeBytesMin).catch((error: unknown) => {
       this.#ready.unshift(ready);
@@ -102,6 +107,12 @@ export class SegmentPool {
   /** Waits until nothing is being made. */
   async settled(): Promise<void> {
     await this.#making;
+  }
+
+  /** Of the next segment. */
+  get #usualSizeBytes(): number {
+    const grown = LOG_SEGMENT_SIZE_BYTES_FIRST * 2 ** (this.#nextNumber - 1);
+    return Math.min(grown, this.#segmentSizeBytes);
   }
 
   async #make(sizeBytes: number): Promise<Segment> {

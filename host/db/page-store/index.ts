@@ -4,6 +4,7 @@ export type { StoreReport } from './check.ts';
 export { STORE_SIZE_BYTES_MAX_DEFAULT } from './limits.ts';
 export type { BranchBase, FoldedState } from './meta.ts';
 export {
+  checkSqliteFile,
   type ExportSource,
   exportSqliteFile,
   openSqliteFile,

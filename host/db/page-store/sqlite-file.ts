@@ -122,6 +122,13 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
   }
 }
 
+/** Whether a file can be imported. Returns its size. Errors: as for openSqliteFile. */
+export async function checkSqliteFile(path: string): Promise<number> {
+  const { pageCount, close } = await openSqliteFile(path);
+  await close();
+  return pageCount * DB_PAGE_SIZE_BYTES;
+}
+
 function checkHeader(path: string, header: Buffer, size: number): void {
   const refused = (what: string): GatewayError => new GatewayError('DB_FORMAT', `${path}: ${what}`);
   if (header.length < HEADER_SIZE_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) {

@@ -4,7 +4,7 @@
 
 import { GatewayError, isGatewayError } from '../../core/index.ts';
 import { type DatabaseOverview, type Moment, overviewOf } from '../catalog/index.ts';
-import { DB_PAGE_SIZE_BYTES, type Lsn, type PagePin } from '../contract.ts';
+import { DB_PAGE_SIZE_BYTES, type LogStore, type Lsn, type PagePin } from '../contract.ts';
 import { isHranaError } from '../hrana/index.ts';
 import { type BranchBase, readExportChunk, type StoreReport } from '../page-store/index.ts';
 import { isSqlError } from '../sql-error.ts';
@@ -218,12 +218,16 @@ export class DatabaseCommands {
 async function checkOpened({ database, store }: OpenedDatabase): Promise<CheckReport> {
   await database.checkpoint();
   const report = await store.check();
+  return { ...report, lsn: store.lsn, groupsCount: await checkLog(database.log) };
+}
+
+/** Reads all groups of a log, which are checked by that. Returns how many there are. Errors:
+ *  DB_LOG_CORRUPT with file and place. */
+export async function checkLog(log: LogStore): Promise<number> {
   let groupsCount = 0;
-  const { log } = database;
-  if (log.firstLsn < log.nextLsn) {
-    for await (const _ of log.read(log.firstLsn)) groupsCount += 1;
-  }
-  return { ...report, lsn: store.lsn, groupsCount };
+  if (log.firstLsn >= log.nextLsn) return 0;
+  for await (const _ of log.read(log.firstLsn)) groupsCount += 1;
+  return groupsCount;
 }
 
 const CODES = {

@@ -1,6 +1,7 @@
 export {
   type BackupPlace,
   type CheckReport,
+  checkLog,
   type DatabaseCommand,
   DatabaseCommands,
   type DatabaseOutcomes,

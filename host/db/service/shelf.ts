@@ -30,6 +30,7 @@ export interface ShelfOptions {
   readonly retentionMs: number;
   /** Where databases have copies at other gateways. */
   readonly replication?: ReplicationOptions;
+  readonly stateSpacingMs?: number;
   readonly report: (name: string, event: DatabaseEvent) => void;
   /** A statement begins, in whichever database. */
   readonly onStatement?: () => void;
@@ -105,13 +106,14 @@ export class DatabaseShelf {
   }
 
   static async open(options: ShelfOptions): Promise<DatabaseShelf> {
-    const { folder, clock, retentionMs } = options;
+    const { folder, clock, retentionMs, stateSpacingMs = 0 } = options;
     const catalog = await DatabaseCatalog.open({
       folder,
       codecModule: options.codec,
       clock,
       sizeBytesMax: options.storeSizeBytesMax,
       retentionMs,
+      stateSpacingMs,
       lock: 'held',
     });
     return new DatabaseShelf(options, catalog);

@@ -3,7 +3,8 @@
 // taken by every io worker, then written down; whatever fails on the way leaves what ran.
 //
 // What was pushed last stands above what the configuration names, over reloads and restarts, until
-// it is rolled back; a `sha256` in the configuration stands above both.
+// it is rolled back. A `sha256` beside a `file` pins the plugin to it; beside a `url` it says what
+// the url must give.
 
 import type { PluginConfig } from '../../config/index.ts';
 import { type Clock, GatewayError } from '../../core/index.ts';
@@ -73,7 +74,8 @@ export interface DeskCounts {
   readonly pushesRefused: number;
   readonly rollbacks: number;
   readonly canaries: Readonly<Record<CanaryEnd['outcome'], number>>;
-  readonly lastSwitchMs: number;
+  /** Changes that all workers have taken. */
+  readonly switches: { readonly count: number; readonly sumMs: number };
 }
 
 /** What versions shared that are gone is kept for streams that still end in them. */
@@ -83,13 +85,15 @@ export class PluginDesk {
   readonly tally = new PluginTally();
   readonly #deps: PluginDeskDeps;
   readonly #cache = new ModuleCache();
+  /** What the file or url of each plugin last held. */
+  readonly #configured = new Map<string, string>();
   #entries: ReadonlyMap<string, DeskEntry> = new Map();
   readonly #counts = {
     pushesTaken: 0,
     pushesRefused: 0,
     rollbacks: 0,
     canaries: { promoted: 0, aborted: 0, 'rolled-back': 0, replaced: 0 },
-    lastSwitchMs: 0,
+    switches: { count: 0, sumMs: 0 },
   };
   readonly #ending = new Set<string>();
   #forgetting: NodeJS.Timeout | null = null;
@@ -237,7 +241,7 @@ export class PluginDesk {
       const detail = `${name} is a background plugin: it has no requests to share`;
       throw new GatewayError('GW_PLUGIN_CONFLICT', detail);
     }
-    const pinned = entry.config.sha256;
+    const pinned = pinOf(entry.config);
     if (pinned !== '' && sha256 !== '' && sha256 !== pinned) {
       throw new GatewayError('GW_PLUGIN_CONFLICT', `the configuration pins ${name} to ${pinned}`);
     }
@@ -281,7 +285,8 @@ export class PluginDesk {
     const { store, clock } = this.#deps;
     const before = this.#entries.get(config.name);
     const state = before?.state ?? store.readState(config.name);
-    const isPinned = config.sha256 !== '' && state.versions.at(-1)?.sha256 !== config.sha256;
+    const pinned = pinOf(config);
+    const isPinned = pinned !== '' && state.versions.at(-1)?.sha256 !== pinned;
     const isPushed = state.versions.length > 0 && !isPinned;
     const source = sourceOf(isPushed ? state.versions : []);
     const running = before?.current ?? null;
@@ -319,20 +324,26 @@ export class PluginDesk {
     return { plugin, share, sinceMs, before };
   }
 
-  #load(
+  async #load(
     config: PluginConfig,
     source: ModuleSource,
     runningKey: string,
   ): Promise<InstalledPlugin | null> {
     const known = this.#known(config, source);
-    return this.#deps.load({ config, dir: this.#deps.dir, source, known, runningKey });
+    const { dir } = this.#deps;
+    const plugin = await this.#deps.load({ config, dir, source, known, runningKey });
+    if (plugin !== null && source.kind === 'configured') {
+      this.#configured.set(config.name, plugin.module.report.sha256);
+    }
+    return plugin;
   }
 
-  #known(config: PluginConfig, source: ModuleSource): PluginModule | null {
-    if (source.kind === 'stored') return this.#cache.get(source.sha256, config);
-    const sha256 = source.kind === 'pushed' ? source.sha256 : config.sha256;
+  /** What the bytes may turn out to be, which are not read yet. */
+  #known(config: PluginConfig, source: ModuleSource): PluginModule[] {
     const running = this.#entries.get(config.name)?.current.module.report.sha256 ?? '';
-    return this.#cache.get(sha256 === '' ? running : sha256, config);
+    const named = source.kind === 'configured' ? config.sha256 : source.sha256;
+    const hashes = new Set([named, running, this.#configured.get(config.name) ?? '']);
+    return [...hashes].flatMap((sha256) => this.#cache.get(sha256, config) ?? []);
   }
 
   /** Has all workers take a changed entry, writes it down, and makes it the one in force. */
@@ -355,7 +366,8 @@ export class PluginDesk {
     if (ended !== null && ended !== before.get(name)?.state.lastCanary) {
       this.#counts.canaries[ended.outcome] += 1;
     }
-    this.#counts.lastSwitchMs = switchMs;
+    this.#counts.switches.count += 1;
+    this.#counts.switches.sumMs += switchMs;
     this.commit(new Map(changed).set(name, entry));
     return entry;
   }
@@ -441,6 +453,11 @@ export function publishedOf(entries: ReadonlyMap<string, DeskEntry>): readonly P
     ...current,
     canary: canary === null ? null : { ...canary.plugin, share: canary.share },
   }));
+}
+
+/** The hash that a plugin is pinned to; `''` for none. */
+function pinOf({ file, sha256 }: PluginConfig): string {
+  return file === '' ? '' : sha256;
 }
 
 function canaryOf({ config, canary }: DeskEntry): RunningCanary {

@@ -1,0 +1,27 @@
+// The databases that `sluice db` works with: of a folder that nobody has, whose lock it then takes,
+// or of the gateway that has it, through its admin API.
+
+import type { CheckReport, DatabaseOverview, Moment } from '../../db/index.ts';
+
+export interface Databases {
+  /** In the order of their names. */
+  list(): Promise<readonly DatabaseOverview[]>;
+  names(): Promise<readonly string[]>;
+  overview(name: string): Promise<DatabaseOverview>;
+  create(name: string): Promise<void>;
+  importFile(name: string, path: string): Promise<void>;
+  remove(name: string): Promise<void>;
+  check(name: string): Promise<CheckReport>;
+  /** Returns the LSN of the state that it begins with. `moment`: null for now. */
+  branch(name: string, as: string, moment: Moment | null): Promise<number>;
+  /** Writes a file that SQLite opens; it has its name when it is whole. Errors: DB_EXISTS. */
+  backup(name: string, path: string, onProgress: Progress): Promise<BackupReport>;
+  close(): Promise<void>;
+}
+
+export type Progress = (doneCount: number, totalCount: number) => void;
+
+export interface BackupReport {
+  readonly lsn: number;
+  readonly pageCount: number;
+}
