@@ -31,6 +31,11 @@ export interface AdminDeps {
   distribution(): unknown;
   /** Changes who gets a release. Errors: a GatewayError says what is wrong with the change. */
   changeDistribution(change: DistributionChange): Promise<void>;
+  /** What the gateway is to others that have the same databases; null where there are none. */
+  replication(): unknown;
+  /** Makes a follower the primary. Returns what `replication` gives then. Errors: DB_STANDING,
+   *  DB_UNAVAILABLE. */
+  promote(): Promise<unknown>;
   /** What can be done with the databases; null where there are none. */
   databases(): AdminDatabases | null;
   /** The plugins of the configuration, in its order. */

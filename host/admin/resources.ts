@@ -21,6 +21,7 @@ import { readDistributionChange } from './distribution-change.ts';
 import { INDEX_PAGE } from './index-page.ts';
 import { maskSecrets } from './mask.ts';
 import { readPluginChange, readPluginName, readPushOptions } from './plugin-change.ts';
+import { REPLICATION_RESOURCES } from './replication.ts';
 import { readBodyBytes, readBodyText } from './request-body.ts';
 
 export interface Reply {
@@ -66,6 +67,7 @@ export const RESOURCES: readonly Resource[] = [
   ...DATABASE_RESOURCES,
   { path: '/plugins', methods: { GET: (deps) => json(200, { plugins: deps.plugins() }) } },
   { path: '/plugins/', methods: { GET: plugin, PUT: pushPlugin, POST: changePlugin } },
+  ...REPLICATION_RESOURCES,
 ];
 
 function metrics(deps: AdminDeps): Reply {

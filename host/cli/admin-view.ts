@@ -68,6 +68,8 @@ export class AdminView {
       pushPlugin: (plugin, bytes, options) => pushPlugin(this.#gateway, plugin, { bytes, options }),
       changePlugin: (change) => changePlugin(this.#gateway, change),
       changeDistribution: (change) => changeDistribution(this.#gateway, change),
+      replication: () => this.#gateway.databases?.replication() ?? null,
+      promote: async () => (await this.#gateway.databases?.promote()) ?? null,
       databases: () => this.#databases(),
     };
   }

@@ -111,3 +111,7 @@ export const DB_RETENTION = '24h';
 export const DB_LOG = '1GiB';
 /** Who can reach a route could fill the disk. */
 export const DB_CREATE = 'never';
+/** An hour of some hundred hot-row commits a second. */
+export const DB_REPLICATION_KEEP = '1GiB';
+/** A restart, or the exchange of a machine. */
+export const DB_REPLICATION_KEEP_FOR = '1h';

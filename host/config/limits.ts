@@ -79,6 +79,10 @@ export const PLUGIN_TENANTS_COUNT_MAX = 10_000;
 export const DB_WORKERS_MAX = 32;
 /** PEM of an Ed25519 key has 113 characters. */
 export const PUBLIC_KEY_SIZE_CHARS_MAX = 1_024;
+/** What replicates can read everything: as many characters as 96 bits have. */
+export const REPLICATION_TOKEN_CHARS_MIN = 16;
+export const REPLICATION_TOKEN_CHARS_MAX = 512;
+export const FOLLOW_URL_CHARS_MAX = 1_024;
 /** Each holds its request. */
 export const DB_QUEUE_MAX = 65_536;
 export const DB_STREAMS_MAX = 65_536;

@@ -27,9 +27,19 @@ export interface DbConfig {
   /** PEM or base64url of an Ed25519 key; `''` where no token is needed. */
   readonly publicKey: string;
   readonly create: 'never' | 'on-first-use';
+  /** The primary's route, without a slash at its end; `''` for a gateway that follows none. */
+  readonly follow: string;
+  readonly replication: DbReplication;
   /** How far back a database can be restored; 0 for not at all. */
   readonly retentionMs: number;
   readonly limits: DbLimits;
+}
+
+export interface DbReplication {
+  /** `''` where nobody may follow. */
+  readonly token: string;
+  readonly keepSizeBytesMax: number;
+  readonly keepMsMax: number;
 }
 
 export interface DbLimits {

@@ -170,6 +170,12 @@ function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfi
     dir: resolveFile(file.dir, surroundings),
     publicKey: file.auth?.publicKey ?? '',
     create: file.create,
+    follow: file.follow ?? '',
+    replication: Object.freeze({
+      token: file.replication?.token ?? '',
+      keepSizeBytesMax: file.replication?.keep ?? 0,
+      keepMsMax: file.replication?.keepFor ?? 0,
+    }),
     retentionMs: file.retention,
     limits: Object.freeze({
       statementMsMax: statement,

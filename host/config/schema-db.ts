@@ -1,7 +1,7 @@
 // The keys of the database plane: where databases are, who may use them, and what each may take.
 
 import * as defaults from './defaults.ts';
-import { choice, DURATION, integer, RETENTION, SIZE, text } from './leaves.ts';
+import { choice, DURATION, integer, parsed, RETENTION, SIZE, text } from './leaves.ts';
 import * as limits from './limits.ts';
 import { FOLDER, withDefault } from './schema-common.ts';
 import { Complaint, mapped, object, optional, required } from './schema-kit.ts';
@@ -60,6 +60,42 @@ const DB_LIMITS = object('a map with statement, transaction, idle, queue, stream
   ),
 });
 
+const REPLICATION_TEXT = text('a token', { sizeCharsMax: limits.REPLICATION_TOKEN_CHARS_MAX });
+
+/** A secret: no message ever shows it. */
+const TOKEN = mapped(REPLICATION_TEXT, (token) =>
+  token.length >= limits.REPLICATION_TOKEN_CHARS_MIN && /^[\x21-\x7e]*$/.test(token)
+    ? token
+    : new Complaint(
+        `expected ${limits.REPLICATION_TOKEN_CHARS_MIN} or more visible ASCII characters`,
+      ),
+);
+
+const REPLICATION = object('a map with token', {
+  token: required(TOKEN, 'what gateways that follow each other know, and nobody else'),
+  keep: withDefault(
+    SIZE,
+    defaults.DB_REPLICATION_KEEP,
+    'log of one database that is kept for followers that are behind',
+  ),
+  keepFor: withDefault(
+    DURATION,
+    defaults.DB_REPLICATION_KEEP_FOR,
+    'how long log is kept for a follower that does not ask for it',
+  ),
+});
+
+const FOLLOW_URL = parsed(
+  'a URL like http://primary:8080/db',
+  { maxLength: limits.FOLLOW_URL_CHARS_MAX },
+  (value) => {
+    if (!/^https?:\/\/[!-~]+$/.test(value) || !URL.canParse(value)) return undefined;
+    const { username, search, hash } = new URL(value);
+    if (username !== '' || search !== '' || hash !== '') return undefined;
+    return value.replace(/\/+$/, '');
+  },
+);
+
 export const DB = object('a map with dir', {
   dir: required(FOLDER, 'folder of the databases'),
   auth: optional(AUTH, 'who may use them; without it, whoever reaches the route'),
@@ -68,6 +104,11 @@ export const DB = object('a map with dir', {
     defaults.DB_CREATE,
     'whether the first client that may write makes a database',
   ),
+  follow: optional(
+    FOLLOW_URL,
+    'the gateway whose databases this one follows: its route, up to where the name stands',
+  ),
+  replication: optional(REPLICATION, 'who may follow; without it, nobody'),
   retention: withDefault(
     RETENTION,
     defaults.DB_RETENTION,

@@ -96,7 +96,9 @@ class SnapshotWriter {
     const builder = this.#builder;
     const dir = builder.createString(db.dir);
     const publicKey = this.#text(db.publicKey);
-    const { limits } = db;
+    const follow = this.#text(db.follow);
+    const replicationToken = this.#text(db.replication.token);
+    const { limits, replication } = db;
     Db.startDb(builder);
     Db.addDir(builder, dir);
     Db.addPublicKey(builder, publicKey);
@@ -109,6 +111,10 @@ class SnapshotWriter {
     Db.addRequestSizeBytesMax(builder, limits.requestSizeBytesMax);
     Db.addResultSizeBytesMax(builder, limits.resultSizeBytesMax);
     Db.addDatabaseSizeBytesMax(builder, limits.databaseSizeBytesMax);
+    Db.addFollow(builder, follow);
+    Db.addReplicationToken(builder, replicationToken);
+    Db.addReplicationKeepSizeBytesMax(builder, replication.keepSizeBytesMax);
+    Db.addReplicationKeepMsMax(builder, replication.keepMsMax);
     Db.addRetentionMs(builder, db.retentionMs);
     Db.addLogSizeBytesMax(builder, limits.logSizeBytesMax);
     return Db.endDb(builder);

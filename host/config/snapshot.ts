@@ -115,6 +115,12 @@ export class Snapshot {
       dir: found.dir() ?? '',
       publicKey: found.publicKey() ?? '',
       create: found.creates() ? 'on-first-use' : 'never',
+      follow: found.follow() ?? '',
+      replication: Object.freeze({
+        token: found.replicationToken() ?? '',
+        keepSizeBytesMax: found.replicationKeepSizeBytesMax(),
+        keepMsMax: found.replicationKeepMsMax(),
+      }),
       retentionMs: found.retentionMs(),
       limits: Object.freeze({
         statementMsMax: found.statementMsMax(),

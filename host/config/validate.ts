@@ -22,6 +22,10 @@ export interface Draft {
 export function validate(draft: Draft, sink: IssueSink): void {
   const report = new Report(sink);
   checkListeners(draft, report);
+  if (draft.db?.follow !== undefined && draft.db.replication === undefined) {
+    const message = 'missing; the primary asks whoever follows it for its token';
+    report.missing(['db', 'replication'], 'GW_CONFIG_CONFLICT', message);
+  }
   checkServices(draft, report);
   const services = draft.services === undefined ? undefined : new Map(draft.services);
   checkPlugins(draft.plugins ?? [], services, report);

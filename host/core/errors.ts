@@ -204,6 +204,9 @@ export const ERRORS = {
   DB_TOKEN: entry(1152, 401, 'downstream', 'no', 'the database token is missing or not good'),
   DB_FORBIDDEN: entry(1153, 403, 'downstream', 'no', 'the token does not allow it'),
   DB_BUSY: entry(1154, 503, 'internal', 'no', 'too much waits for the database'),
+  DB_FEED_REFUSED: entry(1120, 502, 'upstream', 'yes', 'the primary refuses to be followed'),
+  DB_REPLICA_OTHER: entry(1121, 412, 'downstream', 'no', 'the copy is of another database'),
+  DB_STANDING: entry(1122, 409, 'internal', 'no', 'the gateway is no primary, or no follower'),
   DB_UNAVAILABLE: entry(1155, 503, 'internal', 'no', 'the database is not there now'),
 } as const satisfies Record<string, ErrorEntry>;
 

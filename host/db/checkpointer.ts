@@ -5,6 +5,7 @@ import type { Clock } from '../core/index.ts';
 import type { LogStore, Lsn, PageStore } from './contract.ts';
 import type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
 import type { Engine, Snapshot } from './engine/index.ts';
+import { SqlError } from './sql-error.ts';
 
 export interface CheckpointerOptions {
   readonly engine: Engine;
@@ -16,6 +17,24 @@ export interface CheckpointerOptions {
   /** The newest durable state, pinned by its owner. */
   readonly durable: () => Snapshot;
   readonly report: (event: DatabaseEvent) => void;
+  /** Up to where the log may be trimmed that is folded up to an LSN; without it, up to there. */
+  readonly trimLsn?: (foldedLsn: Lsn) => Lsn;
+}
+
+/** Ends transactions that read from old snapshots, where what they keep takes too much memory:
+ *  versions that are left after a checkpoint are there for them. */
+export function abortOldReaders(engine: Engine, foldedLsn: Lsn, limits: DatabaseLimits): void {
+  if (engine.overlaySizeBytes <= limits.overlaySizeBytesMax / 2) return;
+  const message = 'the snapshot of this transaction is too old: it would take too much memory';
+  engine.abortReadersBefore(
+    foldedLsn,
+    new SqlError({
+      code: 'DB_STALE',
+      sqlCode: 'SQLITE_BUSY',
+      extendedCode: 'SQLITE_BUSY_SNAPSHOT',
+      message,
+    }),
+  );
 }
 
 export class Checkpointer {
@@ -100,8 +119,9 @@ export class Checkpointer {
       report({ kind: 'checkpoint', lsn: snapshot.lsn });
     }
     const foldedLsn: Lsn = pages.lsn;
-    const bound = { sizeBytesMax: limits.logSizeBytesMax, toLsn: foldedLsn };
-    await log()?.trim(Math.min(pages.retainedLsn ?? foldedLsn, foldedLsn), bound);
+    const held = (lsn: Lsn): Lsn => this.#options.trimLsn?.(lsn) ?? lsn;
+    const bound = { sizeBytesMax: limits.logSizeBytesMax, toLsn: held(foldedLsn) };
+    await log()?.trim(held(Math.min(pages.retainedLsn ?? foldedLsn, foldedLsn)), bound);
     this.#logSizeBytes = log()?.sizeBytes ?? 0;
   }
 

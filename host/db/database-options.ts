@@ -3,6 +3,7 @@
 import type { Clock } from '../core/index.ts';
 import type { CommitRecord, LogGroup, LogStore, Lsn, PageStore } from './contract.ts';
 import type { EngineLimits, ReplayedCommit } from './engine/index.ts';
+import type { SqlError } from './sql-error.ts';
 
 /** Collects the commits of one group: CommitEncoder of host/db/log. */
 export interface GroupEncoder {
@@ -46,6 +47,10 @@ export interface DatabaseOptions {
   readonly engineLimits?: Partial<EngineLimits>;
   readonly limits?: Partial<DatabaseLimits>;
   readonly cancel?: Int32Array | null;
+  /** Why nobody may write now, or null. */
+  readonly refuseWrites?: () => SqlError | null;
+  /** Up to where the log may be trimmed that is folded up to an LSN; without it, up to there. */
+  readonly trimLsn?: (foldedLsn: Lsn) => Lsn;
   /** What an operator should know of. */
   readonly report?: (event: DatabaseEvent) => void;
 }

@@ -6,7 +6,7 @@
 //                 └────── close() ──────┴──► closed
 
 import { GatewayError, isGatewayError } from '../core/index.ts';
-import { Checkpointer } from './checkpointer.ts';
+import { abortOldReaders, Checkpointer } from './checkpointer.ts';
 import type { LogStore, Lsn } from './contract.ts';
 import {
   DATABASE_LIMITS,
@@ -45,6 +45,20 @@ export interface DatabaseStats {
   readonly repliesWaitingCount: number;
 }
 
+/** A database as sessions and operators use it, whether it takes writes or follows another one. */
+export type ServedDatabase = Pick<
+  Database,
+  | 'connect'
+  | 'durableLsn'
+  | 'whenDurable'
+  | 'whenWriterFree'
+  | 'stopWaiting'
+  | 'checkpoint'
+  | 'log'
+  | 'stats'
+  | 'close'
+>;
+
 export class Database {
   readonly limits: DatabaseLimits;
   readonly #options: DatabaseOptions;
@@ -79,6 +93,7 @@ export class Database {
       clock,
       limits: options.engineLimits ?? {},
       cancel: options.cancel ?? null,
+      ...(options.refuseWrites === undefined ? {} : { refuseWrites: options.refuseWrites }),
       onWriterFree: () => this.#writers.onWriterFree(),
     });
     this.#durable = this.#engine.pin();
@@ -92,6 +107,7 @@ export class Database {
       log: () => this.#log,
       durable: () => this.#durable,
       report: (event) => this.#report(event),
+      ...(options.trimLsn === undefined ? {} : { trimLsn: options.trimLsn }),
     });
   }
 
@@ -287,23 +303,8 @@ export class Database {
   }
 
   #report(event: DatabaseEvent): void {
-    if (event.kind === 'checkpoint') this.#freeOldVersions(event.lsn);
+    if (event.kind === 'checkpoint') abortOldReaders(this.#engine, event.lsn, this.limits);
     this.#options.report?.(event);
-  }
-
-  /** Versions that are left after a checkpoint are there for old snapshots. */
-  #freeOldVersions(foldedLsn: Lsn): void {
-    if (this.#engine.overlaySizeBytes <= this.limits.overlaySizeBytesMax / 2) return;
-    const message = 'the snapshot of this transaction is too old: it would take too much memory';
-    this.#engine.abortReadersBefore(
-      foldedLsn,
-      new SqlError({
-        code: 'DB_STALE',
-        sqlCode: 'SQLITE_BUSY',
-        extendedCode: 'SQLITE_BUSY_SNAPSHOT',
-        message,
-      }),
-    );
   }
 }
 

@@ -2,8 +2,9 @@
 // before anybody reads it here, and it says how old what it shows may be.
 
 import type { Clock } from '../core/index.ts';
-import { Checkpointer } from './checkpointer.ts';
+import { abortOldReaders, Checkpointer } from './checkpointer.ts';
 import type { LogGroup, Lsn, PageStore } from './contract.ts';
+import type { DatabaseStats, ServedDatabase } from './database.ts';
 import {
   type CommitCodec,
   DATABASE_LIMITS,
@@ -11,8 +12,17 @@ import {
   type DatabaseLimits,
   type GroupReplay,
 } from './database-options.ts';
-import { type Connection, Engine, type EngineLimits, type Snapshot } from './engine/index.ts';
+import type { DurableCallback } from './durability-gate.ts';
+import {
+  type Access,
+  type Connection,
+  Engine,
+  type EngineLimits,
+  type SessionCounters,
+  type Snapshot,
+} from './engine/index.ts';
 import { type FeedPosition, FollowerLog, type SegmentLog, type Xxh64 } from './log/index.ts';
+import type { SqlError } from './sql-error.ts';
 
 export interface FollowerDatabaseOptions {
   /** `compileSqlite`, once a process. */
@@ -26,6 +36,10 @@ export interface FollowerDatabaseOptions {
   readonly engineLimits?: Partial<EngineLimits>;
   readonly limits?: Partial<DatabaseLimits>;
   readonly report?: (event: DatabaseEvent) => void;
+  /** What somebody is told who tries to write. */
+  readonly refuseWrites?: () => SqlError | null;
+  /** Up to where the log may be trimmed that is folded up to an LSN; without it, up to there. */
+  readonly trimLsn?: (foldedLsn: Lsn) => Lsn;
 }
 
 export interface FollowerLag {
@@ -37,24 +51,29 @@ export interface FollowerLag {
   readonly lagMs: number | null;
 }
 
-export class FollowerDatabase {
+export class FollowerDatabase implements ServedDatabase {
   readonly #options: FollowerDatabaseOptions;
   readonly #engine: Engine;
   readonly #replay: GroupReplay;
   readonly #follower: FollowerLog;
   readonly #checkpointer: Checkpointer;
+  readonly limits: DatabaseLimits;
+  #groupsCount = 0;
+  #isClosed = false;
   #durable: Snapshot;
   #caughtUpAtMs: number | null = null;
 
   private constructor(options: FollowerDatabaseOptions) {
     const { module, clock, codec, pages, log, xxh64 } = options;
     this.#options = options;
+    this.limits = { ...DATABASE_LIMITS, ...options.limits };
     this.#engine = new Engine({
       module,
       source: pages,
       sink: null,
       clock,
       limits: options.engineLimits ?? {},
+      ...(options.refuseWrites === undefined ? {} : { refuseWrites: options.refuseWrites }),
     });
     this.#replay = codec.newReplay(this.#engine);
     this.#durable = this.#engine.pin();
@@ -68,10 +87,11 @@ export class FollowerDatabase {
       engine: this.#engine,
       pages,
       clock,
-      limits: { ...DATABASE_LIMITS, ...options.limits },
+      limits: this.limits,
       log: () => log,
       durable: () => this.#durable,
-      report: options.report ?? (() => {}),
+      report: (event) => this.#report(event),
+      ...(options.trimLsn === undefined ? {} : { trimLsn: options.trimLsn }),
     });
   }
 
@@ -107,9 +127,49 @@ export class FollowerDatabase {
     return this.#follower.follow(feed);
   }
 
-  /** Lends a connection that reads. What it reads is durable here. */
-  connect(): Connection {
-    return this.#engine.connect('read-only');
+  /** Lends a connection that reads, whatever is asked for. What it reads is durable here. */
+  connect(_access: Access = 'read-only', counters?: SessionCounters): Connection {
+    return this.#engine.connect('read-only', counters);
+  }
+
+  whenDurable(_lsn: Lsn, done: DurableCallback): void {
+    done(null);
+  }
+
+  /** Nobody writes here. */
+  whenWriterFree(): void {}
+
+  stopWaiting(): void {}
+
+  get durableLsn(): Lsn {
+    return this.#engine.lsn;
+  }
+
+  get log(): SegmentLog {
+    return this.#options.log;
+  }
+
+  /** More than a checkpoint has to keep up with: whoever feeds it waits for one. */
+  get isBehindFolding(): boolean {
+    return this.#engine.overlaySizeBytes > this.limits.overlaySizeBytesMax / 2;
+  }
+
+  get stats(): DatabaseStats {
+    const { lsn } = this.#engine;
+    return {
+      state: this.#isClosed ? 'closed' : 'open',
+      lsn,
+      durableLsn: lsn,
+      foldedLsn: this.#options.pages.lsn,
+      pageCount: this.#engine.pageCount,
+      groupsCount: this.#groupsCount,
+      checkpointsCount: this.#checkpointer.count,
+      overlaySizeBytes: this.#engine.overlaySizeBytes,
+      heapSizeBytes: this.#engine.heapSizeBytes,
+      connectionsCount: this.#engine.lentCount,
+      writersWaitingCount: 0,
+      repliesWaitingCount: 0,
+    };
   }
 
   /** Folds what is there and trims the log. Errors: of the page store and of the log. */
@@ -126,17 +186,25 @@ export class FollowerDatabase {
   }
 
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#checkpointer.close();
     this.#engine.close();
   }
 
   #take(group: LogGroup): void {
     this.#replay.group(group, this.#engine.lsn);
+    this.#groupsCount += 1;
     const former = this.#durable;
     this.#durable = this.#engine.pin();
     this.#engine.unpin(former);
     this.#noteProgress();
     this.#checkpointer.look();
+  }
+
+  #report(event: DatabaseEvent): void {
+    if (event.kind === 'checkpoint') abortOldReaders(this.#engine, event.lsn, this.limits);
+    this.#options.report?.(event);
   }
 
   #noteProgress(): void {

@@ -27,6 +27,13 @@ export {
   type StoreReport,
 } from './page-store/index.ts';
 export {
+  decideStanding,
+  type FollowingEvent,
+  type Role,
+  Standing,
+  standingWords,
+} from './replication/index.ts';
+export {
   type BackupPlace,
   type CheckReport,
   checkLog,

@@ -148,6 +148,16 @@ export const METRICS = {
     'Replies that wait until what they show is durable.',
   ),
   sluice_db_lag_commits: entry('gauge', ['worker'], 'Commits that are not durable yet.'),
+  sluice_db_follower_lag_commits: entry(
+    'gauge',
+    ['worker'],
+    'Commits of the primary that the copy furthest behind does not have; 0 without a primary.',
+  ),
+  sluice_db_follower_lag_seconds: entry(
+    'gauge',
+    ['worker'],
+    'How old what the copy furthest behind shows may be; +Inf before all have caught up.',
+  ),
   sluice_plugin_instances: entry('gauge', ['plugin'], 'Instances of a plugin that live.'),
   sluice_plugin_instances_started_total: entry(
     'counter',

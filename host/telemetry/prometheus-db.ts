@@ -15,6 +15,8 @@ export interface DbMetrics {
   readonly writersWaitingCount: number;
   readonly repliesWaitingCount: number;
   readonly lagCount: number;
+  readonly followerLagCount: number;
+  readonly followerLagMs: number;
 }
 
 const SAMPLES: readonly (readonly [MetricName, keyof DbMetrics])[] = [
@@ -28,6 +30,7 @@ const SAMPLES: readonly (readonly [MetricName, keyof DbMetrics])[] = [
   ['sluice_db_writers_waiting', 'writersWaitingCount'],
   ['sluice_db_replies_waiting', 'repliesWaitingCount'],
   ['sluice_db_lag_commits', 'lagCount'],
+  ['sluice_db_follower_lag_commits', 'followerLagCount'],
 ];
 
 /** The samples of those workers that have said something; the heads in any case. */
@@ -37,5 +40,12 @@ export function* dbLines(workers: readonly (DbMetrics | null)[]): Generator<stri
     for (const [index, metrics] of workers.entries()) {
       if (metrics !== null) yield `${name}{worker="${index}"} ${metrics[key]}\n`;
     }
+  }
+  const age = 'sluice_db_follower_lag_seconds';
+  yield head(age);
+  for (const [index, metrics] of workers.entries()) {
+    if (metrics === null) continue;
+    const { followerLagMs: ms } = metrics;
+    yield `${age}{worker="${index}"} ${Number.isFinite(ms) ? ms / 1000 : '+Inf'}\n`;
   }
 }

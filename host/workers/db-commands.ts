@@ -24,11 +24,20 @@ export class CommandDesk {
     command: CommandOf<K>,
     post: (message: ToDbWorker) => void,
   ): Promise<DatabaseOutcomes[K]> {
+    return this.#ask((id) => post({ kind: 'command', id, command }));
+  }
+
+  /** Has the worker obey a new standing. Errors: as for send. */
+  turn(post: (message: ToDbWorker) => void): Promise<null> {
+    return this.#ask((id) => post({ kind: 'turn', id }));
+  }
+
+  #ask<T>(post: (id: number) => void): Promise<T> {
     this.#id += 1;
     const id = this.#id;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      post({ kind: 'command', id, command });
+      post(id);
     });
   }
 

@@ -13,8 +13,12 @@ import {
   DatabaseCatalog,
   type DatabaseCommand,
   type DatabaseOutcomes,
+  decideStanding,
   ownerOf,
+  type Role,
   type ServiceStats,
+  type Standing,
+  standingWords,
 } from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { isStandalone, readWasm, startWorker } from './assets.ts';
@@ -32,6 +36,17 @@ export interface DbFleetOptions {
   readonly joinAll: (join: JoinIoWorker) => void;
   /** A thread cannot be ended: the process must be. */
   readonly onFatal: (error: GatewayError) => void;
+}
+
+export interface ReplicationView {
+  readonly role: Role;
+  readonly term: number;
+  /** The primary's URL; null for a gateway that follows none, as the numbers behind it. */
+  readonly follows: string | null;
+  /** Of the copy that is furthest behind. */
+  readonly lagCommits: number | null;
+  /** Null also before all have caught up for the first time. */
+  readonly lagMs: number | null;
 }
 
 /** Joins one io worker, by what posts to it. */
@@ -63,6 +78,8 @@ export class DbFleet {
   readonly #codec: WebAssembly.Module;
   readonly #members: Member[];
   readonly #heartbeats: Int32Array;
+  readonly #standing: Standing;
+  readonly #standingWords: Int32Array;
   readonly #watchdog: Watchdog;
   #watch: NodeJS.Timeout | null = null;
   #isEnding = false;
@@ -71,8 +88,11 @@ export class DbFleet {
     options: DbFleetOptions,
     catalog: DatabaseCatalog,
     codec: WebAssembly.Module,
+    standing: { readonly words: Int32Array; readonly standing: Standing },
   ) {
     this.#options = options;
+    this.#standing = standing.standing;
+    this.#standingWords = standing.words;
     this.#catalog = catalog;
     this.#codec = codec;
     this.#heartbeats = new Int32Array(new SharedArrayBuffer(4 * options.count));
@@ -104,7 +124,14 @@ export class DbFleet {
       sizeBytesMax: options.config.limits.databaseSizeBytesMax,
       retentionMs: options.config.retentionMs,
     });
-    const fleet = new DbFleet(options, catalog, codecModule);
+    let fleet: DbFleet;
+    try {
+      const standing = await standingOf(options.config, catalog);
+      fleet = new DbFleet(options, catalog, codecModule, standing);
+    } catch (error) {
+      await catalog.close();
+      throw error;
+    }
     try {
       await Promise.all(fleet.#members.map((member) => fleet.#start(member)));
     } catch (error) {
@@ -119,6 +146,38 @@ export class DbFleet {
   /** What each worker last said of itself; null for one that has said nothing yet. */
   stats(): readonly (ServiceStats | null)[] {
     return this.#members.map(({ stats }) => stats);
+  }
+
+  /** What the gateway is to those that have the same databases, and how far its copies are. */
+  replication(): ReplicationView {
+    const { role, term, follow } = this.#standing;
+    const stats = this.stats().map((one) => ({
+      commits: one?.followerLagCount ?? 0,
+      ms: one?.followerLagMs ?? Number.POSITIVE_INFINITY,
+    }));
+    if (role !== 'follower') return { role, term, follows: null, lagCommits: null, lagMs: null };
+    const lagMs = Math.max(...stats.map(({ ms }) => ms));
+    return {
+      role,
+      term,
+      follows: follow,
+      lagCommits: Math.max(...stats.map(({ commits }) => commits)),
+      lagMs: Number.isFinite(lagMs) ? Math.round(lagMs) : null,
+    };
+  }
+
+  /** Makes a gateway that follows another one the primary, of a new term: what of the former
+   *  primary has not come here is not waited for. Resolves when writes are taken. Errors:
+   *  DB_STANDING where it follows nobody; DB_UNAVAILABLE where a worker ended meanwhile, which will
+   *  obey when it starts again. */
+  async promote(): Promise<ReplicationView> {
+    const term = this.#standing.promote();
+    this.#options.log.warn('promoted: this gateway is the primary now', { term });
+    const turns = this.#members.map(({ worker, commands }) =>
+      worker === null ? null : commands.turn((message) => worker.postMessage(message)),
+    );
+    await Promise.all(turns);
+    return this.replication();
   }
 
   /** Names of the databases there are, in order. */
@@ -171,6 +230,7 @@ export class DbFleet {
       sqlite: this.#sqlite,
       codec: this.#codec,
       heartbeats: this.#heartbeats,
+      standing: this.#standingWords,
     };
     const worker = startWorker('db-worker', { workerData, name: `db-${member.index}` });
     member.worker = worker;
@@ -232,6 +292,18 @@ export class DbFleet {
     this.#start(member).catch((error: Error) => this.#options.log.error(error.message));
     this.#options.joinAll((post) => joinTo(member, post));
   }
+}
+
+async function standingOf(
+  { dir, follow, replication }: DbConfig,
+  catalog: DatabaseCatalog,
+): Promise<{ readonly words: Int32Array; readonly standing: Standing }> {
+  const words = standingWords();
+  const standing = decideStanding(
+    { folder: dir, words, follow },
+    { replicates: replication.token !== '', names: await catalog.list() },
+  );
+  return { words, standing };
 }
 
 function joinTo(member: Member, post: (workerIndex: number, port: MessagePort) => void): void {

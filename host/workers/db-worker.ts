@@ -3,7 +3,14 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { isGatewayError, systemClock } from '../core/index.ts';
-import { type DatabaseCommand, DatabaseService, SESSION_LIMITS } from '../db/index.ts';
+import {
+  type DatabaseCommand,
+  DatabaseService,
+  type FollowingEvent,
+  ownerOf,
+  SESSION_LIMITS,
+  Standing,
+} from '../db/index.ts';
 import { createPostedLog } from '../telemetry/index.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
 import { beat } from './watchdog.ts';
@@ -65,8 +72,47 @@ function startService(): Promise<DatabaseService> {
       else log.error(`a database has a fault: ${kind}`, { database, ...error });
     },
     onStatement: () => beat(data.heartbeats, data.workerIndex),
+    replication: {
+      standing: new Standing({
+        folder: config.dir,
+        words: data.standing,
+        follow: config.follow,
+      }),
+      ...config.replication,
+    },
+    owns: (name) => ownerOf(name, data.heartbeats.length) === data.workerIndex,
+    onFollowing: tellOfFollowing,
+    onFenced: () => log.error('fenced: another gateway is the primary; nothing is written here'),
     onError: (error) => log.error('a request for a database failed', { error: asError(error) }),
   });
+}
+
+function tellOfFollowing(event: FollowingEvent): void {
+  const { kind, database } = event;
+  switch (kind) {
+    case 'fault':
+      log.error('following has a fault', { database, error: asError(event.error) });
+      return;
+    case 'snapshot':
+      log.info('a snapshot of the database is fetched', { database, why: event.why });
+      return;
+    case 'following':
+      log.info('the database follows its primary', { database });
+      return;
+    case 'removed':
+      log.info('the primary has no such database any more', { database });
+      return;
+  }
+}
+
+async function turn(service: DatabaseService, id: number): Promise<void> {
+  try {
+    await service.turn();
+    tell({ kind: 'outcome', id, outcome: null });
+  } catch (error) {
+    log.error('the new standing is not in force', { error: asError(error) });
+    tell({ kind: 'refused', id, code: 'GW_INTERNAL', detail: asError(error).message });
+  }
 }
 
 async function runCommand(
@@ -109,6 +155,10 @@ async function main(): Promise<void> {
     }
     if (message.kind === 'command') {
       void runCommand(service, message.id, message.command);
+      return;
+    }
+    if (message.kind === 'turn') {
+      void turn(service, message.id);
       return;
     }
     clearInterval(interval);

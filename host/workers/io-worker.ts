@@ -277,6 +277,7 @@ class IoWorker {
       clock: systemClock,
       workersCount: workers.db,
       publicKey: db.publicKey,
+      replicationToken: db.replication.token,
       requestSizeBytesMax: db.limits.requestSizeBytesMax,
       onError: (error) => this.#onError(error),
     });

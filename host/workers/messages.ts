@@ -83,6 +83,8 @@ export interface DbWorkerData {
   readonly codec: WebAssembly.Module;
   /** One word for each db worker. Shared. */
   readonly heartbeats: Int32Array;
+  /** What the gateway is to those that have the same databases. Shared. */
+  readonly standing: Int32Array;
 }
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -91,6 +93,8 @@ export type ToDbWorker =
   /** An io worker's end of the way is at the other end of it. */
   | { readonly kind: 'port'; readonly port: MessagePort }
   | { readonly kind: 'command'; readonly id: number; readonly command: DatabaseCommand }
+  /** The standing has changed. Answered with an outcome. */
+  | { readonly kind: 'turn'; readonly id: number }
   | { readonly kind: 'drain' };
 
 export type FromDbWorker =

@@ -147,6 +147,8 @@ function plainDeps(calls: string[], errors: string[]): AdminDeps {
       ];
     },
     distribution: () => ({ channels: [{ channel: 'app' }] }),
+    replication: () => null,
+    promote: async () => null,
     changeDistribution: async (change) => {
       calls.push(`change ${JSON.stringify(change)}`);
       if (change.channel === 'none') throw new GatewayError('GW_DIST_NOT_FOUND', 'none');

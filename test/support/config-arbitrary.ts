@@ -186,6 +186,12 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
         dir: text,
         publicKey: text,
         create: fc.constantFrom('never', 'on-first-use'),
+        follow: text,
+        replication: fc.record({
+          token: text,
+          keepSizeBytesMax: fc.maxSafeNat(),
+          keepMsMax: uint32,
+        }),
         retentionMs: fc.maxSafeNat(),
         limits: fc.record({
           statementMsMax: uint32,

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../host/core/index.ts';
-import type { Database } from '../../host/db/database.ts';
+import type { ServedDatabase } from '../../host/db/database.ts';
 import type { DatabaseLimits } from '../../host/db/database-options.ts';
 import {
   type Access,
@@ -38,7 +38,7 @@ export interface SceneOptions {
 
 export class HranaScene {
   readonly sessions: Sessions;
-  readonly database: Database;
+  readonly database: ServedDatabase;
   readonly #shelf: DatabaseShelf;
   readonly #folder: string;
 

@@ -51,7 +51,10 @@ function scene(workers: readonly number[] = [0, 1], image = edgeImage()) {
       artefacts: { made: 6 },
       artefactsWaiting: 7,
     }),
-    databases: () => [null, { ...NO_DATABASES, commitsCount: 9, lagCount: 2 }],
+    databases: () => [
+      null,
+      { ...NO_DATABASES, commitsCount: 9, lagCount: 2, followerLagMs: 1_500 },
+    ],
     plugins: () => NO_PLUGINS,
   } satisfies MetricsSource;
   return { image, writers, source };
@@ -68,6 +71,8 @@ const NO_DATABASES: DbMetrics = {
   writersWaitingCount: 0,
   repliesWaitingCount: 0,
   lagCount: 0,
+  followerLagCount: 0,
+  followerLagMs: 0,
 };
 
 async function rendered(source: MetricsSource): Promise<{ text: string; pieces: number }> {

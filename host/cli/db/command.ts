@@ -30,6 +30,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   restore,
   branch,
   stats,
+  promote,
 };
 
 export const DB_ACTIONS: readonly string[] = Object.keys(ACTIONS);
@@ -150,6 +151,13 @@ async function branchAs({ databases, flags, output }: Context, name: string): Pr
   const from = word(flags, 1, 'the name of the database');
   const lsn = await databases.branch(from, name, momentOf(flags));
   output.stdout.write(`${name} is ${from} at lsn ${lsn}\n`);
+  return 0;
+}
+
+/** Of a gateway that follows another one. */
+async function promote({ databases, output }: Context): Promise<number> {
+  const term = await databases.promote();
+  output.stdout.write(`the gateway is the primary, of term ${term}\n`);
   return 0;
 }
 

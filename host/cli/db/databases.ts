@@ -16,6 +16,9 @@ export interface Databases {
   branch(name: string, as: string, moment: Moment | null): Promise<number>;
   /** Writes a file that SQLite opens; it has its name when it is whole. Errors: DB_EXISTS. */
   backup(name: string, path: string, onProgress: Progress): Promise<BackupReport>;
+  /** Makes a gateway that follows another one the primary. Returns its term. Errors:
+   *  DB_STANDING. */
+  promote(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -53,6 +53,10 @@ export class FolderDatabases implements Databases {
     return found;
   }
 
+  async promote(): Promise<number> {
+    throw new GatewayError('DB_STANDING', 'a gateway is promoted while it runs');
+  }
+
   names(): Promise<string[]> {
     return this.#catalog.list();
   }

@@ -77,6 +77,11 @@ export class GatewayDatabases implements Databases {
     return { lsn, pageCount: sizeBytes / PAGE_SIZE_BYTES };
   }
 
+  async promote(): Promise<number> {
+    const answer = await this.#client.ask({ method: 'POST', path: '/replication/promote' });
+    return (answer as { term: number }).term;
+  }
+
   async close(): Promise<void> {}
 }
 

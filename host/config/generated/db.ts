@@ -81,18 +81,42 @@ databaseSizeBytesMax():number {
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
 }
 
-retentionMs():number {
+follow():string|null
+follow(optionalEncoding:flatbuffers.Encoding):string|Uint8Array|null
+follow(optionalEncoding?:any):string|Uint8Array|null {
   const offset = this.bb!.__offset(this.bb_pos, 26);
+  return offset ? this.bb!.__string(this.bb_pos + offset, optionalEncoding) : null;
+}
+
+replicationToken():string|null
+replicationToken(optionalEncoding:flatbuffers.Encoding):string|Uint8Array|null
+replicationToken(optionalEncoding?:any):string|Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 28);
+  return offset ? this.bb!.__string(this.bb_pos + offset, optionalEncoding) : null;
+}
+
+replicationKeepSizeBytesMax():number {
+  const offset = this.bb!.__offset(this.bb_pos, 30);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
+replicationKeepMsMax():number {
+  const offset = this.bb!.__offset(this.bb_pos, 32);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
+retentionMs():number {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
 }
 
 logSizeBytesMax():number {
-  const offset = this.bb!.__offset(this.bb_pos, 28);
+  const offset = this.bb!.__offset(this.bb_pos, 36);
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
 }
 
 static startDb(builder:flatbuffers.Builder) {
-  builder.startObject(13);
+  builder.startObject(17);
 }
 
 static addDir(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset) {
@@ -139,12 +163,28 @@ static addDatabaseSizeBytesMax(builder:flatbuffers.Builder, databaseSizeBytesMax
   builder.addFieldFloat64(10, databaseSizeBytesMax, 0.0);
 }
 
+static addFollow(builder:flatbuffers.Builder, followOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(11, followOffset, 0);
+}
+
+static addReplicationToken(builder:flatbuffers.Builder, replicationTokenOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(12, replicationTokenOffset, 0);
+}
+
+static addReplicationKeepSizeBytesMax(builder:flatbuffers.Builder, replicationKeepSizeBytesMax:number) {
+  builder.addFieldFloat64(13, replicationKeepSizeBytesMax, 0.0);
+}
+
+static addReplicationKeepMsMax(builder:flatbuffers.Builder, replicationKeepMsMax:number) {
+  builder.addFieldInt32(14, replicationKeepMsMax, 0);
+}
+
 static addRetentionMs(builder:flatbuffers.Builder, retentionMs:number) {
-  builder.addFieldFloat64(11, retentionMs, 0.0);
+  builder.addFieldFloat64(15, retentionMs, 0.0);
 }
 
 static addLogSizeBytesMax(builder:flatbuffers.Builder, logSizeBytesMax:number) {
-  builder.addFieldFloat64(12, logSizeBytesMax, 0.0);
+  builder.addFieldFloat64(16, logSizeBytesMax, 0.0);
 }
 
 static endDb(builder:flatbuffers.Builder):flatbuffers.Offset {
@@ -152,7 +192,7 @@ static endDb(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, retentionMs:number, logSizeBytesMax:number):flatbuffers.Offset {
+static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, followOffset:flatbuffers.Offset, replicationTokenOffset:flatbuffers.Offset, replicationKeepSizeBytesMax:number, replicationKeepMsMax:number, retentionMs:number, logSizeBytesMax:number):flatbuffers.Offset {
   Db.startDb(builder);
   Db.addDir(builder, dirOffset);
   Db.addPublicKey(builder, publicKeyOffset);
@@ -165,6 +205,10 @@ static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publi
   Db.addRequestSizeBytesMax(builder, requestSizeBytesMax);
   Db.addResultSizeBytesMax(builder, resultSizeBytesMax);
   Db.addDatabaseSizeBytesMax(builder, databaseSizeBytesMax);
+  Db.addFollow(builder, followOffset);
+  Db.addReplicationToken(builder, replicationTokenOffset);
+  Db.addReplicationKeepSizeBytesMax(builder, replicationKeepSizeBytesMax);
+  Db.addReplicationKeepMsMax(builder, replicationKeepMsMax);
   Db.addRetentionMs(builder, retentionMs);
   Db.addLogSizeBytesMax(builder, logSizeBytesMax);
   return Db.endDb(builder);

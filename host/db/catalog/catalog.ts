@@ -13,7 +13,12 @@ import { type Clock, GatewayError, secretBytes } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import type { LogStore, Lsn } from '../contract.ts';
 import { CHAIN_START, SegmentLog } from '../log/index.ts';
-import { type BranchBase, LmdbPageStore, openSqliteFile } from '../page-store/index.ts';
+import {
+  type BranchBase,
+  LmdbPageStore,
+  openSqliteFile,
+  type PageStoreOptions,
+} from '../page-store/index.ts';
 import { FolderLock } from './folder-lock.ts';
 import { checkDatabaseName, isDatabaseName } from './names.ts';
 import { type DatabaseOverview, overviewOf } from './overview.ts';
@@ -43,6 +48,20 @@ export interface CatalogOptions {
 export interface OpenedPages {
   readonly store: LmdbPageStore;
   close(): Promise<void>;
+}
+
+/** Where a log begins. */
+interface LogBase {
+  readonly lsn: Lsn;
+  readonly chain: bigint;
+  readonly epoch: number;
+}
+
+/** A database of another gateway's, at an LSN. */
+export interface ReceivedCopy extends LogBase {
+  readonly id: string;
+  /** Brings the empty store to that LSN. */
+  readonly fill: (store: LmdbPageStore) => Promise<void>;
 }
 
 interface Shelf {
@@ -98,6 +117,36 @@ export class DatabaseCatalog {
       await this.#make(name, null, (store) => store.load(1, file.pageCount, file.pages()));
     } finally {
       await file.close();
+    }
+  }
+
+  /** Makes a copy of another gateway's database, in the place of one that is here. It is to be
+   *  closed before that. Errors: DB_NAME, DB_STORE_LOCKED, and those of `fill`. */
+  async receive(
+    name: string,
+    copy: ReceivedCopy,
+    place: (replace: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const { id, epoch, lsn, chain, fill } = copy;
+    const folder = this.temporaryPath();
+    try {
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      const store = await this.#openStoreIn(folder, { copyOf: { id, epoch } });
+      try {
+        await fill(store);
+        await (await this.#openLogIn(folder, store, { lsn, chain, epoch })).close();
+      } finally {
+        await store.close();
+      }
+      await syncFolder(folder);
+      await place(async () => {
+        if ((await this.list()).includes(name)) await this.remove(name);
+        await rename(folder, this.pathOf(name));
+        await syncFolder(this.#options.folder);
+      });
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
     }
   }
 
@@ -341,9 +390,9 @@ export class DatabaseCatalog {
 
   #openStoreIn(
     folder: string,
-    branch: { readonly base?: BranchBase; readonly parent?: LmdbPageStore },
+    origin: Pick<PageStoreOptions, 'base' | 'parent' | 'copyOf'>,
   ): Promise<LmdbPageStore> {
-    return LmdbPageStore.open({ ...this.#storeOptions(folder), ...branch });
+    return LmdbPageStore.open({ ...this.#storeOptions(folder), ...origin });
   }
 
   #storeOptions(folder: string) {
@@ -352,12 +401,16 @@ export class DatabaseCatalog {
     return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs, stateSpacingMs };
   }
 
-  #openLogIn(folder: string, store: LmdbPageStore): Promise<SegmentLog> {
+  #openLogIn(
+    folder: string,
+    store: LmdbPageStore,
+    base: LogBase = { lsn: store.lsn, chain: CHAIN_START, epoch: store.epoch },
+  ): Promise<SegmentLog> {
     return SegmentLog.open({
       folder: join(folder, LOG_FOLDER),
       xxh64: (bytes) => this.#codec.xxh64(bytes),
       durableLsn: store.lsn,
-      base: { lsn: store.lsn, chain: CHAIN_START, epoch: store.epoch },
+      base,
     });
   }
 

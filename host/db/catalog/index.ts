@@ -1,6 +1,11 @@
 // The databases of a folder.
 
-export { type CatalogOptions, DatabaseCatalog, type OpenedPages } from './catalog.ts';
+export {
+  type CatalogOptions,
+  DatabaseCatalog,
+  type OpenedPages,
+  type ReceivedCopy,
+} from './catalog.ts';
 export { findAdminUrl } from './folder-lock.ts';
 export { checkDatabaseName, isDatabaseName } from './names.ts';
 export { type DatabaseOverview, overviewOf } from './overview.ts';

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../core/index.ts';
 import type { CommitSink, PageSource } from '../contract.ts';
+import type { SqlError } from '../sql-error.ts';
 
 export interface EngineLimits {
   readonly heapSizeBytesMax: number;
@@ -23,6 +24,9 @@ export interface EngineOptions {
   readonly source: PageSource;
   /** Null where commits only need to be seen here. */
   readonly sink: CommitSink | null;
+  /** Why nobody may write now, or null: asked when a transaction begins to write and when it
+   *  commits. */
+  readonly refuseWrites?: () => SqlError | null;
   readonly clock: Clock;
   readonly limits?: Partial<EngineLimits>;
   /** Another thread stops a statement by storing its connection's `ticket` in element 0. */

@@ -47,6 +47,7 @@ export class Engine {
     this.#space = {
       overlay: this.#overlay,
       sink: options.sink,
+      refuseWrites: options.refuseWrites ?? (() => null),
       writer: null,
       reservedFor: null,
       transactionPagesMax: Math.floor(this.limits.transactionSizeBytesMax / DB_PAGE_SIZE_BYTES),

@@ -9,6 +9,7 @@
 //   unlock         drops what was staged and not committed, unpins
 
 import { type CommitPage, type CommitSink, DB_PAGE_SIZE_BYTES, type Lsn } from '../contract.ts';
+import type { SqlError } from '../sql-error.ts';
 import type { Overlay, Snapshot } from './overlay.ts';
 import type { PageVersion } from './page-memory.ts';
 import {
@@ -33,6 +34,8 @@ import {
 export interface PageSpace {
   readonly overlay: Overlay;
   readonly sink: CommitSink | null;
+  /** Why nobody may write now, or null. */
+  readonly refuseWrites: () => SqlError | null;
   /** The file that holds the writer. */
   writer: PageFile | null;
   /** Who may become the writer next; null for anyone. */
@@ -85,6 +88,11 @@ export class PageFile {
     }
     if (level <= LOCK_SHARED || level <= this.#lock) return SQLITE_OK;
     if (!this.isWriter) {
+      const refusal = this.#space.refuseWrites();
+      if (refusal !== null) {
+        this.#fileError = refusal;
+        return SQLITE_READONLY;
+      }
       if (!this.isWritable) return SQLITE_READONLY;
       const { writer, reservedFor } = this.#space;
       if (writer !== null || (reservedFor !== null && reservedFor !== this)) return SQLITE_BUSY;
@@ -224,7 +232,9 @@ export class PageFile {
   }
 
   #handOver(lsn: Lsn, pageCount: number): void {
-    const sink = this.#space.sink;
+    const { sink, refuseWrites } = this.#space;
+    const refusal = refuseWrites();
+    if (refusal !== null) throw refusal;
     if (sink === null) return;
     const befores: (PageVersion | null)[] = [];
     const pages: CommitPage[] = [];

@@ -2,6 +2,7 @@
 // passes bytes to the db worker that owns it. It parses nothing but the first message of a
 // WebSocket.
 
+import { createHash, timingSafeEqual } from 'node:crypto';
 import {
   type Clock,
   ERRORS,
@@ -14,6 +15,7 @@ import {
 } from '../../core/index.ts';
 import { Authenticator } from '../auth/index.ts';
 import { type Access, isHranaError } from '../hrana/index.ts';
+import { QUESTION_SIZE_BYTES_MAX } from '../replication/index.ts';
 import { JSON_TYPE, refuse } from './refuse.ts';
 import { acceptSocket, type SocketCall, type SocketHost } from './socket-call.ts';
 import { CALLS, type Call, CHECKS, findTarget, type RouteShape, routeShape } from './target.ts';
@@ -25,6 +27,8 @@ export interface FrontDeps {
   readonly workersCount: number;
   /** As Authenticator takes it. */
   readonly publicKey: string;
+  /** What a follower shows; `''` where nobody may follow. */
+  readonly replicationToken: string;
   readonly requestSizeBytesMax: number;
   readonly onError: (error: unknown) => void;
 }
@@ -87,6 +91,10 @@ export class DatabaseFront implements RoutePlane {
     const target = findTarget(exchange, shape);
     if (target.kind === 'refused') {
       refuse(exchange, 'DB_NAME', { code: 'DATABASE_NAME_INVALID', message: target.message });
+      return;
+    }
+    if (target.kind === 'replication') {
+      this.#replicate(exchange, target.action, target.database);
       return;
     }
     const { database, rest } = target;
@@ -152,29 +160,34 @@ export class DatabaseFront implements RoutePlane {
     refuse(exchange, error.code === 'AUTH_FORBIDDEN' ? 'DB_FORBIDDEN' : 'DB_TOKEN', error);
   }
 
-  #read(exchange: Exchange, database: string, call: Call, access: Access): void {
-    const most = this.#deps.requestSizeBytesMax;
-    if (exchange.bodySizeBytes > most) {
-      refuseSize(exchange, most);
-      return;
+  /** A question of a follower: everything else than its token is the db worker's to judge. */
+  #replicate(exchange: Exchange, action: number, database: string): void {
+    const { replicationToken } = this.#deps;
+    if (replicationToken === '') {
+      const message = 'nobody may follow this gateway: it has no db.replication';
+      refuse(exchange, 'DB_FORBIDDEN', { code: 'DB_FORBIDDEN', message });
+    } else if (!isSameText(bearerOf(exchange) ?? '', replicationToken)) {
+      const message = 'the token is not that of db.replication';
+      refuse(exchange, 'DB_TOKEN', { code: 'DB_TOKEN', message });
+    } else if (exchange.method !== 'POST') {
+      const message = `${exchange.method} of a follower, expected POST`;
+      refuse(exchange, 'DB_REQUEST', { code: 'DB_REQUEST', message });
+    } else {
+      readBody(exchange, QUESTION_SIZE_BYTES_MAX, (body) => {
+        const link = this.linkOf(database);
+        const isTaken = link?.replication(action, database, body, (reply) => {
+          if (exchange.isEnded) return;
+          if (reply === null) refuseUnavailable(exchange);
+          else respond(exchange, reply);
+        });
+        if (isTaken !== true) refuseUnavailable(exchange);
+      });
     }
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    exchange.readBody({
-      onChunk: (chunk, isLast) => {
-        if (size > most) return;
-        size += chunk.length;
-        if (size > most) {
-          chunks.length = 0;
-          refuseSize(exchange, most);
-          return;
-        }
-        if (isLast && chunks.length === 0) this.#ask(exchange, database, call, access, chunk);
-        else {
-          chunks.push(new Uint8Array(chunk));
-          if (isLast) this.#ask(exchange, database, call, access, Buffer.concat(chunks, size));
-        }
-      },
+  }
+
+  #read(exchange: Exchange, database: string, call: Call, access: Access): void {
+    readBody(exchange, this.#deps.requestSizeBytesMax, (body) => {
+      this.#ask(exchange, database, call, access, body);
     });
   }
 
@@ -199,6 +212,38 @@ export class DatabaseFront implements RoutePlane {
     const message = 'too many requests wait for the database';
     refuse(exchange, 'DB_BUSY', { code: 'BLOCKED', message });
   }
+}
+
+/** Reads a body of at most so many bytes; a larger one is refused. */
+function readBody(exchange: Exchange, most: number, take: (body: Uint8Array) => void): void {
+  if (exchange.bodySizeBytes > most) {
+    refuseSize(exchange, most);
+    return;
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  exchange.readBody({
+    onChunk: (chunk, isLast) => {
+      if (size > most) return;
+      size += chunk.length;
+      if (size > most) {
+        chunks.length = 0;
+        refuseSize(exchange, most);
+        return;
+      }
+      if (isLast && chunks.length === 0) take(chunk);
+      else {
+        chunks.push(new Uint8Array(chunk));
+        if (isLast) take(Buffer.concat(chunks, size));
+      }
+    },
+  });
+}
+
+/** Compares in a time that says nothing of how much is the same. */
+function isSameText(text: string, secret: string): boolean {
+  const hash = (value: string): Buffer => createHash('sha256').update(value).digest();
+  return timingSafeEqual(hash(text), hash(secret));
 }
 
 /** FNV-1a over the name: the same in every thread. */
@@ -240,6 +285,12 @@ function codeOfStatus(status: number): ErrorCode {
       return 'DB_FORBIDDEN';
     case 404:
       return 'DB_NOT_FOUND';
+    case 409:
+      return 'DB_STANDING';
+    case 410:
+      return 'DB_LOG_TRIMMED';
+    case 412:
+      return 'DB_REPLICA_OTHER';
     case 503:
       return 'DB_BUSY';
     default:

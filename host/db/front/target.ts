@@ -4,6 +4,7 @@
 import { type Exchange, headerValue } from '../../core/index.ts';
 import { isDatabaseName } from '../catalog/names.ts';
 import type { Encoding, Endpoint } from '../hrana/index.ts';
+import { REPLICATION_ACTIONS, REPLICATION_SEGMENT } from '../replication/index.ts';
 
 const PARAMETER = '{database}';
 /** What stands behind the database in a URL whose client has dropped its name. */
@@ -18,6 +19,8 @@ export interface RouteShape {
 
 export type Target =
   | { readonly kind: 'found'; readonly database: string; readonly rest: string }
+  /** A follower's question. `action`: a place in REPLICATION_ACTIONS. */
+  | { readonly kind: 'replication'; readonly action: number; readonly database: string }
   | { readonly kind: 'refused'; readonly message: string };
 
 /** `prefix`: of the route, as `/db/{database}`. */
@@ -33,8 +36,13 @@ export function routeShape(prefix: string): RouteShape {
 export function findTarget(exchange: Exchange, shape: RouteShape): Target {
   const segments = exchange.path.split('/').slice(1);
   const rest = segments.slice(shape.segmentsCount).join('/');
-  if (shape.databaseIndex < 0) return named(headerName(exchange), rest);
+  if (shape.databaseIndex < 0) {
+    const [first = '', ...others] = rest.split('/');
+    if (first === REPLICATION_SEGMENT) return questionOf(others);
+    return named(headerName(exchange), rest);
+  }
   const name = segments[shape.databaseIndex] ?? '';
+  if (name === REPLICATION_SEGMENT) return questionOf(rest.split('/'));
   if (VERSIONS.has(name)) {
     const message =
       `"${name}" is no database: a URL of a database ends with a slash, ` +
@@ -42,6 +50,13 @@ export function findTarget(exchange: Exchange, shape: RouteShape): Target {
     return { kind: 'refused', message };
   }
   return named(name, rest);
+}
+
+function questionOf([word = '', database = '', ...more]: readonly string[]): Target {
+  const action = (REPLICATION_ACTIONS as readonly string[]).indexOf(word);
+  const isNamed = word === 'state' ? database === '' : isDatabaseName(database);
+  if (action >= 0 && isNamed && more.length === 0) return { kind: 'replication', action, database };
+  return { kind: 'refused', message: 'no question of a follower' };
 }
 
 function named(database: string, rest: string): Target {

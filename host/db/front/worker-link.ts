@@ -10,6 +10,7 @@ import {
   FRAME_END,
   FRAME_MESSAGE,
   FRAME_OPEN,
+  FRAME_REPLICATION,
   FRAME_REPLY,
   FRAME_REQUEST,
   FRAME_SEND,
@@ -77,13 +78,37 @@ export class WorkerLink {
   ): boolean {
     if (!this.#isOpen || this.#requests.size >= REQUESTS_COUNT_MAX) return false;
     if (this.#waitingSizeBytes + body.length > REQUESTS_SIZE_BYTES_MAX) return false;
+    this.#ask(FRAME_REQUEST, requestFlags(flags), { database, body, done });
+    return true;
+  }
+
+  /** A follower's question, by its place in REPLICATION_ACTIONS. False: there is no room for it. */
+  replication(
+    action: number,
+    database: string,
+    body: Uint8Array,
+    done: (reply: RemoteReply | null) => void,
+  ): boolean {
+    if (!this.#isOpen || this.#requests.size >= REQUESTS_COUNT_MAX) return false;
+    this.#ask(FRAME_REPLICATION, action, { database, body, done });
+    return true;
+  }
+
+  #ask(
+    kind: number,
+    flags: number,
+    ask: {
+      readonly database: string;
+      readonly body: Uint8Array;
+      readonly done: (reply: RemoteReply | null) => void;
+    },
+  ): void {
+    const { database, body, done } = ask;
     const id = this.#nextId();
     this.#requests.set(id, { sizeBytes: body.length, done });
     this.#waitingSizeBytes += body.length;
     const name = Buffer.from(database, 'latin1');
-    const frame = { kind: FRAME_REQUEST, flags: requestFlags(flags), extra: name.length, id };
-    this.#port.send(frame, name, body);
-    return true;
+    this.#port.send({ kind, flags, extra: name.length, id }, name, body);
   }
 
   /** The id of the connection; 0 where there is no room for it. */

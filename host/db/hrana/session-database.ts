@@ -1,7 +1,7 @@
 // The database and its bounds, as sessions see them.
 
 import type { Clock } from '../../core/index.ts';
-import type { Database } from '../database.ts';
+import type { ServedDatabase } from '../database.ts';
 import type { SessionLimits } from './limits.ts';
 import type { SqlStream } from './sql-stream.ts';
 
@@ -9,7 +9,7 @@ export type Access = 'read-write' | 'read-only';
 
 /** Statements run on its connections, replies wait for it. */
 export type SessionDatabase = Pick<
-  Database,
+  ServedDatabase,
   'connect' | 'durableLsn' | 'whenDurable' | 'whenWriterFree' | 'stopWaiting'
 >;
 

@@ -63,7 +63,7 @@ export class Sessions implements SessionHost {
 
   /** Everything that is open is rolled back, and what was not answered will not be. */
   close(): void {
-    for (const socket of [...this.#sockets]) socket.close();
+    for (const socket of [...this.#sockets]) socket.leave();
     for (const stream of [...this.#streams]) stream.abandon();
   }
 

@@ -98,6 +98,11 @@ export class SocketSession {
     this.#onClosed();
   }
 
+  /** Ends the connection because its database closes: the client connects again. */
+  leave(): void {
+    this.#end(TRY_LATER, 'the database closes');
+  }
+
   #takeHeld(): void {
     while (this.#held.length > 0 && !this.#isChecking && !this.#isPaused) {
       this.#take(this.#held.shift()!);

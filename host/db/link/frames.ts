@@ -14,6 +14,8 @@ export const FRAME_MESSAGE = 3;
 export const FRAME_CLOSED = 4;
 /** The client has taken that many bytes: `extra` units of CREDIT_UNIT_BYTES. */
 export const FRAME_CREDIT = 5;
+/** A follower's question; `flags` is what it asks, as REPLICATION_ACTIONS counts. */
+export const FRAME_REPLICATION = 9;
 /** From a db worker. `extra` is the status, or the close code. */
 export const FRAME_REPLY = 6;
 export const FRAME_SEND = 7;

@@ -13,6 +13,8 @@ export type { LogFile, LogFiles } from './files.ts';
 export type { FollowerLogOptions, SenderProgress } from './follower-log.ts';
 export { FollowerLog } from './follower-log.ts';
 export { CHAIN_START, type Xxh64 } from './group.ts';
+export { LOG_EPOCH_MAX, LOG_GROUP_PAYLOAD_SIZE_BYTES_MAX } from './limits.ts';
+export { logError } from './log-error.ts';
 export type { LogTailOptions } from './log-tail.ts';
 export { LogTail } from './log-tail.ts';
 export { nodeLogFiles } from './node-files.ts';

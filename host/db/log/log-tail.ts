@@ -74,6 +74,43 @@ export class LogTail {
     }
   }
 
+  /** What the log has from a position on, about as much as `sizeBytes`, behind a beat; where there
+   *  is nothing, one beat, and after `waitMs` another. Errors: as for feed. */
+  async poll(
+    position: FeedPosition,
+    { sizeBytes, waitMs }: { readonly sizeBytes: number; readonly waitMs: number },
+  ): Promise<Uint8Array[]> {
+    const { log } = this.#options;
+    const { epoch } = log;
+    await this.#check(position);
+    if (position.nextLsn === log.nextLsn) {
+      await this.#more(position.nextLsn, AbortSignal.timeout(waitMs));
+    }
+    const pieces = [this.#beat(epoch)];
+    let size = 0;
+    for await (const { bytes } of log.readStored(position.nextLsn)) {
+      // A group of another epoch is another feed's.
+      if (log.epoch !== epoch) break;
+      // The reader uses its buffer again.
+      pieces.push(bytes.slice());
+      size += bytes.length;
+      if (size >= sizeBytes) break;
+    }
+    return pieces;
+  }
+
+  /** The chain behind the commit at an LSN at which a group ends, or with which the log begins.
+   *  Errors: DB_LOG_TRIMMED; DB_LOG_DIVERGED where no group ends there. */
+  async chainAt(lsn: Lsn): Promise<bigint> {
+    const { log } = this.#options;
+    if (lsn === log.nextLsn - 1) return log.chain;
+    for await (const { head } of log.readStored(lsn + 1)) {
+      if (head.firstLsn === lsn + 1) return head.previousChain;
+      break;
+    }
+    throw logError('DB_LOG_DIVERGED', `no group ends with lsn ${lsn}`);
+  }
+
   /** Errors: DB_LOG_DIVERGED where the follower's past is not this log's. */
   async #check({ nextLsn, chain }: FeedPosition): Promise<void> {
     const { log } = this.#options;

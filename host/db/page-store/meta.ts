@@ -15,6 +15,8 @@ import type { Environment } from './environment.ts';
 
 const FORMAT_VERSION = 1;
 const HASH_SIZE_BYTES = 8;
+/** Of stores that were made before databases had ids. */
+const UNNAMED_ID = '0'.repeat(32);
 const STORE_KEY = Buffer.from('store');
 
 /** Where a branch's pages come from that it has not changed. */
@@ -36,6 +38,8 @@ export interface StoreMeta {
   readonly recordsSizeBytes: number;
   readonly foldedAtMs: number;
   readonly base: BranchBase | null;
+  /** Of the database, and of all copies of it. */
+  readonly id: string;
 }
 
 /** A state that was folded: valid for LSNs from `lsn` up to before `untilLsn`. */
@@ -70,7 +74,7 @@ export class MetaTable {
       const expected = `version ${FORMAT_VERSION} with ${DB_PAGE_SIZE_BYTES}`;
       throw new GatewayError('DB_FORMAT', `the page store has ${found}, expected ${expected}`);
     }
-    return meta;
+    return meta.id === undefined ? { ...meta, id: UNNAMED_ID } : meta;
   }
 
   /** Within a transaction, as all that write here. */

@@ -2,7 +2,7 @@
 // is smaller and checksummed always. One thread folds; others may have the same folder open to read
 // (and call `refresh`). It knows no SQL and no log, and keeps no page in memory.
 
-import { type Clock, GatewayError, isGatewayError } from '../../core/index.ts';
+import { type Clock, GatewayError, isGatewayError, secretBytes } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import {
   DB_PAGE_SIZE_BYTES,
@@ -41,6 +41,9 @@ export interface PageStoreOptions {
   readonly sizeBytesMax: number;
   /** How long a folded state stays readable after the next one. */
   readonly retentionMs: number;
+  /** For a store that is not there yet and is a copy of another's database, with its id and
+   *  epoch. */
+  readonly copyOf?: { readonly id: string; readonly epoch: number };
   /** The least time between states that are kept for that; 0, the default, keeps all. */
   readonly stateSpacingMs?: number;
   /** For a store that is not there yet and is a branch. */
@@ -64,6 +67,7 @@ export interface PageStoreStats {
 
 /** As the log counts them. */
 const EPOCH_FIRST = 1;
+const ID_SIZE_BYTES = 16;
 
 /** Old versions put aside that make a collection due, as a share of all records. */
 const COLLECTION_SHARE = 8;
@@ -129,6 +133,11 @@ export class LmdbPageStore implements PageStore {
 
   get epoch(): number {
     return this.#meta.epoch;
+  }
+
+  /** Thirty-two hexadecimal digits: the same in every copy of the database, and in no other. */
+  get id(): string {
+    return this.#meta.id;
   }
 
   get base(): BranchBase | null {
@@ -312,16 +321,17 @@ export class LmdbPageStore implements PageStore {
   }
 
   #make(): StoreMeta {
-    const { base = null, parent, clock } = this.#options;
+    const { base = null, parent, clock, copyOf } = this.#options;
     const pageCount = base === null ? 0 : parent!.#states.at(base.lsn).pageCount;
     this.#environment.write(() =>
       this.#table.writeStore({
         lsn: base?.lsn ?? 0,
         pageCount,
-        epoch: parent?.epoch ?? EPOCH_FIRST,
+        epoch: copyOf?.epoch ?? parent?.epoch ?? EPOCH_FIRST,
         recordsSizeBytes: 0,
         foldedAtMs: clock.wallMs(),
         base,
+        id: copyOf?.id ?? Buffer.from(secretBytes(ID_SIZE_BYTES)).toString('hex'),
       }),
     );
     return this.#table.readStore()!;

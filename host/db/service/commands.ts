@@ -8,6 +8,7 @@ import { DB_PAGE_SIZE_BYTES, type LogStore, type Lsn, type PagePin } from '../co
 import { isHranaError } from '../hrana/index.ts';
 import { type BranchBase, readExportChunk, type StoreReport } from '../page-store/index.ts';
 import { isSqlError } from '../sql-error.ts';
+import type { ReplicationDesk } from './replication-desk.ts';
 import type { DatabaseShelf, OpenedDatabase } from './shelf.ts';
 
 /** Plain data, for it comes from another thread. `name`: of a database that this worker owns. */
@@ -66,18 +67,22 @@ interface Backup {
   nextPage: number;
 }
 
+const CHANGES: readonly DatabaseCommand['kind'][] = ['create', 'import', 'remove', 'branch'];
 /** Each keeps a state, and with it old versions of pages. */
 const BACKUPS_COUNT_MAX = 8;
 
 export class DatabaseCommands {
   readonly #shelf: DatabaseShelf;
+  readonly #replication: ReplicationDesk | null;
   readonly #backups = new Map<number, Backup>();
   #backupNumber = 0;
   #changes: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
-  constructor(shelf: DatabaseShelf) {
+  /** `replication`: null where databases have no copies at other gateways. */
+  constructor(shelf: DatabaseShelf, replication: ReplicationDesk | null = null) {
     this.#shelf = shelf;
+    this.#replication = replication;
   }
 
   /** Errors: a GatewayError with the code of what was refused. */
@@ -90,9 +95,19 @@ export class DatabaseCommands {
     }
   }
 
+  /** A gateway that is no primary has the databases of another one: it makes none. A follower throws
+   *  a copy away and fetches it anew. Errors: DB_STANDING. */
+  #assertChanges(kind: DatabaseCommand['kind']): void {
+    const standing = this.#replication?.standing;
+    if (standing === undefined || standing.role === 'primary') return;
+    if (!CHANGES.includes(kind) || (kind === 'remove' && standing.role === 'follower')) return;
+    throw new GatewayError('DB_STANDING', standing.explanation);
+  }
+
   #run(command: DatabaseCommand): Promise<DatabaseOutcomes[DatabaseCommand['kind']]> {
     const { name } = command;
     const { catalog } = this.#shelf;
+    this.#assertChanges(command.kind);
     switch (command.kind) {
       case 'overview':
         return this.#overview(name);
@@ -155,6 +170,10 @@ export class DatabaseCommands {
   /** Nobody loses a connection to what cannot be removed. */
   async #remove(name: string): Promise<BranchBase | null> {
     const { catalog } = this.#shelf;
+    if (this.#replication?.standing.role === 'follower') {
+      await this.#replication.drop(name);
+      return null;
+    }
     await catalog.assertRemovable(name);
     return this.#shelf.alone(name, () => catalog.remove(name));
   }

@@ -18,6 +18,7 @@ import {
   FRAME_END,
   FRAME_MESSAGE,
   FRAME_OPEN,
+  FRAME_REPLICATION,
   FRAME_REPLY,
   FRAME_REQUEST,
   FRAME_SEND,
@@ -26,7 +27,9 @@ import {
   readRequestFlags,
   replyFlags,
 } from '../link/index.ts';
+import type { FollowingEvent } from '../replication/index.ts';
 import { DatabaseCommands } from './commands.ts';
+import { type LinkReply, ReplicationDesk } from './replication-desk.ts';
 import { DatabaseShelf, type OpenedDatabase, type ShelfOptions } from './shelf.ts';
 
 export interface ServiceOptions extends ShelfOptions {
@@ -34,6 +37,11 @@ export interface ServiceOptions extends ShelfOptions {
   readonly publicKey: string;
   /** What clients need not know. */
   readonly onError: (error: unknown) => void;
+  /** Whether a database is this worker's; without it, each is. */
+  readonly owns?: (name: string) => boolean;
+  readonly onFollowing?: (event: FollowingEvent) => void;
+  /** The gateway has learned of a newer primary. */
+  readonly onFenced?: () => void;
 }
 
 /** Counted since the worker began; the last two are of now. */
@@ -49,6 +57,10 @@ export interface ServiceStats {
   readonly repliesWaitingCount: number;
   /** Commits that are not durable yet. */
   readonly lagCount: number;
+  /** Of the copy that is furthest behind its primary; 0 for a gateway that follows none. The time
+   *  is infinite before all have caught up for the first time. */
+  readonly followerLagCount: number;
+  readonly followerLagMs: number;
 }
 
 const TRY_LATER = 1013;
@@ -66,13 +78,18 @@ export class DatabaseService {
   readonly #ports = new Set<PortSessions>();
   /** What an operator asks for. */
   readonly commands: DatabaseCommands;
+  readonly #replication: ReplicationDesk | null;
   #requestsCount = 0;
 
   private constructor(options: ServiceOptions, shelf: DatabaseShelf, auth: Authenticator) {
     this.#options = options;
     this.#shelf = shelf;
     this.#authenticator = auth;
-    this.commands = new DatabaseCommands(shelf);
+    this.#replication =
+      options.replication === undefined
+        ? null
+        : new ReplicationDesk(shelf, { ...options.replication, ...options });
+    this.commands = new DatabaseCommands(shelf, this.#replication);
   }
 
   static async start(options: ServiceOptions): Promise<DatabaseService> {
@@ -84,6 +101,7 @@ export class DatabaseService {
   attach(port: MessagePort): void {
     const sessions = new PortSessions(port, {
       shelf: this.#shelf,
+      replication: this.#replication,
       authenticator: this.#authenticator,
       onError: this.#options.onError,
       onRequest: () => {
@@ -96,6 +114,12 @@ export class DatabaseService {
 
   sweep(): void {
     this.#shelf.sweep();
+    this.#replication?.sweep();
+  }
+
+  /** The gateway's standing has changed: what is open becomes what it is now. */
+  async turn(): Promise<void> {
+    await this.#replication?.turn();
   }
 
   stats(): ServiceStats {
@@ -108,6 +132,9 @@ export class DatabaseService {
       writersWaitingCount: 0,
       repliesWaitingCount: 0,
       lagCount: 0,
+      followerLagCount: 0,
+      followerLagMs: 0,
+      ...this.#replication?.lag(),
     };
     for (const { database, sessions } of this.#shelf.opened()) {
       const { stats } = database;
@@ -124,6 +151,7 @@ export class DatabaseService {
   /** Closes databases, and answers what waits for them; io workers see their ports close. */
   async close(): Promise<void> {
     await this.commands.close();
+    await this.#replication?.close();
     await this.#shelf.close();
     for (const port of this.#ports) port.close();
   }
@@ -131,6 +159,7 @@ export class DatabaseService {
 
 interface PortDeps {
   readonly shelf: DatabaseShelf;
+  readonly replication: ReplicationDesk | null;
   readonly authenticator: Authenticator;
   readonly onError: (error: unknown) => void;
   readonly onRequest: () => void;
@@ -177,6 +206,9 @@ class PortSessions {
     switch (frame.kind) {
       case FRAME_REQUEST:
         this.#request(frame);
+        return;
+      case FRAME_REPLICATION:
+        this.#answerFollower(frame);
         return;
       case FRAME_OPEN:
         this.#open(frame);
@@ -233,6 +265,20 @@ class PortSessions {
     const status = STATUSES[fault.code] ?? 500;
     const flags = replyFlags('error', 'json');
     this.#port.send({ kind: FRAME_REPLY, flags, extra: status, id }, writer.take());
+  }
+
+  #answerFollower({ id, flags, extra, payload }: Frame): void {
+    const { replication } = this.#deps;
+    if (replication === null) {
+      this.#refuse(id, new HranaError('DATABASE_UNAVAILABLE', 'nobody may follow this gateway'));
+      return;
+    }
+    const name = nameOf(payload, extra);
+    void replication.answer(flags, name, payload.subarray(extra)).then((reply: LinkReply) => {
+      const { form, status, pieces } = reply;
+      const kind = FRAME_REPLY;
+      this.#port.send({ kind, flags: replyFlags(form, 'protobuf'), extra: status, id }, ...pieces);
+    });
   }
 
   // --- WebSockets --------------------------------------------------------------------------------

@@ -6,11 +6,14 @@ import { PageCodec } from '../../kernels/index.ts';
 import { DatabaseCatalog } from '../catalog/index.ts';
 import { deltaCodec } from '../commit-codec.ts';
 import type { Lsn } from '../contract.ts';
-import { Database } from '../database.ts';
+import { Database, type ServedDatabase } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
+import { FollowerDatabase } from '../follower-database.ts';
 import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/index.ts';
+import { LogTail, type SegmentLog, type Xxh64 } from '../log/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
+import { LogHolds, type ReplicatedDatabase, type Standing } from '../replication/index.ts';
 
 export interface ShelfOptions {
   readonly folder: string;
@@ -25,16 +28,28 @@ export interface ShelfOptions {
   readonly engineLimits: Partial<EngineLimits>;
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
+  /** Where databases have copies at other gateways. */
+  readonly replication?: ReplicationOptions;
   readonly stateSpacingMs?: number;
   readonly report: (name: string, event: DatabaseEvent) => void;
   /** A statement begins, in whichever database. */
   readonly onStatement?: () => void;
 }
 
-export interface OpenedDatabase {
+export interface ReplicationOptions {
+  readonly standing: Standing;
+  /** What gateways that follow each other know. */
+  readonly token: string;
+  /** How much log is kept for followers, and for how long. */
+  readonly keepSizeBytesMax: number;
+  readonly keepMsMax: number;
+}
+
+export interface OpenedDatabase extends ReplicatedDatabase {
   readonly name: string;
-  readonly database: Database;
-  readonly store: LmdbPageStore;
+  readonly database: ServedDatabase;
+  /** The same, where it follows another gateway's. */
+  readonly follower: FollowerDatabase | null;
   readonly sessions: Sessions;
   /** The commits that it had when it was opened. */
   readonly startLsn: Lsn;
@@ -45,6 +60,15 @@ export interface DatabaseCounts {
   commitsCount: number;
   groupsCount: number;
   refusalsCount: number;
+}
+
+/** What a database is opened of. */
+interface Parts {
+  readonly name: string;
+  readonly store: LmdbPageStore;
+  /** The one that was opened last. */
+  log: SegmentLog | null;
+  holds: LogHolds | null;
 }
 
 interface Place {
@@ -61,6 +85,8 @@ const OPEN_COUNT_MAX = 64;
 export class DatabaseShelf {
   readonly #options: ShelfOptions;
   readonly #catalog: DatabaseCatalog;
+  readonly #codec: PageCodec;
+  readonly #xxh64: Xxh64;
   readonly #places = new Map<string, Place>();
   /** Those that are being closed: they cannot be opened before they are. */
   readonly #closing = new Map<string, Promise<void>>();
@@ -71,6 +97,12 @@ export class DatabaseShelf {
   private constructor(options: ShelfOptions, catalog: DatabaseCatalog) {
     this.#options = options;
     this.#catalog = catalog;
+    this.#codec = new PageCodec(options.codec);
+    this.#xxh64 = (bytes, seed) => this.#codec.xxh64(bytes, seed);
+  }
+
+  get xxh64(): Xxh64 {
+    return this.#xxh64;
   }
 
   static async open(options: ShelfOptions): Promise<DatabaseShelf> {
@@ -171,6 +203,13 @@ export class DatabaseShelf {
     return done;
   }
 
+  /** Closes what is open, and those who use it have to open it again: the gateway's standing has
+   *  changed. */
+  async closeAll(): Promise<void> {
+    for (const name of [...this.#places.keys()]) this.#close(name);
+    await Promise.all(this.#closing.values());
+  }
+
   sweep(): void {
     for (const { sessions } of this.opened()) sessions.sweep();
   }
@@ -190,6 +229,11 @@ export class DatabaseShelf {
     } catch (error) {
       const isMissing = isGatewayError(error) && error.code === 'DB_NOT_FOUND';
       if (!isMissing) throw unavailable(name, error);
+      const standing = this.#options.replication?.standing;
+      if (standing !== undefined && standing.role !== 'primary') {
+        const message = `there is no database ${name} here: ${standing.explanation}`;
+        throw new HranaError('DATABASE_NOT_FOUND', message);
+      }
       if (this.#options.creates === 'never' || access === 'read-only') {
         throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}`);
       }
@@ -206,38 +250,110 @@ export class DatabaseShelf {
   }
 
   async #openThere(name: string): Promise<OpenedDatabase> {
-    const options = this.#options;
+    const { clock, sessionLimits: limits, onStatement, replication } = this.#options;
     const { store, close } = await this.#catalog.openPages(name);
-    let database: Database;
+    const parts: Parts = { name, store, log: null, holds: null };
+    let follower: FollowerDatabase | null = null;
+    let database: ServedDatabase;
     try {
-      database = await Database.open({
-        module: options.sqlite,
-        clock: options.clock,
-        codec: deltaCodec(new PageCodec(options.codec)),
-        pages: store,
-        closePages: close,
-        openLog: () => this.#catalog.openLog(name, store),
-        engineLimits: options.engineLimits,
-        limits: options.databaseLimits,
-        report: (event) => options.report(name, event),
-      });
+      if (replication?.standing.role === 'follower') follower = await this.#openFollower(parts);
+      database = follower ?? (await this.#openPrimary(parts, close));
     } catch (error) {
       await close();
       throw error;
     }
-    const { clock, sessionLimits: limits, onStatement } = options;
     const sessions = new Sessions({
       database,
       clock,
       limits,
       ...(onStatement === undefined ? {} : { onStatement }),
     });
-    const opened = { name, database, store, sessions, startLsn: database.stats.lsn };
     this.#places.get(name)!.close = async () => {
-      opened.sessions.close();
+      sessions.close();
       await database.close();
+      if (follower === null) return;
+      await follower.log.close();
+      await close();
     };
-    return opened;
+    return {
+      name,
+      database,
+      follower,
+      store,
+      holds: parts.holds!,
+      tail: () => this.#tailOf(parts),
+      checkpoint: () => database.checkpoint(),
+      sessions,
+      startLsn: database.stats.lsn,
+    };
+  }
+
+  #openPrimary(parts: Parts, closePages: () => Promise<void>): Promise<Database> {
+    const options = this.#options;
+    return Database.open({
+      module: options.sqlite,
+      clock: options.clock,
+      codec: deltaCodec(this.#codec),
+      pages: parts.store,
+      closePages,
+      openLog: () => this.#openLog(parts),
+      ...this.#bounds(parts),
+    });
+  }
+
+  async #openFollower(parts: Parts): Promise<FollowerDatabase> {
+    const { sqlite: module, clock } = this.#options;
+    const log = await this.#openLog(parts);
+    try {
+      return await FollowerDatabase.open({
+        module,
+        clock,
+        codec: deltaCodec(this.#codec),
+        xxh64: this.#xxh64,
+        pages: parts.store,
+        log,
+        ...this.#bounds(parts),
+      });
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  /** What all databases are told. */
+  #bounds(parts: Parts) {
+    const { engineLimits, databaseLimits: limits, report, replication } = this.#options;
+    return {
+      engineLimits,
+      limits,
+      refuseWrites: replication?.standing.refusal ?? (() => null),
+      trimLsn: (foldedLsn: Lsn) => trimLsn(parts, foldedLsn),
+      report: (event: DatabaseEvent) => report(parts.name, event),
+    };
+  }
+
+  /** A primary writes its log with its own term, so that whoever has heard of that takes no group
+   *  of a former one. */
+  async #openLog(parts: Parts): Promise<SegmentLog> {
+    const { clock, replication } = this.#options;
+    const log = await this.#catalog.openLog(parts.name, parts.store);
+    try {
+      const term = replication?.standing.role === 'primary' ? replication.standing.term : 0;
+      if (log.epoch < term) await log.begin(term);
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+    const { keepSizeBytesMax = 0, keepMsMax = 0 } = replication ?? {};
+    const limits = { sizeBytesMax: keepSizeBytesMax, ageMsMax: keepMsMax };
+    parts.holds ??= new LogHolds(clock, limits, log.firstLsn);
+    parts.log = log;
+    return log;
+  }
+
+  #tailOf({ name, log }: Parts): LogTail {
+    if (log?.isOpen !== true) throw new GatewayError('DB_UNAVAILABLE', `the log of ${name} closes`);
+    return new LogTail({ log, xxh64: this.#xxh64, clock: this.#options.clock });
   }
 
   #makeRoom(): void {
@@ -267,6 +383,11 @@ export class DatabaseShelf {
   }
 }
 
+function trimLsn({ log, holds }: Parts, foldedLsn: Lsn): Lsn {
+  if (log === null || holds === null) return foldedLsn;
+  return holds.trimLsn(foldedLsn, log.sizeBytes);
+}
+
 function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: OpenedDatabase): void {
   const { lsn, groupsCount } = database.stats;
   sum.commitsCount += lsn - startLsn;
@@ -277,6 +398,7 @@ function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: Opened
 function unavailable(name: string, error: unknown): HranaError {
   if (!isGatewayError(error)) throw error;
   const { code, detail } = error;
-  const cause = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}: ${detail}`);
-  return cause;
+  const fault = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}: ${detail}`);
+  fault.cause = error;
+  return fault;
 }
