@@ -2,15 +2,14 @@
 // comes, closed when another one needs the place.
 
 import { type Clock, GatewayError, isGatewayError } from '../../core/index.ts';
-import { PageCodec } from '../../kernels/index.ts';
 import { DatabaseCatalog } from '../catalog/index.ts';
-import { deltaCodec } from '../commit-codec.ts';
 import type { Lsn } from '../contract.ts';
-import { Database } from '../database.ts';
+import type { Database } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
 import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
+import { openDatabaseOf } from './open-database.ts';
 
 export interface ShelfOptions {
   readonly folder: string;
@@ -207,24 +206,16 @@ export class DatabaseShelf {
 
   async #openThere(name: string): Promise<OpenedDatabase> {
     const options = this.#options;
-    const { store, close } = await this.#catalog.openPages(name);
-    let database: Database;
-    try {
-      database = await Database.open({
-        module: options.sqlite,
-        clock: options.clock,
-        codec: deltaCodec(new PageCodec(options.codec)),
-        pages: store,
-        closePages: close,
-        openLog: () => this.#catalog.openLog(name, store),
-        engineLimits: options.engineLimits,
-        limits: options.databaseLimits,
-        report: (event) => options.report(name, event),
-      });
-    } catch (error) {
-      await close();
-      throw error;
-    }
+    const { database, store } = await openDatabaseOf({
+      catalog: this.#catalog,
+      name,
+      sqlite: options.sqlite,
+      codec: options.codec,
+      clock: options.clock,
+      engineLimits: options.engineLimits,
+      limits: options.databaseLimits,
+      report: (event) => options.report(name, event),
+    });
     const { clock, sessionLimits: limits, onStatement } = options;
     const sessions = new Sessions({
       database,
