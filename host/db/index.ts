@@ -13,9 +13,10 @@ export {
   type Reach,
   replayUpTo,
 } from './catalog/index.ts';
+export type { RowSink } from './contract.ts';
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
-export { compileSqlite, type EngineLimits } from './engine/index.ts';
+export { type Connection, compileSqlite, type EngineLimits } from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {
@@ -40,6 +41,7 @@ export {
   type DatabaseCommand,
   type DatabaseOutcomes,
   DatabaseService,
+  openDatabaseOf,
   type ServiceOptions,
   type ServiceStats,
 } from './service/index.ts';

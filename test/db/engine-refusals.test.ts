@@ -291,6 +291,22 @@ describe('limits', () => {
     run(connection, 'INSERT INTO t(b) VALUES (1)');
   });
 
+  it('of a transaction, for a VACUUM, which rewrites every page: nothing is lost', () => {
+    const eight = "json_each('[1,2,3,4,5,6,7,8]')";
+    for (let index = 0; index < 12; index++) {
+      run(connection, `INSERT INTO t(b) SELECT randomblob(30000) FROM ${eight}`);
+    }
+    const { lsn, pageCount } = small;
+    const error = fault(() => run(connection, 'VACUUM'));
+    assert.deepEqual([error.code, error.sqlCode], ['DB_LIMIT', 'SQLITE_FULL']);
+    assert.match(error.message, /changes more than 512 pages, the limit; a VACUUM of a larger/);
+    assert.deepEqual([small.lsn, small.pageCount], [lsn, pageCount]);
+    assert.deepEqual(rows(connection, 'SELECT count(*) FROM t'), [[96n]]);
+    run(connection, 'DELETE FROM t WHERE id > 8');
+    run(connection, 'VACUUM');
+    assert.ok(small.pageCount < 100, 'what fits is vacuumed');
+  });
+
   it('of the database', () => {
     const error = fault(() => {
       for (let index = 0; index < 600; index++) {

@@ -16,9 +16,11 @@ import type {
 import { compileSqlite, Engine, type EngineOptions } from '../../host/db/engine/index.ts';
 import { isSqlError, type SqlError } from '../../host/db/sql-error.ts';
 
-export const sqliteModule = compileSqlite(
-  new Uint8Array(readFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm')),
-);
+export function sqliteModuleBytes(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm'));
+}
+
+export const sqliteModule = compileSqlite(sqliteModuleBytes());
 
 export const EMPTY_SOURCE: PageSource = { lsn: 0, pageCount: 0, readPage: () => false };
 

@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { type Client, createClient } from '@libsql/client';
 import { dbCommand } from '../../host/cli/db/command.ts';
@@ -23,7 +24,7 @@ interface Answer {
   readonly stderr: string;
 }
 
-async function sluice(argv: readonly string[]): Promise<Answer> {
+async function sluice(argv: readonly string[], script = ''): Promise<Answer> {
   const texts = { stdout: '', stderr: '' };
   const into = (name: 'stdout' | 'stderr') => ({
     write: (text: string) => {
@@ -31,7 +32,8 @@ async function sluice(argv: readonly string[]): Promise<Answer> {
     },
   });
   const output = { stdout: into('stdout'), stderr: into('stderr') };
-  return { code: await dbCommand(argv, output, codecModuleBytes), ...texts };
+  const input = Readable.from([script]);
+  return { code: await dbCommand(argv, output, codecModuleBytes, input), ...texts };
 }
 
 async function fine(...argv: string[]): Promise<string> {
@@ -143,6 +145,26 @@ describe('sluice db on a running gateway', { timeout: 120_000 }, () => {
     await refused('DB_FORMAT', 'create', 'bad', '--from', join(root, 'none.db'));
     await fine('backup', 'given', join(root, 'back.db'));
     assert.equal(sqlite3(join(root, 'back.db'), 'SELECT count(*) FROM t'), '3');
+  });
+
+  it('is a shell over Hrana, whose transaction goes over many statements', async () => {
+    const script = `CREATE TABLE t (id INTEGER PRIMARY KEY, text); BEGIN;
+      INSERT INTO t (text) VALUES ('a'), ('b');
+      SELECT count(*), x'00ff', 0.5, NULL FROM t;
+      ROLLBACK; SELECT count(*) FROM t;\n.dump\n`;
+    for (const scheme of ['http', 'ws']) {
+      const url = `${scheme}://127.0.0.1:${gateway.port}/db/shell-${scheme}/`;
+      const { code, stdout, stderr } = await sluice(['shell', '--url', url], script);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^2\|x'00ff'\|0\.5\|\n0\nPRAGMA foreign_keys=OFF;\n[\s\S]*COMMIT;\n$/);
+      const failed = await sluice(['shell', '--url', url], 'SELECT 1; SELECT no; SELECT 2;');
+      assert.deepEqual([failed.code, failed.stdout], [1, '1\n']);
+      assert.match(failed.stderr, /no such column: no \(SQLITE_ERROR\)/);
+    }
+    const local = await sluice(['shell', 'shop', '--dir', dir]);
+    assert.match(local.stderr, /DB_STORE_LOCKED|reached by --url/);
+    const nobody = await sluice(['shell', '--url', 'http://127.0.0.1:1/db/x/']);
+    assert.match(nobody.stderr, /DB_UNAVAILABLE/);
   });
 
   it('says by name what is wrong with what was asked', async () => {

@@ -12,6 +12,7 @@ import { adminTokenOf, DB_FLAGS, dirOf, momentOf, word } from './flags.ts';
 import { FolderDatabases } from './folder-databases.ts';
 import { GatewayDatabases } from './gateway-databases.ts';
 import { overviewText, statsText } from './report.ts';
+import { type ReadModule, type ShellInput, shellCommand } from './shell/command.ts';
 
 interface Context {
   readonly databases: Databases;
@@ -33,22 +34,24 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   promote,
 };
 
-export const DB_ACTIONS: readonly string[] = Object.keys(ACTIONS);
+export const DB_ACTIONS: readonly string[] = [...Object.keys(ACTIONS), 'shell'];
 
 export function dbCommand(
   argv: readonly string[],
   output: Output = process,
-  readCodec: () => Uint8Array<ArrayBuffer> = () => readWasm('codec.wasm'),
+  read: ReadModule = readWasm,
+  input: ShellInput = process.stdin,
 ): Promise<number> {
   return withReasons(output, async () => {
     const flags = new Flags(argv, DB_FLAGS, { positionalsMax: 3 });
     const name = flags.positionals[0] ?? '';
+    if (name === 'shell') return shellCommand(flags, { output, input, read });
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (action === undefined) {
       const detail = `found "${name}", expected one of ${DB_ACTIONS.join(', ')}`;
       throw new GatewayError('GW_FLAG_BAD_VALUE', detail);
     }
-    const databases = await openDatabases(flags, name, readCodec);
+    const databases = await openDatabases(flags, name, read);
     try {
       return await action({ databases, flags, output });
     } finally {
@@ -59,18 +62,14 @@ export function dbCommand(
 
 /** The gateway that is named or has the folder; else the folder itself. Errors: DB_STORE_LOCKED
  *  where another process has it and has not said how it can be asked. */
-async function openDatabases(
-  flags: Flags,
-  action: string,
-  readCodec: () => Uint8Array<ArrayBuffer>,
-): Promise<Databases> {
+async function openDatabases(flags: Flags, action: string, read: ReadModule): Promise<Databases> {
   const token = adminTokenOf(flags);
   const url = flags.text('admin');
   if (url !== null) return new GatewayDatabases({ url, token });
   const folder = dirOf(flags);
   const missing = action === 'create' || action === 'restore' ? 'make' : 'refuse';
   try {
-    return await FolderDatabases.open({ folder, codec: readCodec(), missing });
+    return await FolderDatabases.open({ folder, codec: read('codec.wasm'), missing });
   } catch (error) {
     if (!isGatewayError(error) || error.code !== 'DB_STORE_LOCKED') throw error;
     const found = await findAdminUrl(folder);

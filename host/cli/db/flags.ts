@@ -16,7 +16,7 @@ export const DB_FLAGS: Readonly<Record<string, FlagSpec>> = {
   },
   'token-file': {
     kind: 'value',
-    what: `<file> the admin token (default: the environment's ${TOKEN_VARIABLE})`,
+    what: `<file> the admin token, or a shell's (default: ${TOKEN_VARIABLE}, SLUICE_DB_TOKEN)`,
   },
   from: { kind: 'value', what: '<file> a database file of SQLite to begin with' },
   at: {
@@ -24,6 +24,8 @@ export const DB_FLAGS: Readonly<Record<string, FlagSpec>> = {
     what: '<moment> a commit by its number (LSN), or a time such as 2026-01-31T12:00Z',
   },
   as: { kind: 'value', what: '<name> what a restored database is called' },
+  url: { kind: 'value', what: '<url> of the database that a shell works with: http or ws' },
+  mode: { kind: 'value', what: '<name> how a shell shows rows: table, list, csv, json, line' },
   json: { kind: 'switch', what: 'print JSON' },
 };
 

@@ -82,6 +82,13 @@ export function limit(sqlCode: string, message: string): SqlError {
   return new SqlError({ code: 'DB_LIMIT', sqlCode, message });
 }
 
+/** Seen while a commit writes its pages, as that of a VACUUM does, which rewrites all of them. */
+export function tooManyPages(most: number): SqlError {
+  const what = `the transaction changes more than ${most} pages, the limit`;
+  const way = 'a VACUUM of a larger database is a backup that sqlite3 vacuums and a new one of it';
+  return limit('SQLITE_FULL', `${what}; ${way}`);
+}
+
 export function badArguments(message: string): SqlError {
   return new SqlError({ code: 'DB_ARGS', sqlCode: 'ARGS_INVALID', message });
 }

@@ -10,6 +10,7 @@
 
 import { type CommitPage, type CommitSink, DB_PAGE_SIZE_BYTES, type Lsn } from '../contract.ts';
 import type { SqlError } from '../sql-error.ts';
+import { tooManyPages } from './faults.ts';
 import type { Overlay, Snapshot } from './overlay.ts';
 import type { PageVersion } from './page-memory.ts';
 import {
@@ -148,7 +149,11 @@ export class PageFile {
     let version = this.#staged.get(pageNumber);
     if (version === undefined) {
       // A rollback writes pages back that are staged already.
-      if (this.#staged.size >= this.#space.transactionPagesMax) return this.#fail(SQLITE_FULL);
+      const { transactionPagesMax } = this.#space;
+      if (this.#staged.size >= transactionPagesMax) {
+        this.#fileError = tooManyPages(transactionPagesMax);
+        return this.#fail(SQLITE_FULL);
+      }
       version = this.#space.overlay.memory.take(pageNumber);
       this.#staged.set(pageNumber, version);
     }

@@ -137,7 +137,9 @@ function checkHeader(path: string, header: Buffer, size: number): void {
   const stated = header.readUInt16BE(PAGE_SIZE_OFFSET);
   const pageSize = stated === 1 ? 65_536 : stated;
   if (pageSize !== DB_PAGE_SIZE_BYTES) {
-    throw refused(`pages of ${pageSize} bytes, expected ${DB_PAGE_SIZE_BYTES}`);
+    const pragma = `PRAGMA page_size=${DB_PAGE_SIZE_BYTES}`;
+    const way = `in sqlite3: PRAGMA journal_mode=DELETE; ${pragma}; VACUUM`;
+    throw refused(`pages of ${pageSize} bytes, expected ${DB_PAGE_SIZE_BYTES}; ${way}`);
   }
   const reserved = header[RESERVED_OFFSET]!;
   if (reserved !== 0) throw refused(`${reserved} bytes reserved in each page, expected 0`);
