@@ -15,6 +15,7 @@ import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
 import { saturationTool } from './load.ts';
 import { PAIRS, pairPaths } from './pairs.ts';
+import { runFilters } from './plugins/suite.ts';
 import { killAllStarted } from './process-tree.ts';
 import {
   barsTable,
@@ -22,6 +23,7 @@ import {
   currentLoad,
   databaseSection,
   deltaSection,
+  filterSection,
   makeRecord,
   readRecords,
   recoverySection,
@@ -43,6 +45,9 @@ const DATABASES = 'databases';
 const RECOVERY = 'databases-recovery';
 const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
 const RECOVERY_QUICK = { sizeBytes: 2 ** 24, smallCount: 10, rounds: 1, loadMs: 500 };
+const FILTERS = 'filters';
+const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000 };
+const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500 };
 const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
 /** Fewer and longer than those of requests: a disk has moods of seconds. */
 const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
@@ -103,12 +108,14 @@ async function main(): Promise<void> {
   const hasDeltas = DELTA_TABLE.includes(given.only);
   const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
   const hasRecovery = RECOVERY.includes(given.only);
-  const isNone = scenarios.length + kernels.length + databaseJobs.length === 0;
-  if (isNone && !hasDeltas && !hasRecovery) {
+  const hasFilters = FILTERS.includes(given.only);
+  const others = scenarios.length + kernels.length + databaseJobs.length;
+  if (others === 0 && !hasDeltas && !hasFilters && !hasRecovery) {
     const known = [
       ...JOBS.map(({ name }) => `${DATABASES}-${name}`),
       RECOVERY,
       DELTA_TABLE,
+      FILTERS,
       ...SCENARIOS.map(({ name }) => name),
       ...kernelFiles(kernelsFolder),
     ];
@@ -132,6 +139,12 @@ async function main(): Promise<void> {
     console.log(`\n${scenario.title}\n${systemTable(system)}`);
     const record = makeRecord(run, { kernel: null, system });
     writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
+  }
+  if (hasFilters) {
+    const filters = await runFilters({ ...(given.isQuick ? FILTERS_QUICK : FILTERS_FULL), log });
+    console.log(`\n${filterSection(filters)}`);
+    const record = makeRecord(run, { kernel: null, system: null, filters });
+    writeRecord(given.outFolder, `${prefix}${FILTERS}`, record);
   }
   if (hasDeltas) {
     const pairs = given.isQuick ? PAIRS.slice(0, QUICK_PAIRS_COUNT) : PAIRS;

@@ -9,7 +9,7 @@ import { PATH_SEGMENT_SIZE_BYTES_MAX, RESOURCE_PATH_SIZE_BYTES_MAX } from './lim
 /** Control characters, what Windows and URLs take for something else, and lone surrogates. */
 const FORBIDDEN = /[\p{Cc}\p{Surrogate}\\:*?"<>|]/u;
 /** Names that Windows takes for devices, with any extension. */
-const DEVICE_NAME = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?$/i;
+const DEVICE_NAME = /^(?:con|conin\$|conout\$|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?$/i;
 
 /** Returns the path if it is allowed. Errors: LOADER_DOCUMENT. */
 export function checkResourcePath(path: string): string {

@@ -49,14 +49,14 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   },
   release: {
     words: '[action] [version]',
-    usage: 'release ACTION [VERSION] --channel NAME [options]',
+    usage: `release ${RELEASE_ACTIONS.join('|')} [VERSION] --channel NAME [options]`,
     what: `${RELEASE_ACTIONS.join(', ')}`,
     flags: RELEASE_FLAGS,
     run: releaseCommand,
   },
   keys: {
     words: '[action]',
-    usage: 'keys ACTION [options]',
+    usage: `keys ${KEYS_ACTIONS.join('|')} [options]`,
     what: `signing keys: ${KEYS_ACTIONS.join(', ')}`,
     flags: KEYS_FLAGS,
     run: keysCommand,

@@ -46,7 +46,7 @@ export type { PreparedProblem, ProblemResponse } from './problem.ts';
 export { prepareProblem, problemResponse, problemWith } from './problem.ts';
 export { Progress } from './progress.ts';
 export type { Random } from './random.ts';
-export { SeededRandom, secretBytes, secretSeed, systemRandom } from './random.ts';
+export { SeededRandom, secretBytes, secretFiller, secretSeed, systemRandom } from './random.ts';
 export type { PlaneRoute, RoutePlane } from './route-plane.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';

@@ -242,6 +242,15 @@ export class Deliverer implements RoutePlane {
       return null;
     }
     const fields = readFields(exchange.headers);
+    if (exchange.query === '') {
+      const known = resource.choices.find(forms, fields);
+      if (known !== null) {
+        if (known.base !== null && exchange.method === 'GET') {
+          this.#intake.addBase(resource.channel, known.base);
+        }
+        return this.#send(exchange, fields, known.prepared, known.sizeBytes);
+      }
+    }
     const wishes = readWishes(fields);
     const own = wishes.dczWeight > 0 ? wishes.base : null;
     const asked = named?.bases ?? (own === null ? [] : [own]);
@@ -263,7 +272,12 @@ export class Deliverer implements RoutePlane {
         ? { coding, base, isNamed: false, isPending: false }
         : { coding, base: null, isNamed: false, isPending };
     const size = coding === 'dcz' ? dcz! : forms.sizes[coding]!;
-    return this.#send(exchange, fields, resource.prepared(choice), size);
+    const prepared = resource.prepared(choice);
+    // Who waits for a better form, names bases or has one without a delta is looked at each time.
+    if (!isPending && named === null && (own === null || base !== null)) {
+      resource.choices.keep(forms, fields, { base, prepared, sizeBytes: size });
+    }
+    return this.#send(exchange, fields, prepared, size);
   }
 
   /** The delta from the first base there is one from. What could be a base counts as one that

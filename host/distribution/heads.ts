@@ -77,8 +77,8 @@ export class HeadSigner {
   async #counterOf(channel: string): Promise<number> {
     const known = this.#counters.get(channel);
     if (known !== undefined) return known;
-    // Seconds since 1970 are more than any counter that grew by one a second, also than the one of a
-    // store that was lost and brought back as it was once.
+    // Seconds since 1970 are more than any counter that grew by one a second, also than that of a
+    // store that was brought back as it was once.
     const floor = Math.floor(this.#options.clock.wallMs() / 1000);
     try {
       return Math.max(floor, (await readCounter(this.#options.dir, channel)) ?? 0);

@@ -56,5 +56,10 @@ export { LOCK_PATIENCE_MS, StoreLock } from './store-lock.ts';
 export type { ArtefactRef, Encoding } from './store-paths.ts';
 export { artefactPath, channelFolder, shownArtefact } from './store-paths.ts';
 export { StoreWriter } from './store-writer.ts';
-export { entryOf, openStoredManifest, readStoredManifest } from './stored-manifest.ts';
+export {
+  entryOf,
+  openStoredManifest,
+  readManifestEnvelope,
+  readStoredManifest,
+} from './stored-manifest.ts';
 export { installRoots, newestRoot, readRootChain, readRootEnvelope } from './trust-root-chain.ts';

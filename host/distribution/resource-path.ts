@@ -8,7 +8,7 @@ const SEGMENT_SIZE_BYTES_MAX = 255;
  *  behind one), what Windows and URLs take for something else, and lone surrogates. */
 const FORBIDDEN = /[\p{Cc}\p{Bidi_Control}\p{Surrogate}\\:*?"<>|]/u;
 /** Names that Windows takes for devices, with any extension. */
-const DEVICE_NAME = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?$/i;
+const DEVICE_NAME = /^(?:con|conin\$|conout\$|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?$/i;
 
 /** Returns the path if it is allowed. Errors: GW_DIST_PATH, which names the path and the rule. */
 export function checkResourcePath(path: string): string {

@@ -54,7 +54,7 @@ export function parseResource(path: string, prefix: string): ResourceRequest | n
   return parseOfChannel(first!, second, rest, inAscii(`${prefix}/${first}/${second}/`));
 }
 
-/** Bytes that stand in a path without an escape get theirs: headers that name the path are ASCII. */
+/** Bytes that stand in a path without an escape get theirs: headers that name it are ASCII. */
 function inAscii(path: string): string {
   return path.replace(/[\x80-\xff]/g, (byte) => {
     return `%${byte.charCodeAt(0).toString(16).toUpperCase()}`;

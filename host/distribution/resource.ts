@@ -2,6 +2,7 @@
 // form, made once.
 
 import type { HeaderList, PreparedHead } from '../core/index.ts';
+import { ChoiceBook } from './choice-book.ts';
 import { entityTag } from './conditions.ts';
 import { contentTypeOf, isCompressible } from './content-types.ts';
 import type { ContentRef } from './model.ts';
@@ -60,6 +61,8 @@ export class Resource {
   readonly content: ContentRef;
   /** Whether variants and deltas are made of it. */
   readonly isCompressible: boolean;
+  /** What was chosen of late, and from what. */
+  readonly choices = new ChoiceBook();
   readonly #facts: ResourceFacts;
   readonly #prepared = new Map<string, PreparedHeaders>();
 

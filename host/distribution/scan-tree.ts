@@ -100,7 +100,9 @@ async function checkFolder(dir: string): Promise<void> {
   } catch (error) {
     throw new GatewayError(CODE, `${dir} cannot be read: ${errorCode(error)}`, error);
   }
-  if (!stats.isDirectory()) throw new GatewayError(CODE, `${dir} is no folder`);
+  if (stats.isDirectory()) return;
+  const what = stats.isSymbolicLink() ? 'a symbolic link; publish what it points to' : 'no folder';
+  throw new GatewayError(CODE, `${dir} is ${what}`);
 }
 
 async function walk(dir: string, below: string, paths: string[]): Promise<void> {

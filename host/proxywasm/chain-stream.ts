@@ -58,7 +58,7 @@ export class ChainStream implements FilterStream {
       isWritable: [true, false, true, false],
       facts,
       responseDetails: '',
-      properties: new Map(),
+      properties: null,
     };
   }
 

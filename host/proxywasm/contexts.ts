@@ -15,8 +15,8 @@ export interface ExchangeMaps {
   readonly facts: FilterFacts;
   /** Of the answer, for properties; `''` before. */
   responseDetails: string;
-  /** What filters of the chain have set, for all of them. */
-  readonly properties: Map<string, Uint8Array>;
+  /** What filters of the chain have set, for all of them; null before the first. */
+  properties: Map<string, Uint8Array> | null;
 }
 
 export class StreamContext {
@@ -24,7 +24,7 @@ export class StreamContext {
   readonly id: number;
   readonly exchange: ExchangeMaps;
   /** By direction: 0 for the request. */
-  readonly bodies: readonly [BodyBuffer, BodyBuffer] = [new BodyBuffer(), new BodyBuffer()];
+  readonly #bodies: [BodyBuffer | null, BodyBuffer | null] = [null, null];
   /** Whether a body of this direction may be looked at now. */
   readonly hasBody: [boolean, boolean] = [false, false];
   /** What the guest asked for, until its chain takes it. */
@@ -41,6 +41,12 @@ export class StreamContext {
   constructor(id: number, exchange: ExchangeMaps) {
     this.id = id;
     this.exchange = exchange;
+  }
+
+  /** What is held of a body. Most streams have none, or none that anybody looks at. */
+  body(direction: 0 | 1): BodyBuffer {
+    this.#bodies[direction] ??= new BodyBuffer();
+    return this.#bodies[direction];
   }
 }
 
@@ -62,7 +68,7 @@ export class RootContext {
   /** Of the last gRPC call that ended. */
   grpcStatus = 0;
   grpcStatusMessage = '';
-  readonly properties = new Map<string, Uint8Array>();
+  properties: Map<string, Uint8Array> | null = null;
   isFinishing = false;
 
   constructor(id: number) {

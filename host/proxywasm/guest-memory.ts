@@ -3,13 +3,19 @@
 
 import { INTERNAL_FAILURE, INVALID_MEMORY_ACCESS, OK } from './abi/values.ts';
 
-const NO_BYTES = Buffer.alloc(0);
+/** Buffer's own methods without the checks of `toString` and `write`: header values are short. */
+export type Latin1Buffer = Buffer & {
+  latin1Slice(start: number, end: number): string;
+  latin1Write(text: string, offset: number, sizeBytes: number): number;
+};
+
+const NO_BYTES = Buffer.alloc(0) as Latin1Buffer;
 
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** The guest's malloc: a pointer, or 0. The guest may grow its memory in it. */
   readonly #allocate: (sizeBytes: number) => number;
-  #view: Buffer = NO_BYTES;
+  #view: Latin1Buffer = NO_BYTES;
 
   constructor(memory: WebAssembly.Memory, allocate: (sizeBytes: number) => number) {
     this.#memory = memory;
@@ -17,13 +23,15 @@ export class GuestMemory {
   }
 
   /** All of it; valid until the guest runs again. */
-  get view(): Buffer {
-    if (this.#view.buffer !== this.#memory.buffer) this.#view = Buffer.from(this.#memory.buffer);
+  get view(): Latin1Buffer {
+    // A memory that grows detaches what it was, which has no length then. To ask the memory for
+    // its buffer costs more than all else here.
+    if (this.#view.length === 0) this.#view = Buffer.from(this.#memory.buffer) as Latin1Buffer;
     return this.#view;
   }
 
   get sizeBytes(): number {
-    return this.#memory.buffer.byteLength;
+    return this.view.length;
   }
 
   /** Whether `sizeBytes` bytes at `ptr` are inside. Both as the guest gave them: signed. */
@@ -40,9 +48,10 @@ export class GuestMemory {
 
   /** A byte string at a pointer; null out of bounds. */
   text(ptr: number, sizeBytes: number): string | null {
-    if (!this.holds(ptr, sizeBytes)) return null;
+    const { view } = this;
     const start = ptr >>> 0;
-    return this.view.toString('latin1', start, start + (sizeBytes >>> 0));
+    const end = start + (sizeBytes >>> 0);
+    return end <= view.length ? view.latin1Slice(start, end) : null;
   }
 
   /** Writes a number where the guest wants it. Returns a status. */
@@ -78,7 +87,7 @@ export class GuestMemory {
   giveText(text: string, outPtr: number, outSizePtr: number): number {
     const place = this.#reserve(text.length, outPtr, outSizePtr);
     if (place < 0) return INVALID_MEMORY_ACCESS;
-    if (text.length > 0) this.view.write(text, place, 'latin1');
+    if (text.length > 0) this.view.latin1Write(text, place, text.length);
     return OK;
   }
 

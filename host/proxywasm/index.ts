@@ -19,6 +19,7 @@ export type {
   PluginSpec,
   PluginStats,
   SharedData,
+  SharedEntry,
   SharedQueues,
   SharedStatus,
   Timers,

@@ -45,7 +45,7 @@ export function loadModule(bytes: Uint8Array<ArrayBuffer>, options: LoadOptions)
   const report: ModuleReport = {
     sha256,
     abi,
-    sdk: sdkOf(original, exports, imports),
+    sdk: sdkOf(bytes, original, exports, imports),
     sizeBytes: bytes.length,
     rewrittenSizeBytes: rewritten.bytes.length,
     imports,
@@ -92,7 +92,11 @@ function checkImports(imports: readonly ModuleImport[], isStrict: boolean): stri
   return warnings;
 }
 
+/** The names of AssemblyScript's library files, which its checks hold, are in UTF-16. */
+const ASSEMBLYSCRIPT_MARK = Buffer.from('~lib/', 'utf16le');
+
 function sdkOf(
+  bytes: Uint8Array,
   module: WebAssembly.Module,
   exports: readonly string[],
   imports: readonly ModuleImport[],
@@ -103,6 +107,7 @@ function sdkOf(
   if (producers.includes('TinyGo')) return 'tinygo';
   if (producers.includes('Go')) return 'go';
   if (producers.includes('Rust') || producers.includes('rustc')) return 'rust';
+  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(ASSEMBLYSCRIPT_MARK)) return 'assemblyscript';
   if (exports.some((name) => name.startsWith('emscripten_') || name.startsWith('__emscripten'))) {
     return 'c++';
   }

@@ -35,7 +35,8 @@ export class Stage {
   readonly flows: readonly [Flow, Flow] = [newFlow(), newFlow()];
   context: StreamContext | null = null;
   #vm: Vm | null = null;
-  readonly #unused: readonly [BodyBuffer, BodyBuffer] = [new BodyBuffer(), new BodyBuffer()];
+  /** Bodies that pass a stage without a context. */
+  readonly #unused: [BodyBuffer | null, BodyBuffer | null] = [null, null];
 
   constructor(version: PluginVersion, index: number) {
     this.version = version;
@@ -63,7 +64,9 @@ export class Stage {
   }
 
   body(direction: Direction): BodyBuffer {
-    return this.context?.bodies[direction] ?? this.#unused[direction];
+    if (this.context !== null) return this.context.body(direction);
+    this.#unused[direction] ??= new BodyBuffer();
+    return this.#unused[direction];
   }
 
   headers(direction: Direction, count: number, isLast: boolean): Verdict {
@@ -79,7 +82,7 @@ export class Stage {
   bodyBytes(direction: Direction, isLast: boolean): Verdict {
     const context = this.context!;
     context.hasBody[direction] = true;
-    const args = [context.id, context.bodies[direction].sizeBytes, isLast ? 1 : 0];
+    const args = [context.id, context.body(direction).sizeBytes, isLast ? 1 : 0];
     const action = this.#vm!.callStream(context, BODY_CALLBACKS[direction], args);
     return this.verdict(direction, action);
   }

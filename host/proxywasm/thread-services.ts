@@ -1,8 +1,7 @@
 // What the host needs from its thread, as an io worker gives it: real timers, the system's
 // randomness, and a store of the thread's own.
 
-import { randomFillSync } from 'node:crypto';
-import type { Clock, ServiceCaller } from '../core/index.ts';
+import { type Clock, type ServiceCaller, secretFiller } from '../core/index.ts';
 import type { HostServices, PluginLogLevel, PluginLogLine, Timers } from './contract.ts';
 import { MetricRegistry } from './metric-registry.ts';
 import type { SharedStore } from './shared-store/store.ts';
@@ -37,7 +36,7 @@ export function threadServices(options: ThreadServicesOptions): HostServices {
   return {
     clock: options.clock,
     timers,
-    fillRandom: (bytes) => void randomFillSync(bytes),
+    fillRandom: secretFiller(),
     log: options.log,
     logLevel: options.logLevel,
     metrics: options.store?.metrics ?? new MetricRegistry(),

@@ -165,7 +165,7 @@ export class DistributionPlane {
     return made.outcome === 'made' || made.outcome === 'present';
   }
 
-  /** What may still be added to the store on demand. Cost: now and then, one stat for each artefact. */
+  /** What may still be added on demand. Cost: now and then, one stat for each artefact. */
   async #roomBytes(): Promise<number> {
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs - this.#countedMs > COUNT_AGAIN_MS) {

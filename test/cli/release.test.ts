@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { createLoader } from '../../client/node.ts';
 import { keysCommand } from '../../host/cli/release/keys.ts';
 import { barText, ProgressBar } from '../../host/cli/release/progress.ts';
 import { publishCommand } from '../../host/cli/release/publish.ts';
@@ -141,6 +142,24 @@ describe('the life of a channel', () => {
     assert.match(fine('release', 'rollback', '1.0', ...app), /published 1\.0-again\.3 in app/);
     assert.match(fine('release', 'list'), /3 {2}1\.0-again\.3 +active/);
     refusedBy('GW_DIST_NOT_FOUND', 'release', 'rollback', '7', ...app);
+  });
+
+  it('gives out a signed manifest, for an app that ships with the files', async () => {
+    // An author found no way to it but by a hash in the store's own folders.
+    const envelope = fine('release', 'manifest', '1.0', ...app);
+    const loader = createLoader({
+      channels: ['app'],
+      origins: [],
+      trustRoot: readFileSync(join(scene.root, 'keys/roots/1.json'), 'utf8'),
+      builtIn: { app: { manifest: envelope, read: async () => Buffer.from(text) } },
+    });
+    const [open] = await loader.start();
+    assert.deepEqual([open?.version, open?.source], ['1.0', 'builtIn']);
+    await loader.close();
+    assert.equal(JSON.parse(fine('release', 'manifest', ...app)).signatures.length, 1);
+    refusedBy('GW_DIST_NOT_FOUND', 'release', 'manifest', '7', ...app);
+    const empty = refusedBy('GW_DIST_NOT_FOUND', 'release', 'pause', '--channel', 'none');
+    assert.match(empty, /the channel has no release/);
   });
 
   it('is looked after', () => {

@@ -130,6 +130,7 @@ describe('signed documents', () => {
   it('says the same of a path as the host', () => {
     const paths = ['a', 'a/b.js', '', '/a', 'a//b', '../a', 'a/..', 'a\\b', 'C:x', 'nul.txt', 'a.'];
     paths.push('a b', 'é', 'e\u0301', '\ud800', 'a\0', 'x'.repeat(256), 'Com1', 'a/'.repeat(600));
+    paths.push('LPT\u00b2.txt', 'conin$', 'com\u00b9', 'com10', 'cont');
     for (const path of paths) {
       const says = (check: (path: string) => string): boolean => {
         try {

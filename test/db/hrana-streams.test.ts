@@ -117,6 +117,24 @@ describe('streams that share connections', () => {
   });
 });
 
+describe('answers that wait together', () => {
+  it('are each their own, short after long', async () => {
+    const long = 'x'.repeat(40_000);
+    for (let round = 0; round < 3; round++) {
+      const asked: [number, string][] = [];
+      for (let stream = 0; stream < STREAMS_COUNT; stream++) {
+        const value = stream % 7 === 0 ? `${long}${round}` : `${stream}-${round}`;
+        const sql = `REPLACE INTO t VALUES (${stream}, '${value}') RETURNING v`;
+        asked.push([socket.post({ type: 'execute', stream_id: stream, stmt: { sql } }), value]);
+      }
+      for (const [requestId, value] of asked) {
+        const { response } = await socket.answer(requestId);
+        assert.deepEqual(response.result.rows, [[{ type: 'text', value }]]);
+      }
+    }
+  });
+});
+
 // The entries were sent before the commit that they show was durable: the statement had run in the
 // request before, and fetching runs none.
 describe('the entries of a cursor', () => {

@@ -64,6 +64,37 @@ for (const [name, outcome] of [
 }
 
 describe('the matcher', () => {
+  it('finds the same whatever request came before, and however far it was followed', () => {
+    for (const { title, routes, finds } of ROUTER_CASES) {
+      subject.load(routes);
+      for (const [earlier] of finds) {
+        for (const [request, wanted] of finds) {
+          for (const stepsCount of [0, 1, 2]) {
+            const before = requestAsBytes(earlier);
+            const { method, authority, path, query, headers } = before;
+            subject.matcher.match(method, authority, path, query, headers);
+            for (let step = 0; step < stepsCount; step++) subject.matcher.next();
+            const found = outcomeText(subject.outcome(requestAsBytes(request)));
+            assert.equal(found, utf8Bytes(wanted), `${title}: ${earlier.path}, ${request.path}`);
+          }
+        }
+      }
+    }
+  });
+
+  it('finds what a new table says for the address of the request before', () => {
+    const { matcher, tables } = loaded([spec('/a'), spec('/*')]);
+    assert.equal(matcher.match('GET', 'h', '/a', '', []), 0);
+    tables.publish(tables.compile([spec('/*'), spec('/b'), spec('/a')]));
+    matcher.acquire();
+    assert.equal(matcher.match('GET', 'h', '/a', '', []), 2);
+    matcher.release();
+    assert.equal(matcher.match('GET', 'h', '/a', '', []), STATUS_NOT_FOUND);
+    matcher.acquire();
+    assert.equal(matcher.match('GET', 'h', '/a', '', []), 2);
+    assert.equal(matcher.normalisedPath, '/a');
+  });
+
   it('gives back the very path it was given when nothing changed, and the changed one else', () => {
     const { matcher } = loaded([spec('/*')]);
     const green = utf8Bytes('/grün');

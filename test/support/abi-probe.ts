@@ -103,12 +103,12 @@ export class AbiProbe {
       isWritable: [true, false, true, false],
       facts: FACTS,
       responseDetails: '',
-      properties: new Map(),
+      properties: null,
     };
     this.stream = this.vm.createStream((id) => new StreamContext(id, this.exchange))!;
     this.stream.hasBody.fill(true);
-    this.stream.bodies[0].add(Buffer.from('request body'));
-    this.stream.bodies[1].add(Buffer.from('response body'));
+    this.stream.body(0).add(Buffer.from('request body'));
+    this.stream.body(1).add(Buffer.from('response body'));
     this.vm.root.callMaps[2] = [':status', '204'];
     this.vm.root.callBody = Buffer.from('reply');
   }

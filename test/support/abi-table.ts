@@ -69,7 +69,7 @@ function int64(value: bigint): string {
 const REQUEST_PAIRS = pairs(':method', 'GET', ':path', '/a?b=1', 'x-in', 'one');
 const CALL_PAIRS = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
 const requestHead = (probe: AbiProbe) => probe.exchange.maps[0];
-const body = (probe: AbiProbe) => Buffer.from(probe.stream.bodies[0].bytes()).toString();
+const body = (probe: AbiProbe) => Buffer.from(probe.stream.body(0).bytes()).toString();
 const finishing = (probe: AbiProbe) => {
   probe.stream.isFinishing = true;
 };
@@ -325,7 +325,7 @@ const PROPERTIES: readonly Row[] = [
       {
         args: ['mine\0too', 'value'],
         status: OK,
-        see: ({ exchange }) => String(Buffer.from(exchange.properties.get('mine\0too') ?? [])),
+        see: ({ exchange }) => String(Buffer.from(exchange.properties?.get('mine\0too') ?? [])),
         is: 'value',
       },
     ],

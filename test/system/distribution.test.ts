@@ -288,7 +288,7 @@ describe('a gateway with a store that is not good', () => {
   });
 
   it('keeps a quarter of the disk from what requests have made', async () => {
-    // Who named base after base filled the limit, gc kept it all, and nobody could publish any more.
+    // Who named base after base filled the limit, gc kept it, and nobody could publish any more.
     const store = await TestStore.create();
     await store.publish({ version: '1', files: { 'main.js': V1 }, forms: 'none' });
     await store.publish({ version: '2', files: { 'main.js': V2 }, forms: 'none' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BaseFinder as LoaderFinder, formOf as loaderFormOf } from '../../client/path-form.ts';
@@ -82,6 +82,9 @@ describe('a folder to publish', () => {
     assert.equal(await codeOfAsync(() => scan(join(dir, 'nowhere'))), 'GW_DIST_TREE');
     const file = join(tree({ 'a.js': 'a' }), 'a.js');
     assert.equal(await codeOfAsync(() => scan(file)), 'GW_DIST_TREE');
+    const link = join(dir, '..', `${basename(dir)}-link`);
+    symlinkSync(dir, link);
+    await assert.rejects(scan(link), /is a symbolic link; publish what it points to/);
   });
 
   it('with an empty file is refused unless it is meant to be', async () => {
@@ -101,7 +104,7 @@ describe('a folder to publish', () => {
   });
 
   it('with a path that is not allowed is refused', async () => {
-    for (const name of ['a:b', 'a\\b', 'e\u0301', 'nul', 'a. ', 'a*']) {
+    for (const name of ['a:b', 'a\\b', 'e\u0301', 'nul', 'com\u00b9', 'a. ', 'a*']) {
       assert.equal(await codeOfAsync(() => scan(tree({ [name]: 'x' }))), 'GW_DIST_PATH', name);
     }
   });

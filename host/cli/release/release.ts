@@ -14,6 +14,7 @@ import {
   type ReleaseEntry,
   type RuleChange,
   readChannelState,
+  readManifestEnvelope,
   readRootChain,
   retireRelease,
   rolloutAt,
@@ -80,6 +81,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   resume: (context) => change(context, () => ({ state: 'active' })),
   'built-in': (context) => change(context, () => ({ isBuiltIn: true })),
   rollback,
+  manifest,
   retire,
   gc,
   scan,
@@ -133,7 +135,7 @@ async function change(
   let version = context.version ?? '';
   let old: ReleaseEntry | null = null;
   const changed = (before: ChannelState | null) => {
-    if (context.version === null) version = before?.releases[0]?.version ?? '';
+    if (context.version === null) version = newestOf(before);
     old = entryOf(before, version);
     return changeRule(before, version, asked, wallMs);
   };
@@ -142,6 +144,13 @@ async function change(
   output.stdout.write(stateText({ ...state, releases: [entry] }, wallMs));
   output.stdout.write(shareChangeText(old!, entry, wallMs));
   return 0;
+}
+
+/** The name of the newest release. Errors: GW_DIST_NOT_FOUND. */
+function newestOf(state: ChannelState | null): string {
+  const newest = state?.releases[0];
+  if (newest !== undefined) return newest.version;
+  throw new GatewayError('GW_DIST_NOT_FOUND', 'the channel has no release; see --dir too');
 }
 
 function givenOrCleared<T>(flags: Flags, given: T | null, what: string): T | null {
@@ -172,6 +181,16 @@ async function rollback(context: Context): Promise<number> {
     rollbackOf: old.version,
   };
   return release(draft, { wishes, output, writer });
+}
+
+/** Writes the signed manifest of a release to stdout, for an app that ships with its files. */
+async function manifest({ flags, output, version }: Context): Promise<number> {
+  const store = openStore(flags);
+  const state = await readChannelState(store.dir, flags.channel());
+  const entry = entryOf(state, version ?? newestOf(state));
+  const envelope = await readManifestEnvelope(store, entry);
+  output.stdout.write(`${Buffer.from(envelope).toString('utf8')}\n`);
+  return 0;
 }
 
 async function retire(context: Context): Promise<number> {

@@ -3,6 +3,7 @@
 
 import type { Batons } from './batons.ts';
 import { faultOf, HranaError, type HranaFault, isHranaError } from './hrana-error.ts';
+import { RunJob } from './jobs.ts';
 import {
   decodeBatchJson,
   decodeCursorJson,
@@ -11,7 +12,7 @@ import {
 } from './json-decode.ts';
 import { HTTP_SQL_COUNT_MAX } from './limits.ts';
 import { decodeCursorProtobuf, decodePipelineProtobuf } from './protobuf-decode.ts';
-import { cursorWriter, replyWriter } from './reply-writer.ts';
+import { cursorWriter, type ReplyWriter, recycle, replyWriter } from './reply-writer.ts';
 import type { Encoding, StreamRequest } from './requests.ts';
 import { type Run, runCursor, runPipeline, runRequest } from './run-requests.ts';
 import type { Access } from './session-database.ts';
@@ -104,7 +105,7 @@ export class HttpSessions {
     const { baton, requests } = isJson ? decodePipelineJson(body) : decodePipelineProtobuf(body);
     const held = this.#open(baton, request.access);
     const writer = replyWriter(encoding);
-    this.#run(held, runPipeline(held.stream, held.texts, requests, writer), reply, () => {
+    this.#run(held, runPipeline(held.stream, held.texts, requests, writer), writer, reply, () => {
       writer.endPipeline(this.#keep(held));
       return { status: 200, body: writer.take(), form: 'message' };
     });
@@ -119,7 +120,7 @@ export class HttpSessions {
     writer.head(this.#batons.make({ streamId: held.id, sequence: held.sequence }));
     this.#streams.set(held.id, held);
     const run = runCursor(held.stream, held.texts, decoded.batch, writer);
-    this.#run(held, run, reply, () => {
+    this.#run(held, run, null, reply, () => {
       return { status: 200, body: writer.take(), form: 'lines' };
     });
   }
@@ -143,23 +144,30 @@ export class HttpSessions {
       }
       held.stream.close();
     };
-    this.#run(held, run(), reply, () => {
+    this.#run(held, run(), writer, reply, () => {
       if (fault !== null) return refusal(fault);
       writer.endPlain();
       return { status: 200, body: writer.take(), form: 'message' };
     });
   }
 
-  #run(held: HttpStream, run: Run, reply: Reply, finish: () => HttpReply): void {
-    const { stream } = held;
+  #run(
+    { stream }: HttpStream,
+    run: Run,
+    writer: ReplyWriter | null,
+    reply: Reply,
+    finish: () => HttpReply,
+  ): void {
     const done = () => {
       const answer = finish();
       stream.settle((failure) => {
-        if (failure === null) reply(answer);
-        else reply({ ...refusal(faultOf(failure)), status: 500 });
+        if (failure === null) {
+          reply(answer);
+          if (writer !== null) recycle(writer);
+        } else reply({ ...refusal(faultOf(failure)), status: 500 });
       });
     };
-    stream.enqueue({ run, done });
+    stream.enqueue(new RunJob(run, done));
   }
 
   /** Errors: BATON_INVALID, BATON_REPLAYED, STREAM_EXPIRED, AUTH_FORBIDDEN, STREAM_LIMIT. */

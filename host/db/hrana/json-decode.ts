@@ -3,6 +3,7 @@
 // Source: Hrana 3 specification.
 
 import type { SqlValue } from '../contract.ts';
+import { readExecuteJson } from './execute-json.ts';
 import { type HranaError, malformed, overLimit } from './hrana-error.ts';
 import * as limits from './limits.ts';
 import type {
@@ -45,6 +46,8 @@ export function decodeBatchJson(bytes: Uint8Array): Batch {
 }
 
 export function decodeSocketJson(bytes: Uint8Array): SocketMessage {
+  const execute = readExecuteJson(bytes);
+  if (execute !== null) return execute;
   const message = parse(bytes);
   if (message.type === 'hello') {
     return { type: 'hello', jwt: optionalText(message, 'jwt', limits.JWT_SIZE_CHARS_MAX) };

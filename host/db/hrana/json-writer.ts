@@ -9,8 +9,25 @@ import type { RequestType } from './requests.ts';
 
 const OPEN_LIST = 0x5b;
 const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
 const COMMA = 0x2c;
 const QUOTE = 0x22;
+/** A writer whose buffer has grown larger is not used again. */
+const KEPT_SIZE_BYTES_MAX = 16_384;
+
+const RESPONSE_OK = Buffer.from('{"type":"response_ok","request_id":');
+const RESPONSE = Buffer.from(',"response":{"type":"');
+const INTEGER = Buffer.from('{"type":"integer","value":"');
+const TEXT = Buffer.from('{"type":"text","value":');
+const VALUE_END = Buffer.from('"}');
+const ROWS = Buffer.from(',"rows":[');
+const AFFECTED = Buffer.from('],"affected_row_count":');
+const ROWID = Buffer.from(',"last_insert_rowid":"');
+const ROWS_READ = Buffer.from('","rows_read":');
+const ROWS_WRITTEN = Buffer.from(',"rows_written":');
+
+/** Of statements that are kept: their columns are the same object each time. */
+const columnBytes = new WeakMap<readonly SqlColumn[], Uint8Array>();
 
 /** What is common to results and cursors. */
 export class JsonRows {
@@ -27,7 +44,10 @@ export class JsonRows {
 
   integer(value: number | bigint): void {
     this.comma();
-    this.out.ascii(`{"type":"integer","value":"${value}"}`);
+    this.out.short(INTEGER);
+    if (typeof value === 'number') this.out.integer(value);
+    else this.out.ascii(String(value));
+    this.out.short(VALUE_END);
   }
 
   float(value: number): void {
@@ -37,9 +57,9 @@ export class JsonRows {
 
   text(utf8: Uint8Array): void {
     this.comma();
-    this.out.ascii('{"type":"text","value":');
+    this.out.short(TEXT);
     this.out.jsonUtf8(utf8);
-    this.out.ascii('}');
+    this.out.byte(CLOSE_OBJECT);
   }
 
   blob(bytes: Uint8Array): void {
@@ -55,6 +75,17 @@ export class JsonRows {
   }
 
   columnList(columns: readonly SqlColumn[]): void {
+    const known = columnBytes.get(columns);
+    if (known !== undefined) {
+      this.out.raw(known);
+      return;
+    }
+    const start = this.out.size;
+    this.#writeColumns(columns);
+    columnBytes.set(columns, new Uint8Array(this.out.bytes.subarray(start, this.out.size)));
+  }
+
+  #writeColumns(columns: readonly SqlColumn[]): void {
     this.out.ascii('"cols":[');
     for (const { name, declaredType } of columns) {
       this.comma();
@@ -96,6 +127,12 @@ export class JsonWriter extends JsonRows implements ReplyWriter {
     this.out.size = mark;
   }
 
+  /** Empties it. False: it is too large to be kept. */
+  reset(): boolean {
+    this.out.size = 0;
+    return this.out.bytes.length <= KEPT_SIZE_BYTES_MAX;
+  }
+
   beginPipeline(): void {
     this.out.ascii('{"results":[');
   }
@@ -133,8 +170,11 @@ export class JsonWriter extends JsonRows implements ReplyWriter {
   }
 
   beginSocketOk(requestId: number, type: RequestType): void {
-    const request = `"request_id":${requestId}`;
-    this.out.ascii(`{"type":"response_ok",${request},"response":{"type":"${type}"`);
+    this.out.short(RESPONSE_OK);
+    this.out.integer(requestId);
+    this.out.short(RESPONSE);
+    this.out.ascii(type);
+    this.out.byte(QUOTE);
   }
 
   endSocketOk(): void {
@@ -166,7 +206,7 @@ export class JsonWriter extends JsonRows implements ReplyWriter {
 
   columns(columns: readonly SqlColumn[]): void {
     this.columnList(columns);
-    this.out.ascii(',"rows":[');
+    this.out.short(ROWS);
   }
 
   beginRow(): void {
@@ -182,11 +222,16 @@ export class JsonWriter extends JsonRows implements ReplyWriter {
     const { bytes, size } = this.out;
     // A statement whose rows nobody wants has told no columns.
     if (bytes[size - 1] === OPEN_OBJECT) this.out.ascii('"cols":[],"rows":[');
-    this.out.ascii(
-      `],"affected_row_count":${outcome.affectedRowCount},` +
-        `"last_insert_rowid":"${outcome.lastInsertRowid}",` +
-        `"rows_read":${outcome.rowsRead},"rows_written":${outcome.rowsWritten}}`,
-    );
+    this.out.short(AFFECTED);
+    this.out.integer(outcome.affectedRowCount);
+    this.out.short(ROWID);
+    if (outcome.lastInsertRowid === 0n) this.out.integer(0);
+    else this.out.ascii(String(outcome.lastInsertRowid));
+    this.out.short(ROWS_READ);
+    this.out.integer(outcome.rowsRead);
+    this.out.short(ROWS_WRITTEN);
+    this.out.integer(outcome.rowsWritten);
+    this.out.byte(CLOSE_OBJECT);
   }
 
   beginBatch(): void {

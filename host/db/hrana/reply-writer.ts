@@ -67,8 +67,18 @@ export interface CursorWriter extends RowSink {
   take(): Uint8Array;
 }
 
+/** Writers of JSON that have been given back, each with its buffer. */
+const idle: JsonWriter[] = [];
+const IDLE_COUNT_MAX = 256;
+
 export function replyWriter(encoding: Encoding): ReplyWriter {
-  return encoding === 'json' ? new JsonWriter() : new ProtobufWriter();
+  return encoding === 'json' ? (idle.pop() ?? new JsonWriter()) : new ProtobufWriter();
+}
+
+/** Gives a writer back: nobody uses it or the bytes that it gave any more. */
+export function recycle(writer: ReplyWriter): void {
+  if (!(writer instanceof JsonWriter) || idle.length >= IDLE_COUNT_MAX) return;
+  if (writer.reset()) idle.push(writer);
 }
 
 export function cursorWriter(encoding: Encoding): CursorWriter {

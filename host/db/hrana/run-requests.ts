@@ -189,7 +189,7 @@ class StepOutcomes {
 const OK = 1;
 const FAILED = 2;
 
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): boolean {
   return isSqlError(error) && error.code === 'DB_BUSY';
 }
 

@@ -2,7 +2,9 @@
 // it has seen is durable.
 
 import type { Lsn } from '../contract.ts';
+import { type Answers, ExecuteJob } from './execute-job.ts';
 import { faultOf, HranaError, type HranaFault } from './hrana-error.ts';
+import { RunJob } from './jobs.ts';
 import * as limits from './limits.ts';
 import {
   type CursorEntries,
@@ -11,19 +13,12 @@ import {
   type ReplyWriter,
   replyWriter,
 } from './reply-writer.ts';
-import type { Batch, Encoding, SocketRequest, SqlRef, Stmt, StreamRequest } from './requests.ts';
+import type { Batch, SocketRequest, SqlRef, Stmt, StreamRequest } from './requests.ts';
 import { type Run, runCursor, runRequest } from './run-requests.ts';
 import type { Access } from './session-database.ts';
 import type { Sessions } from './sessions.ts';
 import { SqlStore } from './sql-store.ts';
 import type { SqlStream } from './sql-stream.ts';
-
-export interface SocketRequestsOptions {
-  readonly encoding: Encoding;
-  /** One of the two for each request, once. */
-  readonly reply: (writer: ReplyWriter) => void;
-  readonly fail: (requestId: number, fault: HranaFault) => void;
-}
 
 interface Cursor {
   readonly stream: SqlStream;
@@ -38,20 +33,23 @@ const NO_ENTRIES: CursorEntries = { bytes: new Uint8Array(0), ends: [] };
 
 export class SocketRequests {
   readonly #sessions: Sessions;
-  readonly #options: SocketRequestsOptions;
+  readonly #answers: Answers;
   readonly #texts = new SqlStore(limits.SOCKET_SQL_COUNT_MAX);
   /** Null: it could not be opened, and its id is taken until it is closed. */
   readonly #streams = new Map<number, SqlStream | null>();
   readonly #cursors = new Map<number, Cursor>();
 
-  constructor(sessions: Sessions, options: SocketRequestsOptions) {
+  constructor(sessions: Sessions, answers: Answers) {
     this.#sessions = sessions;
-    this.#options = options;
+    this.#answers = answers;
   }
 
   /** Errors: HranaError, which is the answer. */
   take(requestId: number, request: SocketRequest, access: Access): void {
     switch (request.type) {
+      case 'execute':
+        this.#execute(requestId, this.#stream(request.streamId), request.stmt);
+        return;
       case 'open_stream':
         this.#openStream(request.streamId, access);
         this.#ok(requestId, request.type);
@@ -106,6 +104,12 @@ export class SocketRequests {
     else this.#answer(requestId, stream, 'close_stream', () => runOnce(() => stream.close()));
   }
 
+  #execute(requestId: number, stream: SqlStream, stmt: Stmt): void {
+    const { args, namedArgs, wantRows } = stmt;
+    const statement = { sql: this.#texts.resolve(stmt), args, namedArgs, wantRows };
+    stream.enqueue(new ExecuteJob(this.#answers, requestId, stream, statement));
+  }
+
   #run(requestId: number, stream: SqlStream, request: StreamRequest): void {
     this.#answer(requestId, stream, request.type, (writer) =>
       runRequest(stream, this.#texts, request, writer),
@@ -130,7 +134,7 @@ export class SocketRequests {
     }
     const stream = this.#stream(streamId);
     const batch = this.#batch(request.batch);
-    const writer = cursorWriter(this.#options.encoding);
+    const writer = cursorWriter(this.#answers.encoding);
     const cursor: Cursor = { stream, writer, entries: NO_ENTRIES, nextIndex: 0, seenLsn: 0 };
     this.#cursors.set(cursorId, cursor);
     const texts = this.#texts;
@@ -173,7 +177,7 @@ export class SocketRequests {
     makeRun: (writer: ReplyWriter) => Run,
     onLost: () => void = () => {},
   ): void {
-    const writer = replyWriter(this.#options.encoding);
+    const writer = replyWriter(this.#answers.encoding);
     let fault: HranaFault | null = null;
     const run = function* (): Run {
       try {
@@ -188,18 +192,18 @@ export class SocketRequests {
       stream.settle((failure) => {
         if (failure !== null) onLost();
         const told = failure === null ? fault : faultOf(failure);
-        if (told === null) this.#options.reply(writer);
-        else this.#options.fail(requestId, told);
+        if (told === null) this.#answers.reply(writer);
+        else this.#answers.fail(requestId, told);
       });
     };
-    stream.enqueue({ run: run(), done });
+    stream.enqueue(new RunJob(run(), done));
   }
 
   #ok(requestId: number, type: SocketRequest['type']): void {
-    const writer = replyWriter(this.#options.encoding);
+    const writer = replyWriter(this.#answers.encoding);
     writer.beginSocketOk(requestId, type);
     writer.endSocketOk();
-    this.#options.reply(writer);
+    this.#answers.reply(writer);
   }
 
   #stream(streamId: number): SqlStream {
@@ -218,12 +222,10 @@ export class SocketRequests {
 
   #streamRequest(
     request: SocketRequest & {
-      type: 'execute' | 'batch' | 'sequence' | 'describe' | 'get_autocommit';
+      type: 'batch' | 'sequence' | 'describe' | 'get_autocommit';
     },
   ): StreamRequest {
     switch (request.type) {
-      case 'execute':
-        return { type: request.type, stmt: this.#stmt(request.stmt) };
       case 'batch':
         return { type: request.type, batch: this.#batch(request.batch) };
       case 'sequence':

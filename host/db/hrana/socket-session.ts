@@ -6,7 +6,7 @@ import { faultOf, HranaError, type HranaFault, isHranaError } from './hrana-erro
 import { decodeSocketJson } from './json-decode.ts';
 import * as limits from './limits.ts';
 import { decodeSocketProtobuf } from './protobuf-decode.ts';
-import { type ReplyWriter, replyWriter } from './reply-writer.ts';
+import { type ReplyWriter, recycle, replyWriter } from './reply-writer.ts';
 import type { Encoding, SocketMessage, SocketRequest } from './requests.ts';
 import type { Access } from './session-database.ts';
 import type { Sessions } from './sessions.ts';
@@ -190,6 +190,7 @@ export class SocketSession {
   #reply(writer: ReplyWriter): void {
     this.#openCount -= 1;
     if (!this.#isClosed) this.#options.send(writer.take());
+    recycle(writer);
   }
 
   #fail(requestId: number, fault: HranaFault): void {

@@ -7,15 +7,8 @@ import type { Lsn, RowSink, RunOutcome, SqlDescription, SqlStatement } from '../
 import { type Connection, SessionCounters } from '../engine/index.ts';
 import { isSqlError, SqlError } from '../sql-error.ts';
 import { HranaError } from './hrana-error.ts';
-import type { Run } from './run-requests.ts';
+import type { Job } from './jobs.ts';
 import type { Access, SessionHost } from './session-database.ts';
-
-/** Work of a stream. */
-export interface Job {
-  readonly run: Run;
-  /** It has ended; what it has seen need not be durable yet. */
-  done(): void;
-}
 
 export class SqlStream {
   readonly access: Access;
@@ -87,9 +80,9 @@ export class SqlStream {
     this.#isRunning = true;
     let thrown = refusal;
     for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
-      const { done } = thrown === null ? job.run.next() : job.run.throw(thrown);
+      const hasEnded = job.resume(thrown);
       thrown = null;
-      if (!done) {
+      if (!hasEnded) {
         thrown = this.#waitForWriter();
         if (thrown !== null) continue;
         break;
@@ -166,7 +159,7 @@ export class SqlStream {
   abandon(): void {
     const jobs = this.#jobs.splice(0);
     this.close();
-    for (const job of jobs) job.run.return();
+    for (const job of jobs) job.cancel();
   }
 
   #use<T>(call: (connection: Connection) => T): T {

@@ -72,7 +72,7 @@ export function bufferBytes(vm: Vm, kind: number): Uint8Array | number {
     case BUFFER_RESPONSE_BODY: {
       const context = vm.effective;
       if (context.kind !== 'stream' || !context.hasBody[kind]) return NOT_FOUND;
-      return context.bodies[kind].bytes();
+      return context.body(kind).bytes();
     }
     case BUFFER_CALL_RESPONSE:
       return root.callBody ?? NOT_FOUND;
@@ -93,5 +93,5 @@ function writableBody(vm: Vm, kind: number): BodyBuffer | null {
   const context = vm.effective;
   if (context.kind !== 'stream' || context.isLogging) return null;
   if (kind !== BUFFER_REQUEST_BODY && kind !== BUFFER_RESPONSE_BODY) return null;
-  return context.hasBody[kind] ? context.bodies[kind] : null;
+  return context.hasBody[kind] ? context.body(kind) : null;
 }

@@ -6,6 +6,7 @@
 // An empty map has no bytes at all. Names and values are byte strings.
 
 import type { HeaderList } from '../../core/index.ts';
+import type { Latin1Buffer } from '../guest-memory.ts';
 import { PAIRS_COUNT_MAX, PAIRS_SIZE_BYTES_MAX } from '../limits.ts';
 
 /** Bytes that a map takes; 0 for an empty one. */
@@ -26,7 +27,7 @@ export function writePairs(headers: readonly string[], target: Buffer, offset: n
     const text = headers[index]!;
     target.writeUInt32LE(text.length, sizeOffset);
     sizeOffset += 4;
-    target.write(text, textOffset, 'latin1');
+    (target as Latin1Buffer).latin1Write(text, textOffset, text.length);
     textOffset += text.length;
     target[textOffset] = 0;
     textOffset += 1;

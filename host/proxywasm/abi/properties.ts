@@ -56,18 +56,16 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (path === null || value === null) return INVALID_MEMORY_ACCESS;
       if (path === '' || path.length > PROPERTY_PATH_SIZE_BYTES_MAX) return BAD_ARGUMENT;
       if (value.length > PROPERTY_VALUE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
-      const kept = keptProperties(vm);
+      const context = vm.effective;
+      const owner = context.kind === 'stream' ? context.exchange : context;
+      owner.properties ??= new Map();
+      const kept = owner.properties;
       const name = withoutEnd(path);
       if (!kept.has(name) && kept.size >= PROPERTIES_COUNT_MAX) return BAD_ARGUMENT;
       kept.set(name, Uint8Array.from(value));
       return OK;
     },
   };
-}
-
-function keptProperties(vm: Vm): Map<string, Uint8Array> {
-  const context = vm.effective;
-  return context.kind === 'stream' ? context.exchange.properties : context.properties;
 }
 
 /** Some SDKs end a path with a zero. */
@@ -85,7 +83,8 @@ function propertyOf(vm: Vm, given: string): Value {
     const found = exchangeProperty(context.exchange, names);
     if (found !== undefined) return found;
   }
-  return keptProperties(vm).get(path);
+  const owner = context.kind === 'stream' ? context.exchange : context;
+  return owner.properties?.get(path);
 }
 
 function pluginProperty(vm: Vm, names: readonly string[]): Value {

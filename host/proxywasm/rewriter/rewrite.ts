@@ -32,6 +32,8 @@ import {
   sectionReader,
 } from './sections.ts';
 
+export type Metering = 'steps' | 'none';
+
 export interface Rewritten {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The exported global: steps that are left, an i32. */
@@ -50,16 +52,22 @@ const MUTABLE = 1;
 /** Debug information would double what a worker holds, and is not read by anything here. */
 const DROPPED_SECTIONS = /^(\.debug|sourceMappingURL|external_debug_info|reloc\.|linking)/;
 
-/** Rewrites a module. `memoryPagesLimit`: what its memory may grow to.
+/** Rewrites a module. `memoryPagesLimit`: what its memory may grow to. `metering`: `none` leaves the
+ *  counters out, so that a benchmark can tell what they cost; such a module runs without a limit.
  *  Errors: GW_PLUGIN_NOT_WASM, GW_PLUGIN_INSTRUCTION, GW_PLUGIN_LIMIT, GW_PLUGIN_IMPORT, each with
  *  the byte. Cost: about 100 ms for 1 MiB. */
-export function rewriteModule(bytes: Uint8Array, memoryPagesLimit: number): Rewritten {
-  return new Rewriter(bytes, memoryPagesLimit).run();
+export function rewriteModule(
+  bytes: Uint8Array,
+  memoryPagesLimit: number,
+  metering: Metering = 'steps',
+): Rewritten {
+  return new Rewriter(bytes, memoryPagesLimit, metering).run();
 }
 
 class Rewriter {
   readonly #bytes: Uint8Array;
   readonly #memoryPagesLimit: number;
+  readonly #metering: Metering;
   readonly #sections: Section[];
   readonly #writer: ByteWriter;
   #parameterCounts: number[] = [];
@@ -71,9 +79,10 @@ class Rewriter {
   #fuelExport = 'sluice_steps';
   #startExport = 'sluice_start';
 
-  constructor(bytes: Uint8Array, memoryPagesLimit: number) {
+  constructor(bytes: Uint8Array, memoryPagesLimit: number, metering: Metering) {
     this.#bytes = bytes;
     this.#memoryPagesLimit = memoryPagesLimit;
+    this.#metering = metering;
     this.#sections = readSections(bytes);
     this.#writer = new ByteWriter(bytes.length + (bytes.length >> 2) + 256);
   }
@@ -146,7 +155,8 @@ class Rewriter {
         this.#writeExports(reader);
         break;
       case SECTION_CODE:
-        this.#writeCode(reader);
+        if (this.#metering === 'steps') this.#writeCode(reader);
+        else writer.copy(this.#bytes, section.start, section.end);
         break;
       default:
         writer.copy(this.#bytes, section.start, section.end);

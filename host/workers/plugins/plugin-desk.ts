@@ -3,7 +3,8 @@
 // taken by every io worker, then written down; whatever fails on the way leaves what ran.
 //
 // What was pushed last stands above what the configuration names, over reloads and restarts, until
-// it is rolled back; a `sha256` in the configuration stands above both.
+// it is rolled back. A `sha256` beside a `file` pins the plugin to it; beside a `url` it says what
+// the url must give.
 
 import type { PluginConfig } from '../../config/index.ts';
 import { type Clock, GatewayError } from '../../core/index.ts';
@@ -238,7 +239,7 @@ export class PluginDesk {
       const detail = `${name} is a background plugin: it has no requests to share`;
       throw new GatewayError('GW_PLUGIN_CONFLICT', detail);
     }
-    const pinned = entry.config.sha256;
+    const pinned = pinOf(entry.config);
     if (pinned !== '' && sha256 !== '' && sha256 !== pinned) {
       throw new GatewayError('GW_PLUGIN_CONFLICT', `the configuration pins ${name} to ${pinned}`);
     }
@@ -282,7 +283,8 @@ export class PluginDesk {
     const { store, clock } = this.#deps;
     const before = this.#entries.get(config.name);
     const state = before?.state ?? store.readState(config.name);
-    const isPinned = config.sha256 !== '' && state.versions.at(-1)?.sha256 !== config.sha256;
+    const pinned = pinOf(config);
+    const isPinned = pinned !== '' && state.versions.at(-1)?.sha256 !== pinned;
     const isPushed = state.versions.length > 0 && !isPinned;
     const source = sourceOf(isPushed ? state.versions : []);
     const running = before?.current ?? null;
@@ -443,6 +445,11 @@ export function publishedOf(entries: ReadonlyMap<string, DeskEntry>): readonly P
     ...current,
     canary: canary === null ? null : { ...canary.plugin, share: canary.share },
   }));
+}
+
+/** The hash that a plugin is pinned to; `''` for none. */
+function pinOf({ file, sha256 }: PluginConfig): string {
+  return file === '' ? '' : sha256;
 }
 
 function canaryOf({ config, canary }: DeskEntry): RunningCanary {

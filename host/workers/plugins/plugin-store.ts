@@ -47,6 +47,8 @@ export const VERSIONS_COUNT_MAX = 10;
 
 const FORMAT = 1;
 const HASH = /^[0-9a-f]{64}$/;
+/** Files that this class made; others in the folder are not its to delete. */
+const OWN_FILE = /^([0-9a-f]{64})\.wasm(\.\d+\.temporary)?$/;
 const OUTCOMES: readonly unknown[] = ['promoted', 'aborted', 'rolled-back', 'replaced'];
 
 export class PluginStore {
@@ -102,7 +104,8 @@ export class PluginStore {
       }
       const modules = join(this.#dir, 'modules');
       for (const file of listIfThere(modules)) {
-        if (named.has(file.slice(0, -'.wasm'.length))) continue;
+        const [, sha256, isHalf] = OWN_FILE.exec(file) ?? [];
+        if (sha256 === undefined || (named.has(sha256) && isHalf === undefined)) continue;
         rmSync(join(modules, file), { force: true });
       }
     } catch {
@@ -151,7 +154,7 @@ function writeDurably(path: string, bytes: Uint8Array): void {
     renameSync(temporary, path);
     syncFolder(dirname(path));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    rmSync(temporary, { force: true, recursive: true });
     throw storeError(path, error);
   }
 }

@@ -1,0 +1,77 @@
+// The benchmark's filters: compiled as plugins/ are, with the same options, and kept in
+// build/bench-filters until a source changes. Each comes metered, as it runs in a gateway, and
+// without counters.
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadModule, PLUGIN_DEFAULTS, type PluginModule } from '../../host/proxywasm/index.ts';
+import { rewriteModule } from '../../host/proxywasm/rewriter/rewrite.ts';
+
+export type FilterName = 'noop' | 'header' | 'body';
+
+export const FILTERS: readonly FilterName[] = ['noop', 'header', 'body'];
+
+const PAGE_SIZE_BYTES = 65_536;
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const sources = 'bench/plugins/filters';
+const kit = 'plugins/kit';
+const options = 'plugins/asconfig.json';
+const target = join(root, 'build', 'bench-filters');
+
+interface Compiler {
+  main(args: readonly string[], io: object): Promise<{ readonly error: Error | null }>;
+}
+
+/** The bytes of a filter. Cost: seconds the first time. Errors: those of the compiler. */
+export async function filterBytes(name: FilterName): Promise<Uint8Array<ArrayBuffer>> {
+  const kept = join(target, `${name}-${fingerprint(name)}.wasm`);
+  if (!existsSync(kept)) await compile(name, kept);
+  return new Uint8Array(readFileSync(kept));
+}
+
+/** A loaded filter: metered, and the same without counters. */
+export function loadedFilter(bytes: Uint8Array<ArrayBuffer>): Record<Metering, PluginModule> {
+  const { memorySizeBytes } = PLUGIN_DEFAULTS.limits;
+  const metered = loadModule(bytes, {
+    sha256: '',
+    memorySizeBytesMax: memorySizeBytes,
+    strictImports: true,
+  });
+  const plain = rewriteModule(bytes, memorySizeBytes / PAGE_SIZE_BYTES, 'none');
+  const unmetered = { module: new WebAssembly.Module(plain.bytes), report: metered.report };
+  return { metered, unmetered };
+}
+
+export type Metering = 'metered' | 'unmetered';
+
+function fingerprint(name: FilterName): string {
+  const hash = createHash('sha256');
+  const shared = readdirSync(join(root, kit)).map((file) => `${kit}/${file}`);
+  for (const file of [`${sources}/${name}.ts`, options, 'package-lock.json', ...shared.sort()]) {
+    hash.update(`\n${file}\n`).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function compile(name: FilterName, kept: string): Promise<void> {
+  mkdirSync(target, { recursive: true });
+  // Not a literal: the compiler's type declarations would replace global types of ours.
+  const specifier: string = 'assemblyscript/asc';
+  const compiler: Compiler = (await import(specifier)).default;
+  const unfinished = `${kept}.${process.pid}`;
+  const words = [`${sources}/${name}.ts`, '--config', options, '--baseDir', root];
+  const { error } = await compiler.main([...words, '--outFile', unfinished], {
+    stderr: process.stderr,
+  });
+  if (error !== null) throw error;
+  renameSync(unfinished, kept);
+}
+
+/** Another image of the same filter: a custom section behind it gives it another hash. */
+export function anotherImage(bytes: Uint8Array, version: number): Uint8Array<ArrayBuffer> {
+  const text = Buffer.from(String(version));
+  const section = Buffer.concat([Buffer.from([1]), Buffer.from('v'), text]);
+  return new Uint8Array(Buffer.concat([bytes, Buffer.from([0, section.length]), section]));
+}
