@@ -15,6 +15,7 @@ import {
   filterCostTable,
   filterTimesTable,
   filterVerdicts,
+  swapTable,
   tenantTable,
 } from './plugins/report.ts';
 import type { FilterResult } from './plugins/suite.ts';
@@ -37,9 +38,9 @@ export interface BenchRecord {
   readonly deltas?: DeltaResult | null;
   /** Absent from records of anything else. */
   readonly databases?: DatabaseResult | null;
-  readonly recovery?: RecoveryResult | null;
   /** The same. */
   readonly filters?: FilterResult | null;
+  readonly recovery?: RecoveryResult | null;
 }
 
 /** The average load of the last minute; read it before the run adds its own. */
@@ -185,8 +186,8 @@ export function benchmarksDocument(records: readonly BenchRecord[]): string {
 }
 
 function titleOf({ system, kernel, databases, filters, recovery }: BenchRecord): string {
-  if (recovery != null) return 'databases: recovery and memory';
   if (filters != null) return 'filters in their sandbox';
+  if (recovery != null) return 'databases: recovery and memory';
   if (databases != null) return 'databases beside PostgreSQL';
   return (
     system?.title ?? (kernel == null ? 'deltas between real releases' : `kernel: ${kernel.file}`)
@@ -206,8 +207,8 @@ function sectionBody({
   filters,
   recovery,
 }: BenchRecord): string {
-  if (recovery != null) return recoverySection(recovery);
   if (filters != null) return filterSection(filters);
+  if (recovery != null) return recoverySection(recovery);
   if (databases != null) return databaseSection(databases);
   if (system !== null) return systemSection(system);
   return kernel === null ? deltaSection(deltas!) : kernelTable(kernel);
@@ -263,15 +264,9 @@ export function databaseSection({ rows, ...run }: DatabaseResult): string {
   return parts.join('\n');
 }
 
-/** How long until a database answers, and what memory it takes. */
-export function recoverySection(result: RecoveryResult): string {
-  const tables = recoveryTables(result).map(({ head, rows }) => markdownTable(head, rows));
-  return [recoveryText(result), ...tables].join('\n\n');
-}
-
 /** What filters cost, how long it takes to have one, and many of them at once. */
 export function filterSection(result: FilterResult): string {
-  const tables = [filterCostTable, filterTimesTable, tenantTable].map((make) => {
+  const tables = [filterCostTable, filterTimesTable, tenantTable, swapTable].map((make) => {
     const { head, rows } = make(result);
     return markdownTable(head, rows);
   });
@@ -285,7 +280,16 @@ export function filterSection(result: FilterResult): string {
     tables[1]!,
     'An instance of the header filter for each tenant, in one process:',
     tables[2]!,
+    `A gateway on one core with two io workers proxies behind the header filter (load: ` +
+      `${result.swap.tool}, which shares its core with the upstream) while images are pushed:`,
+    tables[3]!,
   ].join('\n\n');
+}
+
+/** How long until a database answers, and what memory it takes. */
+export function recoverySection(result: RecoveryResult): string {
+  const tables = recoveryTables(result).map(({ head, rows }) => markdownTable(head, rows));
+  return [recoveryText(result), ...tables].join('\n\n');
 }
 
 /** Sizes and times of every pair, and the ratios. */

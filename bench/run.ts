@@ -42,12 +42,12 @@ const CONNECTIONS_COUNT = 32;
 const QUICK_PAIRS_COUNT = 4;
 const DELTA_TABLE = 'delta-table';
 const DATABASES = 'databases';
+const FILTERS = 'filters';
+const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000, loadMs: 8_000 };
+const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500, loadMs: 2_000 };
 const RECOVERY = 'databases-recovery';
 const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
 const RECOVERY_QUICK = { sizeBytes: 2 ** 24, smallCount: 10, rounds: 1, loadMs: 500 };
-const FILTERS = 'filters';
-const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000 };
-const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500 };
 const DATABASE_CLIENTS = [1, 4, 16, 64, 256];
 /** Fewer and longer than those of requests: a disk has moods of seconds. */
 const DATABASE_FULL = { rounds: 3, roundMs: 4_000 };
@@ -107,8 +107,8 @@ async function main(): Promise<void> {
   const kernels = kernelFiles(kernelsFolder).filter((file) => file.includes(given.only));
   const hasDeltas = DELTA_TABLE.includes(given.only);
   const databaseJobs = JOBS.filter(({ name }) => `${DATABASES}-${name}`.includes(given.only));
-  const hasRecovery = RECOVERY.includes(given.only);
   const hasFilters = FILTERS.includes(given.only);
+  const hasRecovery = RECOVERY.includes(given.only);
   const others = scenarios.length + kernels.length + databaseJobs.length;
   if (others === 0 && !hasDeltas && !hasFilters && !hasRecovery) {
     const known = [
@@ -141,7 +141,9 @@ async function main(): Promise<void> {
     writeRecord(given.outFolder, `${prefix}${scenario.name}`, record);
   }
   if (hasFilters) {
-    const filters = await runFilters({ ...(given.isQuick ? FILTERS_QUICK : FILTERS_FULL), log });
+    const { sluiceCommand } = given;
+    const size = given.isQuick ? FILTERS_QUICK : FILTERS_FULL;
+    const filters = await runFilters({ ...size, sluiceCommand, log });
     console.log(`\n${filterSection(filters)}`);
     const record = makeRecord(run, { kernel: null, system: null, filters });
     writeRecord(given.outFolder, `${prefix}${FILTERS}`, record);

@@ -22,7 +22,7 @@ const TENANTS_RSS_BYTES_MAX = 1_073_741_824;
 const COLD_MS_MAX = 2;
 const MEBIBYTE = 1_048_576;
 
-export function filterVerdicts({ rows, tenants }: FilterResult): FilterVerdict[] {
+export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVerdict[] {
   const header = rows.find(({ filter }) => filter === 'header')!;
   const us = header.us.metered.median;
   const metering = header.metering.median;
@@ -51,6 +51,12 @@ export function filterVerdicts({ rows, tenants }: FilterResult): FilterVerdict[]
       bar: `<= ${COLD_MS_MAX} ms`,
       measured: `${coldMs.p50.toFixed(2)} (${coldMs.p99.toFixed(2)}) ms`,
       isMet: coldMs.p50 <= COLD_MS_MAX,
+    },
+    {
+      what: 'failed requests while a plugin is switched under load',
+      bar: '0',
+      measured: `${swap.failedCount} of ${swap.answeredCount}`,
+      isMet: swap.failedCount === 0,
     },
   ];
 }
@@ -93,6 +99,19 @@ export function tenantTable({ tenants }: FilterResult): Table {
       row('first request, with room', coldMs),
       row('first request, another has to go', evictingMs),
       row('further requests', warmMs),
+    ],
+  };
+}
+
+export function swapTable({ swap }: FilterResult): Table {
+  const { ratePerSecond, answeredCount, failedCount, swapsCount, switchMs, pushMs } = swap;
+  return {
+    head: ['requests/s', 'answered', 'failed', 'switches', 'switch of all workers, ms', 'push, ms'],
+    rows: [
+      [
+        ...[ratePerSecond.toFixed(0), String(answeredCount), String(failedCount)],
+        ...[String(swapsCount), text(switchMs, 1), text(pushMs, 0)],
+      ],
     ],
   };
 }

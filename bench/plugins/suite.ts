@@ -1,7 +1,7 @@
 // What a filter costs: CPU time for an exchange through a no-op, a header and a body filter, metered
 // as in a gateway, without its counters, and as plain TypeScript; and what it takes to load a
-// module, to instantiate it, and to switch to another. All of it is the plugin host alone, on one
-// thread, without sockets: what it adds to a request.
+// module, to instantiate it, and to switch to another. All of that is the plugin host alone, on one
+// thread, without sockets: what it adds to a request. Last, switches in a whole gateway under load.
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,7 @@ import {
   type Metering,
 } from './modules.ts';
 import { plainChain } from './plain.ts';
+import { measureSwaps, type SwapResult } from './swap.ts';
 import type { TenantResult } from './tenants.ts';
 
 export type Variant = Metering | 'plain';
@@ -49,6 +50,7 @@ export interface FilterResult {
   readonly instantiateMs: Spread;
   readonly swapMs: Spread;
   readonly tenants: TenantResult;
+  readonly swap: SwapResult;
 }
 
 export interface FilterPlan {
@@ -56,6 +58,9 @@ export interface FilterPlan {
   /** Through one chain in one round. */
   readonly exchangesCount: number;
   readonly tenantsCount: number;
+  /** How long a gateway is under load while its plugin is switched. */
+  readonly loadMs: number;
+  readonly sluiceCommand: readonly string[];
   readonly log: (line: string) => void;
 }
 
@@ -71,8 +76,10 @@ export async function runFilters(plan: FilterPlan): Promise<FilterResult> {
   const times = measureTimes(bytes);
   const tenants = measureTenants(plan.tenantsCount);
   plan.log(`filters: ${tenants.count} tenants measured`);
+  const swap = await measureSwaps(bytes, plan.sluiceCommand, plan.loadMs);
+  plan.log(`filters: ${swap.swapsCount} switches measured`);
   const { rounds, exchangesCount } = plan;
-  return { rounds, exchangesCount, rows, ...times, tenants };
+  return { rounds, exchangesCount, rows, ...times, tenants, swap };
 }
 
 function bookWith(module: PluginModule): PluginBook {

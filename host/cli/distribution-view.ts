@@ -3,12 +3,14 @@
 
 import type { DistributionChange } from '../admin/index.ts';
 import { type ErrorCode, GatewayError, isGatewayError } from '../core/index.ts';
-import type { DistributionDesk, ReleaseReport } from '../distribution/index.ts';
-import type { DistributionMetrics } from '../telemetry/index.ts';
+import type { ChannelReport, DistributionDesk, ReleaseReport } from '../distribution/index.ts';
+import type { DistributionMetrics, ReleaseMetrics } from '../telemetry/index.ts';
 import type { Gateway } from '../workers/index.ts';
 
-/** Releases of a channel that metrics tell of: more would be series without end. */
-const RELEASES_COUNT_MAX = 16;
+/** Releases of a channel, and of all channels, that metrics tell of, each in 14 series: more would be
+ *  series without end. */
+const CHANNEL_RELEASES_COUNT_MAX = 16;
+const RELEASES_COUNT_MAX = 1_024;
 
 /** Plain data for JSON; null without the plane. */
 export function distributionView(desk: DistributionDesk | null): unknown {
@@ -24,23 +26,33 @@ export function distributionView(desk: DistributionDesk | null): unknown {
   };
 }
 
-/** The newest releases, and whatever older ones somebody reported. */
+/** The newest releases: each channel's newest, then each channel's second, and so on. */
 export function distributionMetrics(desk: DistributionDesk | null): DistributionMetrics | null {
   if (desk === null) return null;
   const { channels, making, repeatedOutcomesCount, droppedOutcomesCount, responses } =
     desk.report();
   const { waiting, ...artefacts } = making;
-  const releases = channels.flatMap(({ channel, releases: all }) =>
-    all.slice(0, RELEASES_COUNT_MAX).map((release) => metricsOf(channel, release)),
-  );
   return {
-    releases,
+    releases: newestOf(channels),
     reportsRepeated: repeatedOutcomesCount,
     reportsDropped: droppedOutcomesCount,
     responses,
     artefacts,
     artefactsWaiting: waiting,
   };
+}
+
+function newestOf(channels: readonly ChannelReport[]): ReleaseMetrics[] {
+  const found: ReleaseMetrics[] = [];
+  for (let rank = 0; rank < CHANNEL_RELEASES_COUNT_MAX; ++rank) {
+    for (const { channel, releases } of channels) {
+      const release = releases[rank];
+      if (release === undefined) continue;
+      if (found.length === RELEASES_COUNT_MAX) return found;
+      found.push(metricsOf(channel, release));
+    }
+  }
+  return found;
 }
 
 function metricsOf(channel: string, { version, state, counts }: ReleaseReport) {

@@ -90,6 +90,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const own = Object.hasOwn(OWN_COMMANDS, argv[2] ?? '') ? OWN_COMMANDS[argv[2]!] : undefined;
   const words = argv.slice(3);
   if (own !== undefined && !words.includes('--help') && !words.includes('-h')) {
+    // A reader that has seen enough, such as `head`, ends the output and not the work.
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
     return own.run(words);
   }
   const program = cac('sluice');

@@ -105,5 +105,9 @@ export const DB_STREAMS = 1024;
 export const DB_REQUEST = '32MiB';
 export const DB_RESULT = '64MiB';
 export const DB_SIZE = '16GiB';
+/** A day to notice that something was deleted. */
+export const DB_RETENTION = '24h';
+/** Some minutes of the hottest rows, weeks of quiet ones; replayed in some seconds. */
+export const DB_LOG = '1GiB';
 /** Who can reach a route could fill the disk. */
 export const DB_CREATE = 'never';

@@ -16,6 +16,7 @@ import {
   DURATION_MS_MIN,
   HEADER_VALUE_SIZE_CHARS_MAX,
   NAME_SIZE_CHARS_MAX,
+  RETENTION_MS_MAX,
 } from './limits.ts';
 import type { KeySource } from './model.ts';
 import { Complaint, leaf, type Schema } from './schema-kit.ts';
@@ -97,6 +98,16 @@ export const DURATION: Schema<number> = measure(
     const durationMs = parsedMs === null ? Number.NaN : Math.round(parsedMs * 1000) / 1000;
     if (!Number.isInteger(durationMs)) return undefined;
     return durationMs >= DURATION_MS_MIN && durationMs <= DURATION_MS_MAX ? durationMs : undefined;
+  },
+);
+
+/** How long something is kept, which no timer waits for; `0s` for not at all. Units: ms. */
+export const RETENTION: Schema<number> = measure(
+  'a duration from 0s to 8760h, like 0s, 30m, 24h, 168h',
+  '^[0-9]+(\\.[0-9]{1,3})?(ms|s|m|h)$',
+  (value) => {
+    const durationMs = Math.round(parseDurationMs(value) ?? Number.NaN);
+    return durationMs <= RETENTION_MS_MAX ? durationMs : undefined;
   },
 );
 

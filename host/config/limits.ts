@@ -49,6 +49,8 @@ export const COMPUTE_WORKERS_MAX = 64;
 /** Durations: a timer's granularity, and a day, below which every timer of Node works. */
 export const DURATION_MS_MIN = 1;
 export const DURATION_MS_MAX = 86_400_000;
+/** What is kept for later: a year. */
+export const RETENTION_MS_MAX = 31_536_000_000;
 /** A rate limit's numbers: above a billion in a second nothing is limited. */
 export const RATE_LIMIT_MAX = 1_000_000_000;
 /** Bytes of a request body: 1 PiB, well inside the exact integers of a double. */
@@ -80,3 +82,5 @@ export const PUBLIC_KEY_SIZE_CHARS_MAX = 1_024;
 /** Each holds its request. */
 export const DB_QUEUE_MAX = 65_536;
 export const DB_STREAMS_MAX = 65_536;
+/** Four segments of the log, of which one is always in use. */
+export const DB_LOG_SIZE_BYTES_MIN = 67_108_864;

@@ -27,6 +27,8 @@ export interface DbConfig {
   /** PEM or base64url of an Ed25519 key; `''` where no token is needed. */
   readonly publicKey: string;
   readonly create: 'never' | 'on-first-use';
+  /** How far back a database can be restored; 0 for not at all. */
+  readonly retentionMs: number;
   readonly limits: DbLimits;
 }
 
@@ -39,6 +41,7 @@ export interface DbLimits {
   readonly requestSizeBytesMax: number;
   readonly resultSizeBytesMax: number;
   readonly databaseSizeBytesMax: number;
+  readonly logSizeBytesMax: number;
 }
 
 export interface DistributionConfig {

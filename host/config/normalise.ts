@@ -165,11 +165,12 @@ function normaliseDistribution(
 
 function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfig | null {
   if (file === undefined) return null;
-  const { statement, transaction, idle, queue, streams, request, result, size } = file.limits;
+  const { statement, transaction, idle, queue, streams, request, result, size, log } = file.limits;
   return Object.freeze({
     dir: resolveFile(file.dir, surroundings),
     publicKey: file.auth?.publicKey ?? '',
     create: file.create,
+    retentionMs: file.retention,
     limits: Object.freeze({
       statementMsMax: statement,
       transactionMsMax: transaction,
@@ -179,6 +180,7 @@ function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfi
       requestSizeBytesMax: request,
       resultSizeBytesMax: result,
       databaseSizeBytesMax: size,
+      logSizeBytesMax: log,
     }),
   });
 }

@@ -1,7 +1,7 @@
 // The keys of the database plane: where databases are, who may use them, and what each may take.
 
 import * as defaults from './defaults.ts';
-import { choice, DURATION, integer, SIZE, text } from './leaves.ts';
+import { choice, DURATION, integer, RETENTION, SIZE, text } from './leaves.ts';
 import * as limits from './limits.ts';
 import { FOLDER, withDefault } from './schema-common.ts';
 import { Complaint, mapped, object, optional, required } from './schema-kit.ts';
@@ -26,6 +26,12 @@ const AUTH = object('a map with publicKey', {
   publicKey: required(PUBLIC_KEY, 'Ed25519 key that tokens are checked with: PEM, or base64url'),
 });
 
+const LOG_SIZE = mapped(SIZE, (sizeBytes) =>
+  sizeBytes < limits.DB_LOG_SIZE_BYTES_MIN
+    ? new Complaint(`expected at least ${limits.DB_LOG_SIZE_BYTES_MIN / 1_048_576}MiB`)
+    : sizeBytes,
+);
+
 const DB_LIMITS = object('a map with statement, transaction, idle, queue, streams, …', {
   statement: withDefault(DURATION, defaults.DB_STATEMENT, 'a statement is stopped after this'),
   transaction: withDefault(
@@ -47,6 +53,11 @@ const DB_LIMITS = object('a map with statement, transaction, idle, queue, stream
   request: withDefault(SIZE, defaults.DB_REQUEST, 'body of one request over HTTP'),
   result: withDefault(SIZE, defaults.DB_RESULT, 'one reply, and the values of one result'),
   size: withDefault(SIZE, defaults.DB_SIZE, 'one database'),
+  log: withDefault(
+    LOG_SIZE,
+    defaults.DB_LOG,
+    'log of one database that is kept for restores; the oldest of it goes first',
+  ),
 });
 
 export const DB = object('a map with dir', {
@@ -56,6 +67,11 @@ export const DB = object('a map with dir', {
     choice(['never', 'on-first-use']),
     defaults.DB_CREATE,
     'whether the first client that may write makes a database',
+  ),
+  retention: withDefault(
+    RETENTION,
+    defaults.DB_RETENTION,
+    'how far back a database can be restored, as far as limits.log reaches; 0s for not at all',
   ),
   limits: withDefault(DB_LIMITS, {}, 'what each database may take'),
 });

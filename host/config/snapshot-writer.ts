@@ -109,6 +109,8 @@ class SnapshotWriter {
     Db.addRequestSizeBytesMax(builder, limits.requestSizeBytesMax);
     Db.addResultSizeBytesMax(builder, limits.resultSizeBytesMax);
     Db.addDatabaseSizeBytesMax(builder, limits.databaseSizeBytesMax);
+    Db.addRetentionMs(builder, db.retentionMs);
+    Db.addLogSizeBytesMax(builder, limits.logSizeBytesMax);
     return Db.endDb(builder);
   }
 

@@ -115,6 +115,7 @@ export class Snapshot {
       dir: found.dir() ?? '',
       publicKey: found.publicKey() ?? '',
       create: found.creates() ? 'on-first-use' : 'never',
+      retentionMs: found.retentionMs(),
       limits: Object.freeze({
         statementMsMax: found.statementMsMax(),
         transactionMsMax: found.transactionMsMax(),
@@ -124,6 +125,7 @@ export class Snapshot {
         requestSizeBytesMax: found.requestSizeBytesMax(),
         resultSizeBytesMax: found.resultSizeBytesMax(),
         databaseSizeBytesMax: found.databaseSizeBytesMax(),
+        logSizeBytesMax: found.logSizeBytesMax(),
       }),
     });
   }

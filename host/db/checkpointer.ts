@@ -24,6 +24,8 @@ export class Checkpointer {
   #timer: NodeJS.Timeout | null = null;
   #foldedAtMs: number;
   #failedSizeBytes = 0;
+  /** After the last trim. */
+  #logSizeBytes = 0;
   count = 0;
 
   constructor(options: CheckpointerOptions) {
@@ -31,13 +33,22 @@ export class Checkpointer {
     this.#foldedAtMs = options.clock.nowMs();
   }
 
-  /** Looks whether it is time. Called for each durable group. Cost: two comparisons. */
+  /** Looks whether it is time. Called for each durable group. Cost: some comparisons. */
   look(): void {
     if (this.#running !== null) return;
     const { engine, limits } = this.#options;
     const sizeBytes = engine.overlaySizeBytes - this.#failedSizeBytes;
-    if (sizeBytes >= limits.foldSizeBytes) void this.#runQuietly();
+    if (sizeBytes >= limits.foldSizeBytes || this.#isLogOver()) void this.#runQuietly();
     else if (this.#timer === null) this.#wait();
+  }
+
+  /** Hot rows change few pages and make a long log. One that stays over its bound, for a segment is
+   *  as large as its largest group, is looked at again when it has grown. */
+  #isLogOver(): boolean {
+    const { log, limits } = this.#options;
+    const sizeBytes = log()?.sizeBytes ?? 0;
+    if (sizeBytes <= limits.logSizeBytesMax) return false;
+    return sizeBytes - this.#logSizeBytes >= limits.logSizeBytesMax / 8;
   }
 
   /** Folds the newest durable state, after a fold that is under way. Errors: of the page store and
@@ -71,7 +82,7 @@ export class Checkpointer {
 
   async #fold(): Promise<void> {
     this.#stopTimer();
-    const { engine, pages, log, durable, report } = this.#options;
+    const { engine, pages, log, durable, limits, report } = this.#options;
     const formerLsn = pages.lsn;
     if (durable().lsn > formerLsn) {
       const snapshot = engine.repin(durable());
@@ -89,7 +100,9 @@ export class Checkpointer {
       report({ kind: 'checkpoint', lsn: snapshot.lsn });
     }
     const foldedLsn: Lsn = pages.lsn;
-    await log()?.trim(foldedLsn);
+    const bound = { sizeBytesMax: limits.logSizeBytesMax, toLsn: foldedLsn };
+    await log()?.trim(Math.min(pages.retainedLsn ?? foldedLsn, foldedLsn), bound);
+    this.#logSizeBytes = log()?.sizeBytes ?? 0;
   }
 
   #wait(): void {

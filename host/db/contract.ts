@@ -70,9 +70,18 @@ export interface LogStore {
   /** Groups from the one that holds `fromLsn`, checked, in order, durable ones only. Errors:
    *  DB_LOG_CORRUPT with file and place, DB_LOG_TRIMMED where `fromLsn` is gone. */
   read(fromLsn: Lsn): AsyncIterable<LogGroup>;
-  /** Frees segments that hold nothing newer than `toLsn`. */
-  trim(toLsn: Lsn): Promise<void>;
+  /** Frees segments that hold nothing newer than `toLsn`; and further ones, as far as its bound
+   *  allows, while the log is larger than that. */
+  trim(toLsn: Lsn, bound?: LogBound): Promise<void>;
+  /** What its segments take; absent where nobody counts. Units: bytes. */
+  readonly sizeBytes?: number;
   close(): Promise<void>;
+}
+
+export interface LogBound {
+  readonly sizeBytesMax: number;
+  /** Nothing newer is freed. */
+  readonly toLsn: Lsn;
 }
 
 /** Pages folded out of the log. */
@@ -81,6 +90,9 @@ export interface PageStore extends PageSource {
   fold(lsn: Lsn, pageCount: number, pages: Iterable<FoldedPage>): Promise<void>;
   /** Keeps the state at `atLsn` readable until it is released. */
   pin(atLsn: Lsn): PagePin;
+  /** The oldest state that is kept so that the log can lead on from it; absent where none but the
+   *  newest is. */
+  readonly retainedLsn?: Lsn;
   close(): Promise<void>;
 }
 

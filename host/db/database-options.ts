@@ -60,6 +60,7 @@ export type DatabaseEvent =
 export interface DatabaseLimits {
   readonly foldSizeBytes: number;
   readonly foldIntervalMs: number;
+  readonly logSizeBytesMax: number;
   readonly overlaySizeBytesMax: number;
   readonly writersWaitingCountMax: number;
   readonly writerWaitMsMax: number;
@@ -71,6 +72,8 @@ export const DATABASE_LIMITS: DatabaseLimits = {
   foldSizeBytes: 33_554_432,
   /** Changes older than this are folded, so that an opening has little to replay. */
   foldIntervalMs: 30_000,
+  /** The log that is kept for restores to the past, beyond what an opening needs. */
+  logSizeBytesMax: 1_073_741_824,
   /** Changed pages and old versions; above, writers are refused until a checkpoint has caught up
    *  or a reader has let its snapshot go. */
   overlaySizeBytesMax: 536_870_912,

@@ -1,6 +1,7 @@
 // Databases: SQLite over a durable log and a page store.
 
 export {
+  beginningOf,
   type CatalogOptions,
   checkDatabaseName,
   DatabaseCatalog,
@@ -9,8 +10,8 @@ export {
   isDatabaseName,
   type Moment,
   type OpenedPages,
+  type Reach,
   replayUpTo,
-  stateFor,
 } from './catalog/index.ts';
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';

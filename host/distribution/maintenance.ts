@@ -2,14 +2,17 @@
 
 import { join } from 'node:path';
 import { isGatewayError } from '../core/index.ts';
-import { listChannels, readChannelState } from './channel-state.ts';
+import { listChannels, readBaseCounts, readChannelState } from './channel-state.ts';
 import { removeEmptyFolders } from './content-writer.ts';
 import { readDcz } from './delta.ts';
+import { readCounter } from './heads.ts';
+import { OutcomeBook } from './outcome-book.ts';
 import { leasedContents } from './publish-lease.ts';
 import type { Store } from './store.ts';
 import { ARTEFACT_FOLDERS, type ArtefactRef, shownArtefact } from './store-paths.ts';
 import type { StoreWriter } from './store-writer.ts';
 import { readStoredManifest } from './stored-manifest.ts';
+import { readRootChain } from './trust-root-chain.ts';
 
 export interface Collected {
   readonly removedCount: number;
@@ -83,6 +86,8 @@ export async function scanStore(
     onProgress(artefactCount);
   }
   for (const channel of await listChannels(store.dir)) await scanChannel(store, channel, findings);
+  const why = await faultIn(() => readRootChain(store.dir));
+  if (why !== null) findings.push({ what: 'the trust roots', why });
   return { artefactCount, findings };
 }
 
@@ -107,6 +112,16 @@ async function scanChannel(store: Store, channel: string, findings: ScanFinding[
     return null;
   });
   if (why !== null) findings.push({ what, why });
+  // What a gateway counts: what is damaged begins anew, and says so once, in a log.
+  const looks: Readonly<Record<string, () => Promise<unknown>>> = {
+    'the head counter': () => readCounter(store.dir, channel),
+    'the bases': () => readBaseCounts(store.dir, channel),
+    'the outcomes': () => new OutcomeBook().load(store.dir, channel),
+  };
+  for (const [name, look] of Object.entries(looks)) {
+    const fails = await faultIn(look);
+    if (fails !== null) findings.push({ what: `${name} of channel ${channel}`, why: fails });
+  }
 }
 
 async function missingOf(
@@ -122,6 +137,14 @@ async function missingOf(
   if (missing.length === 0) return null;
   const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
   return `missing: ${missing.slice(0, 3).join(', ')}${more}`;
+}
+
+/** What reading something fails with; null when it is good. */
+function faultIn(read: () => Promise<unknown>): Promise<string | null> {
+  return fault(async () => {
+    await read();
+    return null;
+  });
 }
 
 /** What `look` finds or what it fails with. */

@@ -42,9 +42,7 @@ export async function readRootChain(dir: string): Promise<RootVersion[]> {
   for (const version of versions.filter((one) => one > 0).sort((a, b) => a - b)) {
     const envelope = await readRootEnvelope(dir, version);
     if (envelope === null) continue;
-    const last = chain.at(-1);
-    const root =
-      last === undefined ? openTrustRoot(envelope) : advanceTrustRoot(last.root, envelope);
+    const root = openOfFolder(dir, version, { envelope, last: chain.at(-1) });
     if (root.version !== version) {
       const detail = `roots/${version}.json holds version ${root.version}`;
       throw new GatewayError('GW_DIST_DOCUMENT', detail);
@@ -52,6 +50,21 @@ export async function readRootChain(dir: string): Promise<RootVersion[]> {
     chain.push({ root, envelope });
   }
   return chain;
+}
+
+/** Errors: those of opening, with the file that is to be mended. */
+function openOfFolder(
+  dir: string,
+  version: number,
+  { envelope, last }: { readonly envelope: Uint8Array; readonly last: RootVersion | undefined },
+): TrustRoot {
+  try {
+    return last === undefined ? openTrustRoot(envelope) : advanceTrustRoot(last.root, envelope);
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    const path = join(dir, ROOTS_FOLDER, `${version}.json`);
+    throw new GatewayError(error.code, `${path}: ${error.detail}`, error);
+  }
 }
 
 /** The version that counts. Errors: GW_DIST_KEY when there is none; those of reading. */

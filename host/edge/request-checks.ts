@@ -56,8 +56,17 @@ const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /** One client asks for one host many times: the text that was last found good, and its form. */
-let goodHost = '';
+let goodHost: string | null = null;
 let goodAuthority = '';
+
+/** What was last found good of headers that nearly all clients of a kind send alike: to compare is
+ *  cheaper than to look at each character. None of them is a secret, since a comparison takes the
+ *  longer the more of a text is right. */
+let goodAccept = '';
+let goodUserAgent = '';
+let goodAcceptEncoding = '';
+let goodAcceptLanguage = '';
+let goodAvailableDictionary = '';
 
 let hostCount = 0;
 let lengthCount = 0;
@@ -130,7 +139,12 @@ function inspectHeaders(headers: HeaderList, form: TextForm): void {
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
     let value = headers[index + 1]!;
-    if (!isPlainValue(value)) {
+    if (isKnownGood(name, value)) {
+      sizeBytes += name.length + value.length + 4;
+      continue;
+    }
+    if (isPlainValue(value)) noteGood(name, value);
+    else {
       value = byteString(value, form, 'a header value');
       headers[index + 1] = value;
       if (CONTROL.test(value)) {
@@ -152,6 +166,46 @@ function inspectHeaders(headers: HeaderList, form: TextForm): void {
       'GW_PROTOCOL_HEADERS_TOO_LARGE',
       `${sizeBytes} bytes of headers, the limit is ${HEADERS_SIZE_BYTES_MAX}`,
     );
+  }
+}
+
+/** Whether a header is, name and value, one that was found good before; a host is taken then. */
+function isKnownGood(name: string, value: string): boolean {
+  switch (name.length) {
+    case 4:
+      if (value !== goodHost || name !== 'host') return false;
+      hostCount++;
+      facts.authority = goodAuthority;
+      return true;
+    case 6:
+      return value === goodAccept && name === 'accept';
+    case 10:
+      return value === goodUserAgent && name === 'user-agent';
+    case 15:
+      if (value === goodAcceptEncoding) return name === 'accept-encoding';
+      return value === goodAcceptLanguage && name === 'accept-language';
+    case 20:
+      return value === goodAvailableDictionary && name === 'available-dictionary';
+    default:
+      return false;
+  }
+}
+
+function noteGood(name: string, value: string): void {
+  switch (name.length) {
+    case 6:
+      if (name === 'accept') goodAccept = value;
+      break;
+    case 10:
+      if (name === 'user-agent') goodUserAgent = value;
+      break;
+    case 15:
+      if (name === 'accept-encoding') goodAcceptEncoding = value;
+      else if (name === 'accept-language') goodAcceptLanguage = value;
+      break;
+    case 20:
+      if (name === 'available-dictionary') goodAvailableDictionary = value;
+      break;
   }
 }
 
@@ -182,10 +236,6 @@ function inspectHeader(name: string, value: string): void {
 
 function inspectHost(value: string): void {
   hostCount++;
-  if (value === goodHost) {
-    facts.authority = goodAuthority;
-    return;
-  }
   const lower = value.toLowerCase();
   if (value.length > AUTHORITY_SIZE_BYTES_MAX || !AUTHORITY.test(lower)) {
     refuse('GW_PROTOCOL_MALFORMED', `host "${shown(value)}" is not an authority`);

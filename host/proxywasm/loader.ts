@@ -107,7 +107,8 @@ function sdkOf(
   if (producers.includes('TinyGo')) return 'tinygo';
   if (producers.includes('Go')) return 'go';
   if (producers.includes('Rust') || producers.includes('rustc')) return 'rust';
-  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(ASSEMBLYSCRIPT_MARK)) return 'assemblyscript';
+  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(ASSEMBLYSCRIPT_MARK))
+    return 'assemblyscript';
   if (exports.some((name) => name.startsWith('emscripten_') || name.startsWith('__emscripten'))) {
     return 'c++';
   }

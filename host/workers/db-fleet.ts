@@ -102,7 +102,7 @@ export class DbFleet {
       codecModule,
       clock: options.clock,
       sizeBytesMax: options.config.limits.databaseSizeBytesMax,
-      retentionMs: 0,
+      retentionMs: options.config.retentionMs,
     });
     const fleet = new DbFleet(options, catalog, codecModule);
     try {

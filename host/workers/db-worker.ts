@@ -48,13 +48,15 @@ function startService(): Promise<DatabaseService> {
     databaseLimits: {
       writersWaitingCountMax: limits.queueCountMax,
       transactionMs: limits.transactionMsMax,
+      logSizeBytesMax: limits.logSizeBytesMax,
     },
     engineLimits: {
       resultSizeBytesMax: limits.resultSizeBytesMax,
       databaseSizeBytesMax: limits.databaseSizeBytesMax,
     },
     storeSizeBytesMax: limits.databaseSizeBytesMax * STORE_SHARE,
-    retentionMs: 0,
+    retentionMs: config.retentionMs,
+    stateSpacingMs: config.retentionMs / RETAINED_STATES_COUNT,
     report: (database, event) => {
       const { kind } = event;
       if (kind === 'checkpoint') return;
@@ -88,6 +90,8 @@ async function runCommand(
   }
 }
 
+/** States that the retention keeps, or one more: a page that has changed has a version for each. */
+const RETAINED_STATES_COUNT = 4;
 /** Old versions of pages beside the newest ones. */
 const STORE_SHARE = 2;
 

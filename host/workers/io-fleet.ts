@@ -146,8 +146,9 @@ export class IoFleet {
     this.#pluginTurn += 1;
     const turn = this.#pluginTurn;
     const isLate = (member: Member) => member.state === 'serving' && member.pluginTurn !== turn;
+    const before = this.#publication!;
     try {
-      this.#publication = { ...this.#publication!, plugins };
+      this.#publication = { ...before, plugins };
       for (const member of this.#members) {
         if (member.state !== 'serving') continue;
         member.worker.postMessage({ kind: 'plugins', turn, plugins } satisfies ToIoWorker);
@@ -159,6 +160,8 @@ export class IoFleet {
     } finally {
       this.#isPublishing = false;
     }
+    // Whoever starts from now on gets what ran; the watchdog ends the one that is stuck.
+    this.#publication = before;
     throw this.#late('plugins', isLate);
   }
 

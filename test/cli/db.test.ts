@@ -134,7 +134,9 @@ describe('sluice db', () => {
       'bank-3 is bank at lsn 3\n',
     );
     await fine('branch', 'bank', 'bank-4', '--at', '4');
-    await fine('branch', 'bank', 'bank-now', '--at', new Date(Date.now() + 60_000).toISOString());
+    const sealed = Date.now();
+    while (Date.now() <= sealed + 1) await new Promise((resolve) => setImmediate(resolve));
+    await fine('branch', 'bank', 'bank-now', '--at', new Date(Date.now()).toISOString());
     for (const [name, rows] of [
       ['bank-3', 2],
       ['bank-4', 3],
@@ -146,8 +148,14 @@ describe('sluice db', () => {
     }
     assert.match(
       await refusedBy('DB_NO_STATE', 'branch', 'bank', 'bank-9', '--at', '9'),
-      /the last commit is 5/,
+      /lsn 9; what can be reached is from 0 \(\d{4}-\d\d-.*\) to 5/,
     );
+    const later = new Date(Date.now() + 60_000).toISOString();
+    assert.match(
+      await refusedBy('DB_NO_STATE', 'branch', 'bank', 'bank-9', '--at', later),
+      /what can be reached is from .* to now/,
+    );
+    await refusedBy('DB_NO_STATE', 'branch', 'bank', 'bank-9', '--at', '2020-01-01T00:00Z');
     const stats = JSON.parse(await fine('stats', 'bank', '--json'));
     assert.equal(stats.logLsn, 5);
     assert.deepEqual(stats.branches, ['bank-3', 'bank-4', 'bank-now']);

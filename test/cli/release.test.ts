@@ -162,6 +162,16 @@ describe('the life of a channel', () => {
     assert.match(empty, /the channel has no release/);
   });
 
+  it('ends well when nobody reads to the end', () => {
+    // A list into `head` ended in a stack trace.
+    const script = '{ "$0" "$1" release list; echo "code $?" >&2; } | true';
+    const { stderr } = spawnSync('bash', ['-c', script, process.execPath, PROGRAM], {
+      cwd: scene.root,
+      encoding: 'utf8',
+    });
+    assert.equal(stderr, 'code 0\n');
+  });
+
   it('is looked after', () => {
     assert.match(fine('release', 'scan'), /\b0 findings/);
     fine('release', 'retire', '1.10', ...app);

@@ -26,6 +26,11 @@ export interface Counts {
   readonly progressReports: number;
 }
 
+/** For what the server wrote in a turn of its loop to get here. */
+const AFTER_TURN_MS = 60;
+/** How often a server that has a request in hand may be silent for as long as we are patient. */
+const SILENCES_MAX = 5;
+
 export class Driver {
   readonly engine: Engine;
   port = 0;
@@ -96,8 +101,9 @@ export class Driver {
     return exited;
   }
 
-  /** Sends raw bytes and collects the answer until the server closes or `patienceMs` are over
-   *  without a byte. */
+  /** Sends raw bytes and collects the answer until the server closes, or nothing came for
+   *  `patienceMs` and for a moment since the server's loop has turned, which a busy machine may keep
+   *  from running for longer than that. A server with a request in hand is given more time. */
   raw(steps: readonly Step[], patienceMs = 250): Promise<RawAnswer> {
     return new Promise((resolve) => {
       const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
@@ -108,9 +114,24 @@ export class Driver {
         socket.destroy();
         resolve({ text, isClosed });
       };
+      let silences = 0;
       const rearm = () => {
         clearTimeout(timer);
-        timer = setTimeout(() => finish(false), patienceMs);
+        silences = 0;
+        timer = setTimeout(onSilence, patienceMs);
+      };
+      const onSilence = () => {
+        const before = ++silences;
+        if (before > SILENCES_MAX) return finish(false);
+        const again = (isBusy: boolean) => {
+          if (silences !== before) return;
+          if (!isBusy) silences = SILENCES_MAX;
+          timer = setTimeout(onSilence, isBusy ? patienceMs : AFTER_TURN_MS);
+        };
+        this.counts().then(
+          ({ active }) => again(active > 0),
+          () => again(false),
+        );
       };
       socket.on('data', (chunk) => {
         text += chunk.toString('latin1');

@@ -10,7 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { ManualClock } from '../../host/core/index.ts';
 import { deltaCodec } from '../../host/db/commit-codec.ts';
 import { Database } from '../../host/db/database.ts';
-import { DatabaseCatalog, exportSqliteFile, replayUpTo, stateFor } from '../../host/db/index.ts';
+import { beginningOf, DatabaseCatalog, exportSqliteFile, replayUpTo } from '../../host/db/index.ts';
 import {
   FIRST_GROUP_OFFSET,
   MARK_SIZE_BYTES,
@@ -132,13 +132,14 @@ describe('the databases of a folder', () => {
     const atLsn = second[3]!;
     const source = await catalog.openPages('bank');
     const log = await catalog.openLog('bank', source.store);
-    const stateLsn = stateFor(source.store, { lsn: atLsn });
+    const past = { store: source.store, log, nowMs: clock.wallMs() };
+    const stateLsn = beginningOf(past, { lsn: atLsn });
     assert.equal(stateLsn, first.at(-1));
     await catalog.branch('bank', 'bank-then', stateLsn, async (store) => {
       assert.equal(await replayUpTo(store, log, pageCodec, { lsn: atLsn }), atLsn);
     });
     const moment = { timeMs: clock.wallMs() - 500 };
-    await catalog.branch('bank', 'bank-before', stateFor(source.store, moment), async (store) => {
+    await catalog.branch('bank', 'bank-before', beginningOf(past, moment), async (store) => {
       assert.equal(await replayUpTo(store, log, pageCodec, moment), first.at(-1));
     });
     await log.close();

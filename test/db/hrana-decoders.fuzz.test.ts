@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SeededRandom } from '../../host/core/index.ts';
-import { readExecuteJson } from '../../host/db/hrana/execute-json.ts';
+import { readExecuteJson, readPipelineJson } from '../../host/db/hrana/execute-json.ts';
 import { isHranaError } from '../../host/db/hrana/hrana-error.ts';
 import {
   decodeBatchJson,
@@ -62,7 +62,7 @@ const JSON_SAMPLES = [
 ].map((sample) => Buffer.from(JSON.stringify(sample)));
 
 /** As clients write them: all of them are read without JSON.parse. */
-const EXECUTES = [
+const STMTS = [
   { sql_id: 7, args: [], want_rows: true },
   { sql_id: 0, args: [{ type: 'integer', value: '12' }], named_args: [], want_rows: false },
   {
@@ -71,16 +71,23 @@ const EXECUTES = [
       { type: 'null' },
       { type: 'text', value: "it's {}[], 5" },
       { type: 'integer', value: '-123456789012345' },
+      { type: 'float', value: -42 },
     ],
     named_args: [],
     want_rows: true,
   },
   { sql: '' },
   { sql_id: -123456789, want_rows: false },
-].map((one, index) => {
+];
+const EXECUTES = STMTS.map((one, index) => {
   const request = { type: 'execute', stream_id: index * 1000 - 1000, stmt: one };
   return Buffer.from(JSON.stringify({ type: 'request', request_id: index - 1, request }));
 });
+const PIPELINES = [
+  { requests: [{ type: 'execute', stmt: STMTS[1] }, { type: 'close' }] },
+  { baton: null, requests: STMTS.map((one) => ({ type: 'execute', stmt: one })) },
+  { baton: null, requests: [{ type: 'close' }] },
+].map((body) => Buffer.from(JSON.stringify(body)));
 
 /** A protobuf field of bytes. */
 function field(number: number, ...parts: readonly Uint8Array[]): Buffer {
@@ -178,33 +185,38 @@ describe('hostile messages', () => {
     });
   }
 
-  // The most frequent message has a reader of its own, which must not know better than JSON does.
-  it('that look like an execute are read as what they are', () => {
-    const random = new SeededRandom(testSeed('hrana execute'));
-    const asJson = (bytes: Buffer): unknown => {
-      try {
-        // A space is something that only the decoder of everything takes.
-        return decodeSocketJson(Buffer.concat([Buffer.from(' '), bytes]));
-      } catch {
-        return null;
+  // The most frequent messages have a reader of their own, which must not know better than JSON.
+  for (const [name, read, decode, samples] of [
+    ['an execute', readExecuteJson, decodeSocketJson, EXECUTES],
+    ['a pipeline', readPipelineJson, decodePipelineJson, PIPELINES],
+  ] as const) {
+    it(`that look like ${name} are read as what they are`, () => {
+      const random = new SeededRandom(testSeed(`hrana ${name}`));
+      const asJson = (bytes: Buffer): unknown => {
+        try {
+          // A space is something that only the decoder of everything takes.
+          return decode(Buffer.concat([Buffer.from(' '), bytes]));
+        } catch {
+          return null;
+        }
+      };
+      for (const sample of samples) {
+        assert.notEqual(read(sample), null, sample.toString());
+        assert.deepEqual(read(sample), asJson(sample), sample.toString());
       }
-    };
-    for (const sample of EXECUTES) {
-      assert.deepEqual(readExecuteJson(sample), asJson(sample), sample.toString());
-      assert.notEqual(asJson(sample), null, sample.toString());
-    }
-    let readCount = 0;
-    for (const endMs = Date.now() + FUZZ_TIME_MS; Date.now() < endMs; ) {
-      for (let round = 0; round < 100; round++) {
-        const bytes = mutated(random, EXECUTES);
-        const read = readExecuteJson(bytes);
-        if (read === null) continue;
-        readCount += 1;
-        assert.deepEqual(read, asJson(bytes), bytes.toString('latin1'));
+      let readCount = 0;
+      for (const endMs = Date.now() + FUZZ_TIME_MS; Date.now() < endMs; ) {
+        for (let round = 0; round < 100; round++) {
+          const bytes = mutated(random, samples);
+          const found = read(bytes);
+          if (found === null) continue;
+          readCount += 1;
+          assert.deepEqual(found, asJson(bytes), bytes.toString('latin1'));
+        }
       }
-    }
-    assert.ok(readCount > 0);
-  });
+      assert.ok(readCount > 0);
+    });
+  }
 
   it('do not touch other streams', async () => {
     const random = new SeededRandom(testSeed('hrana sessions'));

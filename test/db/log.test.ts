@@ -155,6 +155,25 @@ describe('a log', () => {
 });
 
 describe('trimming', () => {
+  it('goes further while the log is over its bound, and no further than it may', async () => {
+    const { open } = scene();
+    const log = await open();
+    await appendMany(log, 30);
+    const segmentSizeBytes = log.sizeBytes / 5;
+    await log.trim(0, { sizeBytesMax: 3 * segmentSizeBytes, toLsn: 14 });
+    assert.equal(log.firstLsn, 15, 'the bound allows more, the state does not');
+    await log.trim(0, { sizeBytesMax: 2 * segmentSizeBytes, toLsn: 30 });
+    assert.equal(log.firstLsn, 22);
+    assert.equal(log.sizeBytes, 2 * segmentSizeBytes);
+    await log.trim(0, { sizeBytesMax: 0, toLsn: 30 });
+    assert.equal(log.firstLsn, 29, 'the segment in use stays');
+    await log.close();
+    const again = await open();
+    assert.equal(again.sizeBytes, segmentSizeBytes);
+    assert.equal((await readAll(again)).length, 2);
+    await again.close();
+  });
+
   it('frees whole segments, keeps their files, and never the last group', async () => {
     const { open, segmentNames, path } = scene();
     let log = await open();

@@ -186,6 +186,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
         dir: text,
         publicKey: text,
         create: fc.constantFrom('never', 'on-first-use'),
+        retentionMs: fc.maxSafeNat(),
         limits: fc.record({
           statementMsMax: uint32,
           transactionMsMax: uint32,
@@ -195,6 +196,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
           requestSizeBytesMax: fc.maxSafeNat(),
           resultSizeBytesMax: fc.maxSafeNat(),
           databaseSizeBytesMax: fc.maxSafeNat(),
+          logSizeBytesMax: fc.maxSafeNat(),
         }),
       }),
     ),

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { distributionMetrics } from '../../host/cli/distribution-view.ts';
 import { ManualClock, SeededRandom } from '../../host/core/index.ts';
 import { BaseBook } from '../../host/distribution/base-book.ts';
 import { BoundedCache } from '../../host/distribution/bounded-cache.ts';
@@ -14,6 +15,7 @@ import {
   replaceChannelState,
 } from '../../host/distribution/channel-state.ts';
 import type { ChannelView, Wanted } from '../../host/distribution/channel-view.ts';
+import type { DistributionDesk } from '../../host/distribution/desk.ts';
 import { openHead } from '../../host/distribution/documents.ts';
 import { HeadSigner, readCounter } from '../../host/distribution/heads.ts';
 import { MakeDesk } from '../../host/distribution/make-desk.ts';
@@ -548,6 +550,30 @@ describe('what is remembered', () => {
     assert.equal(cache.size, 8);
     cache.set('a', 5, 1);
     assert.equal(cache.size, 5);
+  });
+});
+
+describe('the metrics', () => {
+  it('tell of the newest releases and no end of them', () => {
+    // Ten thousand channels were two million series.
+    const counts = { delivered: 0, applied: 0, opened: 0, failed: {} };
+    const channels = Array.from({ length: 1_000 }, (_, channel) => ({
+      channel: `c${channel}`,
+      bases: new Map(),
+      releases: Array.from({ length: 20 }, (_, age) => ({
+        version: `${20 - age}`,
+        state: 'active',
+        counts,
+      })),
+    }));
+    const desk = { report: () => ({ channels, making: {}, responses: [] }) };
+    const { releases } = distributionMetrics(desk as unknown as DistributionDesk)!;
+    assert.equal(releases.length, 1_024);
+    const newest = releases.filter(({ version }) => version === '20');
+    assert.equal(new Set(newest.map(({ channel }) => channel)).size, 1_000);
+    const one = { report: () => ({ channels: channels.slice(0, 1), making: {}, responses: [] }) };
+    const few = distributionMetrics(one as unknown as DistributionDesk)!;
+    assert.deepEqual(few.releases.map(({ version }) => version).slice(-1), ['5']);
   });
 });
 

@@ -24,11 +24,13 @@ import {
   readChannelState,
   replaceBaseCounts,
 } from '../../host/distribution/channel-state.ts';
+import { replaceCheckedJson } from '../../host/distribution/checked-json.ts';
 import { temporaryName } from '../../host/distribution/durable-file.ts';
 import { collectGarbage, scanStore } from '../../host/distribution/maintenance.ts';
 import type { ChannelState } from '../../host/distribution/model.ts';
 import { StoreLock } from '../../host/distribution/store-lock.ts';
 import { type ArtefactRef, artefactAt, artefactPath } from '../../host/distribution/store-paths.ts';
+import { TestStore } from '../support/distribution.ts';
 import { testSeed } from '../support/seed.ts';
 import { filesBelow, putText, randomBytes, storeScene } from '../support/store-scene.ts';
 import { codeOfAsync } from '../support/trust-scene.ts';
@@ -432,6 +434,37 @@ describe('a scan', () => {
     own.remove();
   });
 
+  it('looks at what no release names too: roots, and what a gateway counts', async () => {
+    // A bit that had turned in a trust root was told to nobody until devices asked for it.
+    const own = await TestStore.create();
+    try {
+      await own.publish({ version: '1', files: { 'a.js': 'a' }, forms: 'none' });
+      const counted = { counter: 1, heads: {} };
+      await replaceCheckedJson(own.dir, 'channels/app/heads.json', counted);
+      await replaceCheckedJson(own.dir, 'channels/app/bases.json', { counts: {} });
+      await replaceCheckedJson(own.dir, 'channels/app/outcomes.json', { counts: {} });
+      assert.deepEqual((await scanStore(own.store)).findings, []);
+      for (const name of ['heads', 'bases', 'outcomes', 'state']) {
+        flip(join(own.dir, 'channels/app', `${name}.json`));
+      }
+      flip(join(own.dir, 'roots/1.json'));
+      const { findings } = await scanStore(own.store);
+      assert.deepEqual(
+        findings.map(({ what }) => what),
+        [
+          'channel app',
+          'the head counter of channel app',
+          'the bases of channel app',
+          'the outcomes of channel app',
+          'the trust roots',
+        ],
+      );
+      assert.match(findings.at(-1)!.why, /roots\/1\.json/);
+    } finally {
+      own.remove();
+    }
+  });
+
   it('stops a collection that cannot know what is needed', async () => {
     const own = storeScene();
     const writer = await own.writer();
@@ -461,3 +494,9 @@ describe('a scan', () => {
     own.remove();
   });
 });
+
+function flip(path: string): void {
+  const bytes = readFileSync(path);
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(path, bytes);
+}

@@ -40,12 +40,19 @@ export function statsText(overview: DatabaseOverview): string {
     ],
     ['records take', `${grouped(overview.recordsSizeBytes)} B`],
     ['file takes', `${grouped(overview.fileSizeBytes)} B`],
+    [
+      'restores to',
+      `lsn ${grouped(overview.reach.firstLsn)} and later, from ${timeOf(overview.reach.firstMs)}`,
+    ],
     ['branch of', base === null ? '–' : `${base.parent} at lsn ${grouped(base.lsn)}`],
     ['branches', branches.length === 0 ? '–' : branches.join(', ')],
     ...shown.map(({ lsn, foldedAtMs }) => {
-      const time = new Date(foldedAtMs).toISOString();
-      return ['state kept', `lsn ${grouped(lsn)}, folded ${time}`] as const;
+      return ['state kept', `lsn ${grouped(lsn)}, folded ${timeOf(foldedAtMs)}`] as const;
     }),
   ];
   return lines.map(([label, value]) => `${label.padEnd(13)}${value}\n`).join('');
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
 }

@@ -81,8 +81,18 @@ databaseSizeBytesMax():number {
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
 }
 
+retentionMs():number {
+  const offset = this.bb!.__offset(this.bb_pos, 26);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
+logSizeBytesMax():number {
+  const offset = this.bb!.__offset(this.bb_pos, 28);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
 static startDb(builder:flatbuffers.Builder) {
-  builder.startObject(11);
+  builder.startObject(13);
 }
 
 static addDir(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset) {
@@ -129,12 +139,20 @@ static addDatabaseSizeBytesMax(builder:flatbuffers.Builder, databaseSizeBytesMax
   builder.addFieldFloat64(10, databaseSizeBytesMax, 0.0);
 }
 
+static addRetentionMs(builder:flatbuffers.Builder, retentionMs:number) {
+  builder.addFieldFloat64(11, retentionMs, 0.0);
+}
+
+static addLogSizeBytesMax(builder:flatbuffers.Builder, logSizeBytesMax:number) {
+  builder.addFieldFloat64(12, logSizeBytesMax, 0.0);
+}
+
 static endDb(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number):flatbuffers.Offset {
+static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, retentionMs:number, logSizeBytesMax:number):flatbuffers.Offset {
   Db.startDb(builder);
   Db.addDir(builder, dirOffset);
   Db.addPublicKey(builder, publicKeyOffset);
@@ -147,6 +165,8 @@ static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publi
   Db.addRequestSizeBytesMax(builder, requestSizeBytesMax);
   Db.addResultSizeBytesMax(builder, resultSizeBytesMax);
   Db.addDatabaseSizeBytesMax(builder, databaseSizeBytesMax);
+  Db.addRetentionMs(builder, retentionMs);
+  Db.addLogSizeBytesMax(builder, logSizeBytesMax);
   return Db.endDb(builder);
 }
 }

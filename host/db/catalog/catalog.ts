@@ -17,7 +17,7 @@ import { type BranchBase, LmdbPageStore, openSqliteFile } from '../page-store/in
 import { FolderLock } from './folder-lock.ts';
 import { checkDatabaseName, isDatabaseName } from './names.ts';
 import { type DatabaseOverview, overviewOf } from './overview.ts';
-import { type Moment, replayUpTo, stateFor } from './restore.ts';
+import { beginningOf, type Moment, replayUpTo } from './restore.ts';
 
 const TEMPORARY_FOLDER = '.temporary';
 const PAGES_FOLDER = 'pages';
@@ -34,6 +34,7 @@ export interface CatalogOptions {
   /** Of each page store. Units: bytes. */
   readonly sizeBytesMax: number;
   readonly retentionMs: number;
+  readonly stateSpacingMs?: number;
   /** `held`: another thread of this process has taken the folder. */
   readonly lock?: 'take' | 'held';
 }
@@ -207,8 +208,8 @@ export class DatabaseCatalog {
   }
 
   /** Makes a branch that is the database at a moment of its past; an infinite LSN is now. Returns
-   *  its LSN. Errors: as for branch; DB_NO_STATE also for a commit that has not been made;
-   *  DB_LOG_TRIMMED where the log from the state before the moment is gone. */
+   *  its LSN. Errors: as for branch; DB_NO_STATE for a moment that is not kept any more or has not
+   *  come yet, with those that can be reached. */
   async branchAt(parentName: string, name: string, moment: Moment): Promise<Lsn> {
     const { store, close } = await this.openPages(parentName);
     try {
@@ -228,12 +229,10 @@ export class DatabaseCatalog {
     const { store, close } = await this.openPages(parentName);
     try {
       let reachedLsn: Lsn = 0;
-      await this.branch(parentName, name, stateFor(store, moment), async (branch) => {
+      const nowMs = this.#options.clock.wallMs();
+      const beginning = beginningOf({ store, log, nowMs }, moment);
+      await this.branch(parentName, name, beginning, async (branch) => {
         reachedLsn = await replayUpTo(branch, log, this.#codec, moment);
-        if ('lsn' in moment && Number.isFinite(moment.lsn) && reachedLsn < moment.lsn) {
-          const detail = `lsn ${moment.lsn}; the last commit is ${reachedLsn}`;
-          throw new GatewayError('DB_NO_STATE', detail);
-        }
       });
       return reachedLsn;
     } finally {
@@ -348,9 +347,9 @@ export class DatabaseCatalog {
   }
 
   #storeOptions(folder: string) {
-    const { codecModule, clock, sizeBytesMax, retentionMs } = this.#options;
+    const { codecModule, clock, sizeBytesMax, retentionMs, stateSpacingMs = 0 } = this.#options;
     const pages = join(folder, PAGES_FOLDER);
-    return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs };
+    return { folder: pages, codecModule, clock, sizeBytesMax, retentionMs, stateSpacingMs };
   }
 
   #openLogIn(folder: string, store: LmdbPageStore): Promise<SegmentLog> {

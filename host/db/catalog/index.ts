@@ -4,4 +4,4 @@ export { type CatalogOptions, DatabaseCatalog, type OpenedPages } from './catalo
 export { findAdminUrl } from './folder-lock.ts';
 export { checkDatabaseName, isDatabaseName } from './names.ts';
 export { type DatabaseOverview, overviewOf } from './overview.ts';
-export { type Moment, replayUpTo, stateFor } from './restore.ts';
+export { beginningOf, type Moment, type Reach, reachOf, replayUpTo } from './restore.ts';

@@ -2,6 +2,7 @@
 
 import type { LogStore, Lsn } from '../contract.ts';
 import type { LmdbPageStore, PageStoreStats } from '../page-store/index.ts';
+import { type Reach, reachOf } from './restore.ts';
 
 export interface DatabaseOverview extends Omit<PageStoreStats, 'sizeBytesMax'> {
   readonly name: string;
@@ -9,6 +10,8 @@ export interface DatabaseOverview extends Omit<PageStoreStats, 'sizeBytesMax'> {
   readonly logLsn: Lsn;
   readonly logFirstLsn: Lsn;
   readonly branches: readonly string[];
+  /** Commits to which it can be restored. */
+  readonly reach: Reach;
 }
 
 /** Plain data, also for JSON and for another thread. */
@@ -22,5 +25,7 @@ export function overviewOf(
 ): DatabaseOverview {
   const { store, log, branches } = parts;
   const { sizeBytesMax: _, ...stats } = store.stats();
-  return { name, ...stats, logLsn: log.nextLsn - 1, logFirstLsn: log.firstLsn, branches };
+  const { nextLsn, firstLsn: logFirstLsn } = log;
+  const reach = reachOf({ store, log });
+  return { name, ...stats, logLsn: nextLsn - 1, logFirstLsn, branches, reach };
 }

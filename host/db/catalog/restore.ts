@@ -1,5 +1,6 @@
 // A database's state at a moment: the newest folded state before it, and the log from there.
 
+import { GatewayError } from '../../core/index.ts';
 import { DB_PAGE_SIZE_BYTES, type LogStore, type Lsn } from '../contract.ts';
 import { type PageDelta, Replay } from '../log/index.ts';
 import type { ReplayedCommit } from '../log/replay.ts';
@@ -11,11 +12,53 @@ const HELD_PAGES_COUNT_MAX = 8_192;
 /** Up to which commit: its LSN, or those of groups sealed up to a time. */
 export type Moment = { readonly lsn: Lsn } | { readonly timeMs: number };
 
-/** The folded state to begin with. Errors: DB_NO_STATE. */
-export function stateFor(store: LmdbPageStore, moment: Moment): Lsn {
-  if ('lsn' in moment) return store.stateBefore(moment.lsn).lsn;
-  const found = store.states.findLast((state) => state.foldedAtMs <= moment.timeMs);
-  return found?.lsn ?? store.stateBefore(0).lsn;
+/** What a restore is made of. */
+export interface Past {
+  readonly store: Pick<LmdbPageStore, 'states'>;
+  readonly log: Pick<LogStore, 'firstLsn' | 'nextLsn'>;
+  readonly nowMs: number;
+}
+
+/** How far back a restore reaches: every commit from the first on. Further back only states that
+ *  stand by themselves, as those of branches do. */
+export interface Reach {
+  readonly firstLsn: Lsn;
+  /** When the first state was folded. */
+  readonly firstMs: number;
+  readonly lastLsn: Lsn;
+}
+
+/** The oldest state from which the log leads on without a gap. */
+export function reachOf({ store, log }: Omit<Past, 'nowMs'>): Reach {
+  const first = store.states.find(({ lsn }) => lsn + 1 >= log.firstLsn) ?? store.states.at(-1)!;
+  return { firstLsn: first.lsn, firstMs: first.foldedAtMs, lastLsn: log.nextLsn - 1 };
+}
+
+/** The folded state to begin with. Errors: DB_NO_STATE, with what can be reached. */
+export function beginningOf(past: Past, moment: Moment): Lsn {
+  const { states } = past.store;
+  const { firstLsn, firstMs, lastLsn } = reachOf(past);
+  if ('timeMs' in moment) {
+    const { timeMs } = moment;
+    const found = states.findLast(({ lsn, foldedAtMs }) => lsn >= firstLsn && foldedAtMs <= timeMs);
+    if (found !== undefined && timeMs <= past.nowMs) return found.lsn;
+    const range = `from ${isoOf(firstMs)} to now, ${isoOf(past.nowMs)}`;
+    throw new GatewayError('DB_NO_STATE', `${isoOf(timeMs)}; what can be reached is ${range}`);
+  }
+  const { lsn } = moment;
+  const isNow = lsn === Number.POSITIVE_INFINITY;
+  const found = states.findLast((state) => state.lsn <= lsn);
+  const isWithin = lsn >= firstLsn && (lsn <= lastLsn || isNow);
+  if (found !== undefined && (isWithin || found.lsn === lsn)) return found.lsn;
+  const range = `from ${firstLsn} (${isoOf(firstMs)}) to ${lastLsn}`;
+  const alone = states.filter((state) => state.lsn < firstLsn).map((state) => state.lsn);
+  const others = alone.length === 0 ? '' : `, and the states ${alone.slice(-8).join(', ')}`;
+  throw new GatewayError('DB_NO_STATE', `lsn ${lsn}; what can be reached is ${range}${others}`);
+}
+
+function isoOf(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
 
 /** Brings a store forward with the groups of a log, up to a moment. Returns the LSN it has then.

@@ -1,13 +1,15 @@
-// The message that makes up most of the load, an `execute` over a WebSocket as clients write it, read
-// straight from its bytes: JSON.parse and the checks of what it makes cost five times as much. It
-// knows one spelling, without spaces, escapes or other letters than ASCII; whatever is different in
-// anything is left to the decoder of everything (json-decode.ts), errors and limits too.
+// The messages that make up most of the load, an `execute` over a WebSocket and a pipeline of them,
+// read straight from their bytes: JSON.parse and the checks of what it makes cost five times as
+// much. One spelling is known, that of clients: without spaces, escapes or other letters than ASCII.
+// Whatever is different in anything is left to the decoder of everything (json-decode.ts), errors
+// and limits too.
 //
-//   {"type":"request","request_id":N,"request":{"type":"execute","stream_id":N,"stmt":{
-//     "sql_id":N or "sql":"…", "args":[…], "named_args":[], "want_rows":true or false}}}
+//   {"type":"request","request_id":N,"request":{"type":"execute","stream_id":N,"stmt":STMT}}
+//   {"baton":null or none,"requests":[{"type":"execute","stmt":STMT},…,{"type":"close"}]}
+//   STMT: {"sql_id":N or "sql":"…","args":[…],"named_args":[],"want_rows":true or false}
 
 import type { SqlValue } from '../contract.ts';
-import type { SocketMessage, Stmt } from './requests.ts';
+import type { PipelineBody, SocketMessage, Stmt, StreamRequest } from './requests.ts';
 
 /** Longer messages spend their time elsewhere. */
 const MESSAGE_SIZE_BYTES_MAX = 4_096;
@@ -18,20 +20,28 @@ const SAFE_DIGITS_MAX = 15;
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const BEGIN = ascii('{"type":"request","request_id":');
 const EXECUTE = ascii(',"request":{"type":"execute","stream_id":');
-const STMT = ascii(',"stmt":{');
+const STMT = ascii(',"stmt":');
+const PIPELINE_BEGIN = ascii('{"requests":[');
+const NULL_BATON_BEGIN = ascii('{"baton":null,"requests":[');
+const PIPELINE_EXECUTE = ascii('{"type":"execute","stmt":');
+const PIPELINE_END = ascii(']}');
+const PIPELINE_CLOSE = ascii('{"type":"close"}');
 const SQL_ID = ascii('"sql_id":');
 const SQL = ascii('"sql":"');
 const ARGS = ascii(',"args":[');
 const NO_NAMED_ARGS = ascii(',"named_args":[]');
 const WANT_ROWS = ascii(',"want_rows":true');
 const WANT_NO_ROWS = ascii(',"want_rows":false');
-const END = ascii('}}}');
+const END = ascii('}}');
+const FLOAT = ascii('{"type":"float","value":');
 const INTEGER = ascii('{"type":"integer","value":"');
 const TEXT = ascii('{"type":"text","value":"');
 const NULL = ascii('{"type":"null"}');
 const VALUE_END = ascii('"}');
 
 const QUOTE = 0x22;
+const OBJECT_BEGIN = 0x7b;
+const OBJECT_END = 0x7d;
 const COMMA = 0x2c;
 const MINUS = 0x2d;
 const DIGIT_0 = 0x30;
@@ -43,6 +53,11 @@ const NO_ARGS: Stmt['namedArgs'] = [];
 /** The message, or null where another decoder has to look at it. */
 export function readExecuteJson(bytes: Uint8Array): SocketMessage | null {
   return bytes.length <= MESSAGE_SIZE_BYTES_MAX ? new Scanner(bytes).message() : null;
+}
+
+/** As above, for a pipeline on a new stream. */
+export function readPipelineJson(bytes: Uint8Array): PipelineBody | null {
+  return bytes.length <= MESSAGE_SIZE_BYTES_MAX ? new Scanner(bytes).pipeline() : null;
 }
 
 class Scanner {
@@ -64,13 +79,33 @@ class Scanner {
     if (this.#hasFailed) return null;
     const stmt = this.#stmt();
     this.#expect(END);
-    if (this.#hasFailed || this.#at !== this.#bytes.length) return null;
+    if (!this.#isWhole) return null;
     return { type: 'request', requestId, request: { type: 'execute', streamId, stmt } };
+  }
+
+  pipeline(): PipelineBody | null {
+    if (!this.#accept(PIPELINE_BEGIN) && !this.#accept(NULL_BATON_BEGIN)) return null;
+    const requests: StreamRequest[] = [];
+    do {
+      if (this.#accept(PIPELINE_CLOSE)) requests.push({ type: 'close' });
+      else {
+        this.#expect(PIPELINE_EXECUTE);
+        requests.push({ type: 'execute', stmt: this.#stmt() });
+        if (!this.#acceptByte(OBJECT_END)) this.#hasFailed = true;
+      }
+    } while (!this.#hasFailed && this.#acceptByte(COMMA));
+    this.#expect(PIPELINE_END);
+    return this.#isWhole ? { baton: null, requests } : null;
+  }
+
+  get #isWhole(): boolean {
+    return !this.#hasFailed && this.#at === this.#bytes.length;
   }
 
   #stmt(): Stmt {
     let sql: string | null = null;
     let sqlId: number | null = null;
+    if (!this.#acceptByte(OBJECT_BEGIN)) this.#hasFailed = true;
     if (this.#accept(SQL_ID)) sqlId = this.#int32();
     else {
       this.#expect(SQL);
@@ -79,6 +114,7 @@ class Scanner {
     const args = this.#accept(ARGS) ? this.#values() : [];
     this.#accept(NO_NAMED_ARGS);
     const wantRows = this.#accept(WANT_ROWS) || !this.#accept(WANT_NO_ROWS);
+    if (!this.#acceptByte(OBJECT_END)) this.#hasFailed = true;
     return { sql, sqlId, args, namedArgs: NO_ARGS, wantRows };
   }
 
@@ -104,6 +140,12 @@ class Scanner {
       // #plainText has taken the quote.
       this.#at -= 1;
       this.#expect(VALUE_END);
+      return value;
+    }
+    if (this.#accept(FLOAT)) {
+      // What clients make of a small whole number; others have fractions.
+      const value = this.#int32();
+      if (!this.#acceptByte(OBJECT_END)) this.#hasFailed = true;
       return value;
     }
     this.#expect(NULL);

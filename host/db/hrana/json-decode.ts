@@ -3,7 +3,7 @@
 // Source: Hrana 3 specification.
 
 import type { SqlValue } from '../contract.ts';
-import { readExecuteJson } from './execute-json.ts';
+import { readExecuteJson, readPipelineJson } from './execute-json.ts';
 import { type HranaError, malformed, overLimit } from './hrana-error.ts';
 import * as limits from './limits.ts';
 import type {
@@ -25,6 +25,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Errors of all of these: HranaError PROTOCOL_ERROR or PROTOCOL_LIMIT. */
 export function decodePipelineJson(bytes: Uint8Array): PipelineBody {
+  const read = readPipelineJson(bytes);
+  if (read !== null) return read;
   const body = parse(bytes);
   const requests = list(body, 'requests', limits.PIPELINE_REQUESTS_COUNT_MAX);
   return { baton: baton(body), requests: requests.map(streamRequest) };

@@ -3,7 +3,7 @@
 // nothing more: what a failed sync left of a file only a new opening can tell.
 
 import type { GatewayError } from '../../core/index.ts';
-import type { LogGroup, LogStore, Lsn } from '../contract.ts';
+import type { LogBound, LogGroup, LogStore, Lsn } from '../contract.ts';
 import { type LogFile, writeAll } from './files.ts';
 import { checkGroup, encodeGroup } from './group.ts';
 import type { StoredGroup } from './group-reader.ts';
@@ -45,6 +45,7 @@ export class SegmentLog implements LogStore {
   #buffer = new Uint8Array(16 * LOG_BLOCK_SIZE_BYTES);
   #failure: GatewayError | null = null;
   #isClosed = false;
+  #sizeBytes = 0;
   #append: Promise<void> | null = null;
   /** The last of the jobs that wait for each other: trims and new epochs. */
   #jobs: Promise<unknown> = Promise.resolve();
@@ -57,6 +58,7 @@ export class SegmentLog implements LogStore {
     this.#active = parts.active;
     this.#offset = parts.offset;
     this.#readable = parts.readable;
+    this.#measure();
   }
 
   /** Opens a log, or makes one. What it then holds is durable. Errors: DB_LOG_CORRUPT with file and
@@ -89,6 +91,11 @@ export class SegmentLog implements LogStore {
   /** The chain of the last group: two logs that agree on it at one LSN hold the same commits. */
   get chain(): bigint {
     return this.#readable.chain;
+  }
+
+  /** Segments of whole groups, and the one in use. Units: bytes. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   get isOpen(): boolean {
@@ -194,10 +201,12 @@ export class SegmentLog implements LogStore {
   }
 
   /** Frees segments that hold nothing newer than `toLsn`; never the one that holds the last group.
+   *  While it is larger than a bound says, also those that hold nothing newer than the bound's LSN.
    *  Errors: DB_LOG_FAILED, and the log goes on. */
-  trim(toLsn: Lsn): Promise<void> {
+  trim(toLsn: Lsn, bound?: LogBound): Promise<void> {
     return this.#afterJobs(async () => {
-      this.#cut(toLsn);
+      this.#cut(toLsn, 0);
+      if (bound !== undefined) this.#cut(bound.toLsn, bound.sizeBytesMax);
       // Oldest first, and none is passed over: a gap would be taken for damage.
       for (let segment = this.#trimmed[0]; segment !== undefined; segment = this.#trimmed[0]) {
         const { path } = segment;
@@ -210,14 +219,15 @@ export class SegmentLog implements LogStore {
   }
 
   /** Takes segments out of the sight of readers who begin from now on. */
-  #cut(toLsn: Lsn): void {
+  #cut(toLsn: Lsn, sizeBytesMin: number): void {
     const { segments } = this.#readable;
-    while (true) {
+    while (this.#sizeBytes > sizeBytesMin) {
       const next = segments[1];
       if (next === undefined || next.firstLsn === null || next.firstLsn - 1 > toLsn) return;
       const segment = segments.shift()!;
       segment.lastLsn = next.firstLsn - 1;
       this.#trimmed.push(segment);
+      this.#measure();
     }
   }
 
@@ -287,6 +297,11 @@ export class SegmentLog implements LogStore {
     this.#offset = FIRST_GROUP_OFFSET;
     if (isEmpty) segments.pop();
     segments.push(segment);
+    this.#measure();
     this.#pool.prepare();
+  }
+
+  #measure(): void {
+    this.#sizeBytes = this.#readable.segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 }

@@ -1,9 +1,19 @@
 // Which folded states can be read, and who keeps them: readers of this thread for as long as they
 // run, durable pins until they are taken away, and the retention by time. No pages here.
+//
+// The retention keeps few states, with a spacing between them, for each costs a version of every
+// page that has changed since: the log leads from one to whatever lies before the next.
 
 import { GatewayError } from '../../core/index.ts';
 import type { Lsn } from '../contract.ts';
 import type { DurablePin, FoldedState } from './meta.ts';
+
+export interface Retention {
+  /** How long a state stays readable after the next one. */
+  readonly retentionMs: number;
+  /** The least time between states that are kept for that; 0 keeps all. */
+  readonly spacingMs: number;
+}
 
 export class StateBook {
   /** Old ones that are kept, oldest first. */
@@ -11,10 +21,10 @@ export class StateBook {
   #newest: FoldedState = { lsn: 0, untilLsn: null, pageCount: 0, foldedAtMs: 0 };
   #durable: readonly DurablePin[] = [];
   readonly #live = new Map<Lsn, number>();
-  readonly #retentionMs: number;
+  readonly #retention: Retention;
 
-  constructor(retentionMs: number) {
-    this.#retentionMs = retentionMs;
+  constructor(retention: Retention) {
+    this.#retention = retention;
   }
 
   set(newest: FoldedState, old: readonly FoldedState[], durable: readonly DurablePin[]): void {
@@ -73,14 +83,37 @@ export class StateBook {
   keptAt(nowMs: number, nextLsn: Lsn | null): FoldedState[] {
     const states =
       nextLsn === null ? this.#old : [...this.#old, { ...this.#newest, untilLsn: nextLsn }];
+    let lastMs = Number.NEGATIVE_INFINITY;
     return states.filter((state, index) => {
-      if (this.#live.has(state.lsn)) return true;
-      if (this.#durable.some((pin) => pin.lsn === state.lsn)) return true;
       // It was the state of the database until the next one was folded.
       const next = states[index + 1] ?? (nextLsn === null ? this.#newest : null);
-      // A clock that was set back makes it no younger than new.
-      return Math.max(0, nowMs - (next?.foldedAtMs ?? nowMs)) < this.#retentionMs;
+      const isSpaced = state.foldedAtMs - lastMs >= this.#retention.spacingMs;
+      if (isSpaced && this.#isRetained(nowMs, next?.foldedAtMs ?? nowMs)) {
+        lastMs = state.foldedAtMs;
+        return true;
+      }
+      return this.isHeld(state.lsn);
     });
+  }
+
+  /** Whether a reader or a durable pin keeps a state. */
+  isHeld(lsn: Lsn): boolean {
+    return this.#live.has(lsn) || this.#durable.some((pin) => pin.lsn === lsn);
+  }
+
+  /** The oldest state that the retention keeps: the log has to lead on from there. Pins keep their
+   *  own state and nothing after it. */
+  retainedLsn(nowMs: number): Lsn {
+    const found = this.#old.find((_, index) => {
+      const next = this.#old[index + 1] ?? this.#newest;
+      return this.#isRetained(nowMs, next.foldedAtMs);
+    });
+    return found?.lsn ?? this.#newest.lsn;
+  }
+
+  /** A clock that was set back makes a state no younger than new. */
+  #isRetained(nowMs: number, untilMs: number): boolean {
+    return Math.max(0, nowMs - untilMs) < this.#retention.retentionMs;
   }
 
   #shown(): string {

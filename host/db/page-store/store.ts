@@ -2,7 +2,7 @@
 // is smaller and checksummed always. One thread folds; others may have the same folder open to read
 // (and call `refresh`). It knows no SQL and no log, and keeps no page in memory.
 
-import { type Clock, GatewayError } from '../../core/index.ts';
+import { type Clock, GatewayError, isGatewayError } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import {
   DB_PAGE_SIZE_BYTES,
@@ -41,6 +41,8 @@ export interface PageStoreOptions {
   readonly sizeBytesMax: number;
   /** How long a folded state stays readable after the next one. */
   readonly retentionMs: number;
+  /** The least time between states that are kept for that; 0, the default, keeps all. */
+  readonly stateSpacingMs?: number;
   /** For a store that is not there yet and is a branch. */
   readonly base?: BranchBase;
   /** The opened parent of a branch; closed by who opened it, after the branch. */
@@ -63,6 +65,9 @@ export interface PageStoreStats {
 /** As the log counts them. */
 const EPOCH_FIRST = 1;
 
+/** Old versions put aside that make a collection due, as a share of all records. */
+const COLLECTION_SHARE = 8;
+
 interface PreparedPage {
   readonly pageNumber: number;
   readonly record: Buffer;
@@ -77,13 +82,16 @@ export class LmdbPageStore implements PageStore {
   readonly #parent: LmdbPageStore | null;
   readonly #key = Buffer.alloc(PAGE_KEY_SIZE_BYTES);
   #meta: StoreMeta;
+  /** Put aside since the last collection. */
+  #asideSizeBytes = 0;
   #jobs: Promise<unknown> = Promise.resolve();
 
   private constructor(options: PageStoreOptions, environment: Environment) {
     this.#options = options;
     this.#codec = new PageCodec(options.codecModule);
     this.#parent = options.parent ?? null;
-    this.#states = new StateBook(options.retentionMs);
+    const { retentionMs, stateSpacingMs: spacingMs = 0 } = options;
+    this.#states = new StateBook({ retentionMs, spacingMs });
     this.#environment = environment;
     this.#table = new MetaTable(this.#environment, this.#codec);
     this.#meta = this.#table.readStore() ?? this.#make();
@@ -179,12 +187,24 @@ export class LmdbPageStore implements PageStore {
         throw new RangeError(`a fold at lsn ${lsn}, the store is at ${this.lsn}`);
       }
       const prepared = await this.#prepare(lsn, pageCount, pages);
-      const nowMs = this.#options.clock.wallMs();
-      const kept = this.#states.keptAt(nowMs, lsn);
-      const dropped = this.#droppedBy(kept);
-      this.#environment.write(() => this.#writeFold({ lsn, pageCount, prepared, kept, nowMs }));
-      this.#readMeta();
-      if (dropped > 0) await this.#collectHistory();
+      const write = () => {
+        const nowMs = this.#options.clock.wallMs();
+        const kept = this.#states.keptAt(nowMs, lsn);
+        const dropped = this.#droppedBy(kept);
+        this.#environment.write(() => this.#writeFold({ lsn, pageCount, prepared, kept, nowMs }));
+        this.#readMeta();
+        return dropped;
+      };
+      let dropped: readonly FoldedState[];
+      try {
+        dropped = write();
+      } catch (error) {
+        // What the past takes is given up before a commit of now is refused.
+        const isFull = isGatewayError(error) && error.code === 'DB_STORE_FULL';
+        if (!isFull || !(await this.#forgetPast())) throw error;
+        dropped = write();
+      }
+      if (this.#isCollectionDue(dropped)) await this.#collectHistory();
     });
   }
 
@@ -197,6 +217,11 @@ export class LmdbPageStore implements PageStore {
       isHeld = false;
     };
     return { lsn, pageCount, release };
+  }
+
+  /** The oldest state that the retention keeps: the log has to lead on from there. */
+  get retainedLsn(): Lsn {
+    return this.#states.retainedLsn(this.#options.clock.wallMs());
   }
 
   /** The states that can be read, oldest first. */
@@ -350,8 +375,29 @@ export class LmdbPageStore implements PageStore {
     return prepared;
   }
 
-  #droppedBy(kept: readonly FoldedState[]): number {
-    return this.#states.old.filter(({ lsn }) => kept.every((state) => state.lsn !== lsn)).length;
+  #droppedBy(kept: readonly FoldedState[]): FoldedState[] {
+    return this.#states.old.filter(({ lsn }) => kept.every((state) => state.lsn !== lsn));
+  }
+
+  /** A collection looks at all of the history. Where the past is kept, that is much for the few
+   *  versions that one checkpoint's reader has left: it waits until they are some share of it. */
+  #isCollectionDue(dropped: readonly FoldedState[]): boolean {
+    const { stateSpacingMs = 0, retentionMs, clock } = this.#options;
+    if (dropped.length === 0) return false;
+    if (stateSpacingMs === 0) return true;
+    if (this.#asideSizeBytes * COLLECTION_SHARE >= this.#meta.recordsSizeBytes) return true;
+    return dropped.some(({ foldedAtMs }) => clock.wallMs() - foldedAtMs >= retentionMs);
+  }
+
+  /** Forgets what only the retention keeps. Returns whether there was any. */
+  async #forgetPast(): Promise<boolean> {
+    const gone = this.#states.old.filter(({ lsn }) => !this.#states.isHeld(lsn));
+    if (gone.length === 0) return false;
+    this.#environment.write(() => {
+      for (const { lsn } of gone) this.#table.removeState(lsn);
+    });
+    await this.#collectHistory();
+    return true;
   }
 
   #writeFold(fold: {
@@ -398,8 +444,10 @@ export class LmdbPageStore implements PageStore {
     let grown = record.length;
     if (former !== undefined) {
       const lsn = lsnOfRecord(former);
-      if (lsn <= newestKept) history.putSync(versionKey({ pageNumber, lsn }), former);
-      else grown -= former.length;
+      if (lsn <= newestKept) {
+        history.putSync(versionKey({ pageNumber, lsn }), former);
+        this.#asideSizeBytes += former.length;
+      } else grown -= former.length;
     }
     current.putSync(key, record);
     return grown;
@@ -419,6 +467,8 @@ export class LmdbPageStore implements PageStore {
   }
 
   async #collectHistory(): Promise<void> {
+    this.#readStates();
+    this.#asideSizeBytes = 0;
     const kept = this.#states.old.map(({ lsn }) => lsn);
     await collectHistory(this.#environment, kept, (freedBytes) => {
       const recordsSizeBytes = this.#meta.recordsSizeBytes - freedBytes;

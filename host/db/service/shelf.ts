@@ -25,6 +25,7 @@ export interface ShelfOptions {
   readonly engineLimits: Partial<EngineLimits>;
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
+  readonly stateSpacingMs?: number;
   readonly report: (name: string, event: DatabaseEvent) => void;
   /** A statement begins, in whichever database. */
   readonly onStatement?: () => void;
@@ -73,13 +74,14 @@ export class DatabaseShelf {
   }
 
   static async open(options: ShelfOptions): Promise<DatabaseShelf> {
-    const { folder, clock, retentionMs } = options;
+    const { folder, clock, retentionMs, stateSpacingMs = 0 } = options;
     const catalog = await DatabaseCatalog.open({
       folder,
       codecModule: options.codec,
       clock,
       sizeBytesMax: options.storeSizeBytesMax,
       retentionMs,
+      stateSpacingMs,
       lock: 'held',
     });
     return new DatabaseShelf(options, catalog);

@@ -16,6 +16,11 @@ export function blocksFor(sizeBytes: number): number {
   return Math.ceil((RECORD_SIZE_BYTES + sizeBytes) / BLOCK_SIZE_BYTES);
 }
 
+/** Whether a record with so many bytes lies in one block, as most do. */
+function isInFirst(sizeBytes: number): boolean {
+  return RECORD_SIZE_BYTES + sizeBytes <= BLOCK_SIZE_BYTES;
+}
+
 export class Blocks {
   readonly #view: StoreView;
 
@@ -66,6 +71,10 @@ export class Blocks {
   /** Writes bytes at an offset of the record's own. In bounds: the chain was made for them. */
   write(record: number, offset: number, source: Uint8Array): void {
     const { bytes } = this.#view;
+    if (isInFirst(offset + source.length)) {
+      bytes.set(source, record * BLOCK_SIZE_BYTES + RECORD_SIZE_BYTES + offset);
+      return;
+    }
     this.#pieces(record, offset, source.length, (start, from, count) => {
       bytes.set(source.subarray(from, from + count), start);
     });
@@ -74,7 +83,13 @@ export class Blocks {
   /** A copy that is nobody else's. */
   read(record: number, offset: number, sizeBytes: number): Uint8Array {
     const { bytes } = this.#view;
-    const copy = new Uint8Array(sizeBytes);
+    // Of node's pool: memory of its own for each small value costs more than the rest together.
+    const copy = Buffer.allocUnsafe(sizeBytes);
+    if (isInFirst(offset + sizeBytes)) {
+      const start = record * BLOCK_SIZE_BYTES + RECORD_SIZE_BYTES + offset;
+      copy.set(bytes.subarray(start, start + sizeBytes));
+      return copy;
+    }
     this.#pieces(record, offset, sizeBytes, (start, from, count) => {
       copy.set(bytes.subarray(start, start + count), from);
     });
@@ -85,6 +100,13 @@ export class Blocks {
   begins(record: number, expected: Uint8Array): boolean {
     const { bytes } = this.#view;
     let isSame = true;
+    if (isInFirst(expected.length)) {
+      const start = record * BLOCK_SIZE_BYTES + RECORD_SIZE_BYTES;
+      for (let index = 0; index < expected.length && isSame; index++) {
+        isSame = bytes[start + index] === expected[index];
+      }
+      return isSame;
+    }
     this.#pieces(record, 0, expected.length, (start, from, count) => {
       for (let index = 0; index < count && isSame; index++) {
         isSame = bytes[start + index] === expected[from + index];

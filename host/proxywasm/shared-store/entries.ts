@@ -2,7 +2,11 @@
 // swaps it in; what it replaces is freed behind that.
 
 import type { SharedData, SharedEntry, SharedStatus } from '../contract.ts';
-import { SHARED_ENTRIES_COUNT_MAX, SHARED_VALUE_SIZE_BYTES_MAX } from '../limits.ts';
+import {
+  SHARED_ENTRIES_COUNT_MAX,
+  SHARED_KEY_SIZE_BYTES_MAX,
+  SHARED_VALUE_SIZE_BYTES_MAX,
+} from '../limits.ts';
 import { Blocks, blocksFor } from './blocks.ts';
 import { hashOf } from './hash.ts';
 import {
@@ -36,6 +40,7 @@ export class SharedEntries implements SharedData {
   readonly #lock: StoreLock;
   readonly #blocks: Blocks;
   readonly #encoder = new TextEncoder();
+  readonly #scratch = new Uint8Array(SHARED_KEY_SIZE_BYTES_MAX);
   /** Numbers of namespaces, as of #epoch. */
   readonly #numbers = new Map<string, number>();
   #epoch = 0;
@@ -47,7 +52,7 @@ export class SharedEntries implements SharedData {
   }
 
   get(vmId: string, key: string): SharedEntry | null | 'busy' {
-    const keyBytes = this.#encoder.encode(key);
+    const keyBytes = this.#encode(key);
     const hash = hashOf(keyBytes, this.#view.head[HEAD_SEED]!);
     if (!this.#lock.take()) return 'busy';
     try {
@@ -64,7 +69,7 @@ export class SharedEntries implements SharedData {
   }
 
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedStatus {
-    const keyBytes = this.#encoder.encode(key);
+    const keyBytes = this.#encode(key);
     const hash = hashOf(keyBytes, this.#view.head[HEAD_SEED]!);
     if (!this.#lock.take()) return 'busy';
     try {
@@ -75,6 +80,17 @@ export class SharedEntries implements SharedData {
     } finally {
       this.#lock.release();
     }
+  }
+
+  /** The key in UTF-8, valid until the next. */
+  #encode(key: string): Uint8Array {
+    for (let index = 0; index < key.length; index++) {
+      const code = key.charCodeAt(index);
+      // Not ASCII, or no key that a guest can have.
+      if (code > 127 || index === SHARED_KEY_SIZE_BYTES_MAX) return this.#encoder.encode(key);
+      this.#scratch[index] = code;
+    }
+    return this.#scratch.subarray(0, key.length);
   }
 
   #put(key: Key, value: Uint8Array, cas: number): SharedStatus {

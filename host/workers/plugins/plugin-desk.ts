@@ -85,6 +85,8 @@ export class PluginDesk {
   readonly tally = new PluginTally();
   readonly #deps: PluginDeskDeps;
   readonly #cache = new ModuleCache();
+  /** What the file or url of each plugin last held. */
+  readonly #configured = new Map<string, string>();
   #entries: ReadonlyMap<string, DeskEntry> = new Map();
   readonly #counts = {
     pushesTaken: 0,
@@ -322,20 +324,26 @@ export class PluginDesk {
     return { plugin, share, sinceMs, before };
   }
 
-  #load(
+  async #load(
     config: PluginConfig,
     source: ModuleSource,
     runningKey: string,
   ): Promise<InstalledPlugin | null> {
     const known = this.#known(config, source);
-    return this.#deps.load({ config, dir: this.#deps.dir, source, known, runningKey });
+    const { dir } = this.#deps;
+    const plugin = await this.#deps.load({ config, dir, source, known, runningKey });
+    if (plugin !== null && source.kind === 'configured') {
+      this.#configured.set(config.name, plugin.module.report.sha256);
+    }
+    return plugin;
   }
 
-  #known(config: PluginConfig, source: ModuleSource): PluginModule | null {
-    if (source.kind === 'stored') return this.#cache.get(source.sha256, config);
-    const sha256 = source.kind === 'pushed' ? source.sha256 : config.sha256;
+  /** What the bytes may turn out to be, which are not read yet. */
+  #known(config: PluginConfig, source: ModuleSource): PluginModule[] {
     const running = this.#entries.get(config.name)?.current.module.report.sha256 ?? '';
-    return this.#cache.get(sha256 === '' ? running : sha256, config);
+    const named = source.kind === 'configured' ? config.sha256 : source.sha256;
+    const hashes = new Set([named, running, this.#configured.get(config.name) ?? '']);
+    return [...hashes].flatMap((sha256) => this.#cache.get(sha256, config) ?? []);
   }
 
   /** Has all workers take a changed entry, writes it down, and makes it the one in force. */

@@ -29,8 +29,8 @@ export interface PluginTask {
   /** The folder of modules. */
   readonly dir: string;
   readonly source: ModuleSource;
-  /** What was loaded before under the same limits; not compiled again where it is the same. */
-  readonly known: PluginModule | null;
+  /** What was loaded before under the same limits; not compiled again where it is one of them. */
+  readonly known: readonly PluginModule[];
   /** Of what runs: what comes to the same key is not tried again; `''` for nothing. */
   readonly runningKey: string;
 }
@@ -69,13 +69,12 @@ async function load({ config, dir, source, known, runningKey }: PluginTask) {
   if (key === runningKey) return null;
   const spec = specOf(config);
   const module =
-    known?.report.sha256 === sha256
-      ? known
-      : loadModule(bytes, {
-          sha256,
-          memorySizeBytesMax: spec.limits.memorySizeBytes,
-          strictImports: spec.strictImports,
-        });
+    known.find(({ report }) => report.sha256 === sha256) ??
+    loadModule(bytes, {
+      sha256,
+      memorySizeBytesMax: spec.limits.memorySizeBytes,
+      strictImports: spec.strictImports,
+    });
   tryOut(spec, module);
   if (!isKept) store.writeModule(sha256, bytes);
   return { key, spec, module };
