@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,13 +11,22 @@ import { ManualClock } from '../../host/core/index.ts';
 import { deltaCodec } from '../../host/db/commit-codec.ts';
 import { Database } from '../../host/db/database.ts';
 import { beginningOf, DatabaseCatalog, exportSqliteFile, replayUpTo } from '../../host/db/index.ts';
+import {
+  FIRST_GROUP_OFFSET,
+  MARK_SIZE_BYTES,
+  markOf,
+  parseSegmentHead,
+} from '../../host/db/log/segment.ts';
 import { pageCodec } from '../support/database.ts';
 import { needDebian } from '../support/debian.ts';
+import { kernelXxh64 } from '../support/log-scene.ts';
 import { sqliteModule } from '../support/sql.ts';
 import { codecModule } from './store-scene.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-catalog-'));
 const clock = new ManualClock();
+/** Of a group's head. */
+const CHAIN_OFFSET = 56;
 let catalog: DatabaseCatalog;
 before(async () => {
   needDebian('sqlite3', 'sqlite3');
@@ -37,6 +46,17 @@ function openCatalog(folder = 'databases'): Promise<DatabaseCatalog> {
     sizeBytesMax,
     retentionMs: 60_000,
   });
+}
+
+/** The mark of the first group of a log, and what it should be. */
+function firstMark(name: string): { readonly found: bigint; readonly expected: bigint } {
+  const bytes = readFileSync(join(root, 'databases', name, 'log', '000000000001.segment'));
+  const xxh64 = kernelXxh64();
+  const head = parseSegmentHead(new Uint8Array(bytes.subarray(0, FIRST_GROUP_OFFSET)), xxh64);
+  assert.ok(typeof head !== 'string');
+  const chain = bytes.readBigUInt64LE(FIRST_GROUP_OFFSET + MARK_SIZE_BYTES + CHAIN_OFFSET);
+  const found = bytes.readBigUInt64LE(FIRST_GROUP_OFFSET);
+  return { found, expected: markOf(chain, head.secret, xxh64) };
 }
 
 /** Runs statements, each a commit that is durable when it is done. Returns the LSN after each. */
@@ -129,6 +149,15 @@ describe('the databases of a folder', () => {
     // The branch goes on from there.
     await runAll('bank-then', ['insert into t values (100)'], true);
     assert.equal(await ask('bank-then', 'select count(*), max(a) from t'), 'ok\n10|100');
+  });
+
+  // Their logs were given a hash without its seed: groups that an earlier life had left in a file
+  // passed for the present ones', and a database of more than some 50 MB of log was called damaged.
+  it('have marks in their logs that nobody makes who does not know the secret', async () => {
+    await catalog.create('marked');
+    await runAll('marked', ['CREATE TABLE t(x)'], false);
+    const { found, expected } = firstMark('marked');
+    assert.equal(found, expected);
   });
 
   it('forget the pin of a branch that was never there', async () => {

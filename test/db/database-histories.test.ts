@@ -13,7 +13,7 @@ import { testSeed } from '../support/seed.ts';
 import { rows, run } from '../support/sql.ts';
 
 const seed = testSeed('database histories');
-const TRANSACTIONS_COUNT = Number(process.env.STEPS ?? 12_000);
+const TRANSACTIONS_COUNT = Number(process.env.STEPS ?? 6_000);
 const CLIENTS_COUNT = 16;
 const LISTS_COUNT = 6;
 /** Then there are new lists, so that they stay short. */

@@ -408,7 +408,8 @@ export class DatabaseCatalog {
   ): Promise<SegmentLog> {
     return SegmentLog.open({
       folder: join(folder, LOG_FOLDER),
-      xxh64: (bytes) => this.#codec.xxh64(bytes),
+      // The seed is what tells groups of one life of a segment's file from those of another.
+      xxh64: (bytes, seed) => this.#codec.xxh64(bytes, seed),
       durableLsn: store.lsn,
       base,
     });
