@@ -161,9 +161,13 @@ export class PluginVersion implements VmOwner {
     if (this.spec.background) this.#services.timers.after(pauseMs, () => this.#return());
   }
 
-  /** A background plugin has no streams to call it back. */
+  /** A background plugin has no streams to call it back. A timer may be a fraction of a ms early,
+   *  and nobody would ask again. */
   #return(): void {
-    if (!this.#isRetired && !this.#isClosed) this.instance([]);
+    if (this.#isRetired || this.#isClosed) return;
+    const leftMs = (this.#absence?.untilMs ?? 0) - this.#services.clock.nowMs();
+    if (leftMs > 0) this.#services.timers.after(Math.ceil(leftMs), () => this.#return());
+    else this.instance([]);
   }
 
   #tryMake(): Vm | GatewayError {

@@ -171,6 +171,31 @@ describe('a hostile guest', () => {
     assert.deepEqual(scene.timers.periods, []);
   });
 
+  it('that loops in its ticks comes back again and again, also when a timer is early', () => {
+    // A timer rang 0.4 ms before the pause was over: the plugin stayed away, for a plugin of the
+    // background has no request that would try it again.
+    const scene = new PluginScene();
+    scene.install(
+      filter(
+        `(func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $tick (i32.const 100))) (i32.const 1))
+        (func (export "proxy_on_tick") (param i32) (loop $l (br $l)))`,
+        '(import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))',
+      ),
+      { limits: LIMITS, background: true, reload: { baseMs: 10, maxMs: 10 } },
+    );
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      scene.timers.run();
+      assert.equal(scene.book.stats()[0]!.stepsExceeded, deaths);
+      scene.clock.advance(9.6);
+      scene.timers.run();
+      assert.equal(scene.book.stats()[0]!.instances, 0);
+      scene.clock.advance(0.4);
+      scene.timers.run();
+      assert.equal(scene.book.stats()[0]!.instances, 1);
+    }
+  });
+
   for (const [name, result] of [
     ['nothing', '(i32.const 0)'],
     ['a place outside its memory', '(i32.const -16)'],
