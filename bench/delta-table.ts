@@ -50,8 +50,8 @@ export interface DeltaResult {
   readonly ratios: readonly DeltaRatios[];
 }
 
-/** DESIGN section 6: size and processor time of a published delta over the reference's, and how fast
- *  it is decoded. */
+/** DESIGN section 6: size and processor time of a published delta over the reference's, and how
+ *  fast it is decoded. */
 export const DELTA_BARS = { size: 1.1, encode: 1, decodeBytesPerS: 300e6 } as const;
 
 /** Makes every pair's deltas with every tool, which must have the reference among them. Errors: a

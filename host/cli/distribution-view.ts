@@ -7,8 +7,8 @@ import type { ChannelReport, DistributionDesk, ReleaseReport } from '../distribu
 import type { DistributionMetrics, ReleaseMetrics } from '../telemetry/index.ts';
 import type { Gateway } from '../workers/index.ts';
 
-/** Releases of a channel, and of all channels, that metrics tell of, each in 14 series: more would be
- *  series without end. */
+/** Releases of a channel, and of all channels, that metrics tell of, each in 14 series: more would
+ *  be series without end. */
 const CHANNEL_RELEASES_COUNT_MAX = 16;
 const RELEASES_COUNT_MAX = 1_024;
 

@@ -1,6 +1,6 @@
 // The db workers as the main thread sees them: started before the io workers, replaced when one
-// dies or is stuck, and joined to each io worker by a port of their own. What was in flight with one
-// that died is answered with an error by the io workers, whose ports close. A db worker has no
+// dies or is stuck, and joined to each io worker by a port of their own. What was in flight with
+// one that died is answered with an error by the io workers, whose ports close. A db worker has no
 // uWebSockets app, so that ending its thread is safe; its databases are opened again from their
 // logs when the thread is gone, and with it whatever it still wrote.
 

@@ -102,8 +102,8 @@ export class Driver {
   }
 
   /** Sends raw bytes and collects the answer until the server closes, or nothing came for
-   *  `patienceMs` and for a moment since the server's loop has turned, which a busy machine may keep
-   *  from running for longer than that. A server with a request in hand is given more time. */
+   *  `patienceMs` and for a moment since the server's loop has turned, which a busy machine may
+   *  keep from running for longer than that. A server with a request in hand is given more time. */
   raw(steps: readonly Step[], patienceMs = 250): Promise<RawAnswer> {
     return new Promise((resolve) => {
       const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });

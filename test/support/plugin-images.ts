@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { wat } from './plugin-modules.ts';
 
-/** Adds `x-image: NAME` to responses, and counts them in a metric `seen`. `trap`: fails at each request instead. `refuse`: does not
- *  configure. */
+/** Adds `x-image: NAME` to responses, and counts them in a metric `seen`. `trap`: fails at each
+ *  request instead. `refuse`: does not configure. */
 export function image(
   name: string,
   mode: 'serve' | 'trap' | 'refuse' = 'serve',

@@ -1,8 +1,8 @@
 // The messages that make up most of the load, an `execute` over a WebSocket and a pipeline of them,
 // read straight from their bytes: JSON.parse and the checks of what it makes cost five times as
-// much. One spelling is known, that of clients: without spaces, escapes or other letters than ASCII.
-// Whatever is different in anything is left to the decoder of everything (json-decode.ts), errors
-// and limits too.
+// much. One spelling is known, that of clients: without spaces, escapes or other letters than
+// ASCII. Whatever is different in anything is left to the decoder of everything (json-decode.ts),
+// errors and limits too.
 //
 //   {"type":"request","request_id":N,"request":{"type":"execute","stream_id":N,"stmt":STMT}}
 //   {"baton":null or none,"requests":[{"type":"execute","stmt":STMT},…,{"type":"close"}]}

@@ -95,8 +95,8 @@ export class DatabaseCommands {
     }
   }
 
-  /** A gateway that is no primary has the databases of another one: it makes none. A follower throws
-   *  a copy away and fetches it anew. Errors: DB_STANDING. */
+  /** A gateway that is no primary has the databases of another one: it makes none. A follower
+   *  throws a copy away and fetches it anew. Errors: DB_STANDING. */
   #assertChanges(kind: DatabaseCommand['kind']): void {
     const standing = this.#replication?.standing;
     if (standing === undefined || standing.role === 'primary') return;

@@ -52,10 +52,10 @@ const MUTABLE = 1;
 /** Debug information would double what a worker holds, and is not read by anything here. */
 const DROPPED_SECTIONS = /^(\.debug|sourceMappingURL|external_debug_info|reloc\.|linking)/;
 
-/** Rewrites a module. `memoryPagesLimit`: what its memory may grow to. `metering`: `none` leaves the
- *  counters out, so that a benchmark can tell what they cost; such a module runs without a limit.
- *  Errors: GW_PLUGIN_NOT_WASM, GW_PLUGIN_INSTRUCTION, GW_PLUGIN_LIMIT, GW_PLUGIN_IMPORT, each with
- *  the byte. Cost: about 100 ms for 1 MiB. */
+/** Rewrites a module. `memoryPagesLimit`: what its memory may grow to. `metering`: `none` leaves
+ *  the counters out, so that a benchmark can tell what they cost; such a module runs without a
+ *  limit. Errors: GW_PLUGIN_NOT_WASM, GW_PLUGIN_INSTRUCTION, GW_PLUGIN_LIMIT, GW_PLUGIN_IMPORT,
+ *  each with the byte. Cost: about 100 ms for 1 MiB. */
 export function rewriteModule(
   bytes: Uint8Array,
   memoryPagesLimit: number,
