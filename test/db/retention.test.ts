@@ -93,7 +93,7 @@ async function valueAt(name: string, moment: { lsn: number } | { timeMs: number 
 }
 
 describe('the retention', () => {
-  it('reaches every commit within it, over folds and restarts, and tells what it reaches', async () => {
+  it('reaches every commit within it, over folds and restarts, and tells its reach', async () => {
     await write('bank', 'CREATE TABLE t (n INTEGER)');
     await write('bank', 'INSERT INTO t VALUES (2)');
     const sealedMs = new Map<number, number>();
