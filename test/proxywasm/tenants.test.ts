@@ -1,5 +1,5 @@
-// A plugin with an instance for each tenant, at a scale where a list of them would be felt: what one
-// tenant's instance remembers no other sees, the bound holds, and the least used goes first.
+// A plugin with an instance for each tenant, at a scale where a list of them would be felt: what
+// one tenant's instance remembers no other sees, the bound holds, and the least used goes first.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
