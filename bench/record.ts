@@ -267,10 +267,12 @@ export function filterSection(result: FilterResult): string {
     return markdownTable(head, rows);
   });
   return [
-    `CPU time that a filter adds to an exchange (11 and 5 headers, a body of 4 KiB in two chunks), ` +
-      `${result.exchangesCount} exchanges in each of ${result.rounds} alternating rounds, without ` +
-      'sockets. Metered is what a gateway runs; plain is the same logic in TypeScript in the same ' +
-      'place. Metering is metered over unmetered, sandbox metered over plain.',
+    [
+      'CPU time that a filter adds to an exchange (11 and 5 headers, a body of 4 KiB in two',
+      `chunks), ${result.exchangesCount} exchanges in each of ${result.rounds} alternating rounds,`,
+      'without sockets. Metered is what a gateway runs; plain is the same logic in TypeScript in',
+      'the same place. Metering is metered over unmetered, sandbox metered over plain.',
+    ].join(' '),
     tables[0]!,
     'The header filter, times of the wall clock:',
     tables[1]!,

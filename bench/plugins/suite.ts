@@ -1,8 +1,7 @@
 // What a filter costs: CPU time for an exchange through a no-op, a header and a body filter,
 // metered as in a gateway, without its counters, and as plain TypeScript; and what it takes to load
 // a module, to instantiate it, and to switch to another. All of that is the plugin host alone, on
-// one thread, without sockets: what it adds to a request. Last, switches in a whole gateway under
-// load.
+// one thread, without sockets: what it adds to a request. Last, switches in a gateway under load.
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -273,7 +273,8 @@ describe('a client that goes away', () => {
           },
           proxy_on_http_call_response: {
             params: 5,
-            body: '(call $expect (call $proxy_set_effective_context (global.get $stream)) (i32.const 2))',
+            body: `(call $expect (call $proxy_set_effective_context (global.get $stream))
+              (i32.const 2))`,
           },
           proxy_on_delete: { params: 1 },
         },

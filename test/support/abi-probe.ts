@@ -113,8 +113,7 @@ export class AbiProbe {
     this.vm.root.callBody = Buffer.from('reply');
   }
 
-  /** Puts arguments in their places: those of `bytes` in memory, `out` ones at places of their own.
-   *   */
+  /** Puts arguments in their places: `bytes` in memory, `out` ones at places of their own. */
   place(parameters: readonly Parameter[], given: readonly Argument[]): (number | bigint)[] {
     const left = [...given];
     let out = OUT_PTR;
