@@ -3,6 +3,7 @@
 export type { StoreReport } from './check.ts';
 export { STORE_SIZE_BYTES_MAX_DEFAULT } from './limits.ts';
 export type { BranchBase, FoldedState } from './meta.ts';
+export type { PageStoreOptions, PageStoreStats } from './options.ts';
 export {
   checkSqliteFile,
   type ExportSource,
@@ -11,4 +12,4 @@ export {
   readExportChunk,
   type SqliteFile,
 } from './sqlite-file.ts';
-export { LmdbPageStore, type PageStoreOptions, type PageStoreStats } from './store.ts';
+export { LmdbPageStore } from './store.ts';

@@ -2,7 +2,7 @@
 // is smaller and checksummed always. One thread folds; others may have the same folder open to read
 // (and call `refresh`). It knows no SQL and no log, and keeps no page in memory.
 
-import { type Clock, GatewayError, isGatewayError, secretBytes } from '../../core/index.ts';
+import { GatewayError, isGatewayError, secretBytes } from '../../core/index.ts';
 import { PageCodec } from '../../kernels/index.ts';
 import {
   DB_PAGE_SIZE_BYTES,
@@ -21,6 +21,7 @@ import {
   PAGE_NUMBER_MAX,
 } from './limits.ts';
 import { type BranchBase, type FoldedState, MetaTable, type StoreMeta } from './meta.ts';
+import type { PageStoreOptions, PageStoreStats } from './options.ts';
 import {
   decodeRecord,
   encodeRecord,
@@ -31,39 +32,6 @@ import {
   writePageKey,
 } from './record.ts';
 import { StateBook } from './states.ts';
-
-export interface PageStoreOptions {
-  readonly folder: string;
-  /** codec.wasm, compiled. */
-  readonly codecModule: WebAssembly.Module;
-  readonly clock: Clock;
-  /** What the records may take. Units: bytes. */
-  readonly sizeBytesMax: number;
-  /** How long a folded state stays readable after the next one. */
-  readonly retentionMs: number;
-  /** For a store that is not there yet and is a copy of another's database, with its id and
-   *  epoch. */
-  readonly copyOf?: { readonly id: string; readonly epoch: number };
-  /** The least time between states that are kept for that; 0, the default, keeps all. */
-  readonly stateSpacingMs?: number;
-  /** For a store that is not there yet and is a branch. */
-  readonly base?: BranchBase;
-  /** The opened parent of a branch; closed by who opened it, after the branch. */
-  readonly parent?: LmdbPageStore;
-}
-
-export interface PageStoreStats {
-  readonly lsn: Lsn;
-  readonly pageCount: number;
-  readonly epoch: number;
-  readonly recordsSizeBytes: number;
-  readonly sizeBytesMax: number;
-  readonly fileSizeBytes: number;
-  readonly currentCount: number;
-  readonly historyCount: number;
-  readonly states: readonly FoldedState[];
-  readonly base: BranchBase | null;
-}
 
 /** As the log counts them. */
 const EPOCH_FIRST = 1;
