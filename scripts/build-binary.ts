@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundleHost, sqliteWasmPath, uwsAddonPath } from './binary/bundle.ts';
+import { bundleHost, lmdbAddonPath, sqliteWasmPath, uwsAddonPath } from './binary/bundle.ts';
 import { makeExecutable } from './binary/executable.ts';
 import { licencesOf } from './binary/licences.ts';
 
@@ -17,8 +17,10 @@ const assets = new Map<string, Uint8Array | string>([
   ['codec.wasm', readFileSync('build/codec.wasm')],
   ['sqlite3.wasm', readFileSync(sqliteWasmPath())],
   ['io-worker.js', texts.get('io-worker')!],
+  ['db-worker.js', texts.get('db-worker')!],
   ['compute-worker.js', texts.get('compute-worker')!],
   ['uws.node', readFileSync(uwsAddonPath())],
+  ['lmdb.node', readFileSync(lmdbAddonPath())],
 ]);
 const licences = licencesOf(packageFolders);
 makeExecutable({ node: process.execPath, output }, { main: texts.get('main')!, assets });

@@ -8,6 +8,14 @@ export {
 } from './byte-string.ts';
 export type { Clock } from './clock.ts';
 export { ManualClock, systemClock } from './clock.ts';
+export {
+  type EmbeddedAddon,
+  isAddonProvided,
+  LMDB_ADDON,
+  loadAddon,
+  provideAddon,
+  UWS_ADDON,
+} from './embedded-addon.ts';
 export type { ErrorCode, ErrorEntry, ErrorSource, RetryAdvice } from './errors.ts';
 export { ERRORS, GatewayError, isGatewayError } from './errors.ts';
 export type {

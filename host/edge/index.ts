@@ -5,4 +5,3 @@ export { assertPortFree, prepareUwsEnvironment, UWS_ENVIRONMENT } from './listen
 export { listenNode } from './node.ts';
 export { boundReceiveBuffers } from './receive-window.ts';
 export { listenUws } from './uws.ts';
-export { provideUwsAddon } from './uws-addon.ts';

@@ -7,6 +7,13 @@ import { dirname, join } from 'node:path';
 import { getAsset, getRawAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import {
+  type EmbeddedAddon,
+  isAddonProvided,
+  LMDB_ADDON,
+  loadAddon,
+  provideAddon,
+} from '../core/index.ts';
 
 /** Whether this process is the standalone binary, in any of its threads. */
 export function isStandalone(): boolean {
@@ -24,10 +31,17 @@ export function readWasm(
   return new Uint8Array(isStandalone() ? getAsset(name) : readFileSync(beside(name)));
 }
 
-/** The bytes of the uWebSockets addon, which only the standalone binary carries. They are not to be
- *  written to: they are the executable's own pages, for a copy would stay resident. */
-export function readUwsAddon(): Uint8Array {
-  return new Uint8Array(getRawAsset('uws.node') as ArrayBuffer);
+/** The bytes of an addon, which only the standalone binary carries. They are not to be written to:
+ *  they are the executable's own pages, for a copy would stay resident. */
+export function readAddon({ name }: EmbeddedAddon): Uint8Array {
+  return new Uint8Array(getRawAsset(name) as ArrayBuffer);
+}
+
+/** LMDB's addon, for lmdb-js in the standalone binary, whose build has it call this. The main
+ *  thread is the first that opens a database. Errors: those of provideAddon and loadAddon. */
+export function loadLmdbAddon(): object {
+  if (!isAddonProvided(LMDB_ADDON)) provideAddon(LMDB_ADDON, readAddon(LMDB_ADDON));
+  return loadAddon(LMDB_ADDON);
 }
 
 /** Starts a worker thread of ours. */

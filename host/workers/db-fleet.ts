@@ -21,7 +21,7 @@ import {
   standingWords,
 } from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
-import { isStandalone, readWasm, startWorker } from './assets.ts';
+import { readWasm, startWorker } from './assets.ts';
 import { CommandDesk, type CommandOf } from './db-commands.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
 import { HEARTBEAT_SILENCE_MS_MAX, Watchdog } from './watchdog.ts';
@@ -112,10 +112,6 @@ export class DbFleet {
 
   /** Takes the folder and starts all workers. Errors: DB_STORE_LOCKED, GW_WORKER_DIED. */
   static async start(options: DbFleetOptions): Promise<DbFleet> {
-    if (isStandalone()) {
-      const detail = 'databases are not in the standalone binary; run them from the npm package';
-      throw new GatewayError('GW_CONFIG_NOT_BUILT', detail);
-    }
     const codecModule = new WebAssembly.Module(readWasm('codec.wasm'));
     const catalog = await DatabaseCatalog.open({
       folder: options.config.dir,

@@ -3,8 +3,9 @@
 // connections, and nobody would be told.
 
 import type { ListenerConfig } from '../config/index.ts';
-import { assertPortFree, prepareUwsEnvironment, provideUwsAddon } from '../edge/index.ts';
-import { isStandalone, readUwsAddon } from './assets.ts';
+import { provideAddon, UWS_ADDON } from '../core/index.ts';
+import { assertPortFree, prepareUwsEnvironment } from '../edge/index.ts';
+import { isStandalone, readAddon } from './assets.ts';
 
 /** Prepares the process for listening: what uWebSockets reads when it loads, and the ports.
  *  Errors: GW_LISTEN, naming the first address and port that is taken, or why the standalone
@@ -12,6 +13,6 @@ import { isStandalone, readUwsAddon } from './assets.ts';
 export async function prepareListening(listeners: readonly ListenerConfig[]): Promise<void> {
   prepareUwsEnvironment();
   const needsAddon = isStandalone() && listeners.some(({ engine }) => engine === 'uws');
-  if (needsAddon) provideUwsAddon(readUwsAddon());
+  if (needsAddon) provideAddon(UWS_ADDON, readAddon(UWS_ADDON));
   for (const { port, address } of listeners) await assertPortFree(port, address);
 }

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
 export interface Bundle {
-  /** Texts by name: `main`, `io-worker`, `compute-worker`. */
+  /** Texts by name: `main`, `io-worker`, `db-worker`, `compute-worker`. */
   readonly texts: ReadonlyMap<string, string>;
   /** Folders of the packages inside. */
   readonly packageFolders: readonly string[];
@@ -22,8 +22,7 @@ const SQLITE = join(ROOT, 'node_modules/@sqlite.org/sqlite-wasm');
 const PISCINA = dirname(createRequire(import.meta.url).resolve('piscina'));
 /** Optional natives, which their users do without: faster masks for ws, priorities for piscina. */
 const ABSENT = ['bufferutil', 'utf-8-validate', '@napi-rs/nice'];
-/** A native that is only needed for databases, which the standalone binary refuses to serve. */
-const REFUSED = 'lmdb';
+const LMDB = join(ROOT, 'node_modules/lmdb');
 /** Where piscina's thread loads its tasks: first by require, then by import. */
 const TASK_LOADS = [
   '__importStar(require(s))',
@@ -33,6 +32,7 @@ const TASK_LOADS = [
 const ENTRIES = {
   main: join(ROOT, 'host/main.ts'),
   'io-worker': join(ROOT, 'host/workers/io-worker.ts'),
+  'db-worker': join(ROOT, 'host/workers/db-worker.ts'),
   'compute-worker': join(PISCINA, 'worker.js'),
 };
 
@@ -50,7 +50,7 @@ export async function bundleHost(): Promise<Bundle> {
     target: 'node20',
     // Read in a checkout only; a text here keeps the bundler from warning about an empty one.
     define: { 'import.meta.url': '"file:///standalone"' },
-    plugins: [embeddedAddon, embeddedThreads, absentNatives],
+    plugins: [embeddedAddons, embeddedThreads, absentNatives],
     logLevel: 'warning',
   });
   assertClosed(metafile);
@@ -78,13 +78,36 @@ export function sqliteWasmPath(): string {
   return join(SQLITE, 'dist/sqlite3.wasm');
 }
 
-const embeddedAddon: Plugin = {
-  name: 'embedded-addon',
+/** The addon of LMDB for the node that runs this. Errors: names what was looked for. */
+export function lmdbAddonPath(): string {
+  const { platform, arch, versions } = process;
+  const folder = join(ROOT, `node_modules/@lmdb/lmdb-${platform}-${arch}`);
+  const found = join(folder, `node.abi${versions.modules}.glibc.node`);
+  if (existsSync(found)) return found;
+  throw new Error(`there is no ${found}: lmdb is not made for this node`);
+}
+
+/** uWebSockets.js is its addon; lmdb-js asks a package for its own. */
+const embeddedAddons: Plugin = {
+  name: 'embedded-addons',
   setup(on) {
-    const loader = join(ROOT, 'host/edge/uws-addon.ts');
-    on.onResolve({ filter: /^uWebSockets\.js$/ }, () => ({ path: 'addon', namespace: 'addon' }));
-    on.onLoad({ filter: /.*/, namespace: 'addon' }, () => ({
-      contents: `module.exports = require(${JSON.stringify(loader)}).loadUwsAddon();`,
+    const loader = JSON.stringify(join(ROOT, 'host/core/embedded-addon.ts'));
+    const parts = JSON.stringify(join(ROOT, 'host/workers/assets.ts'));
+    const contents = {
+      uws: `const { loadAddon, UWS_ADDON } = require(${loader});
+        module.exports = loadAddon(UWS_ADDON);`,
+      lmdb: `module.exports = () => require(${parts}).loadLmdbAddon();`,
+    };
+    on.onResolve({ filter: /^uWebSockets\.js$/ }, () => ({ path: 'uws', namespace: 'addon' }));
+    on.onResolve({ filter: /^node-gyp-build-optional-packages$/ }, ({ importer }) => {
+      return importer === join(LMDB, 'native.js') ? { path: 'lmdb', namespace: 'addon' } : null;
+    });
+    // The same without an addon of its own, which it would look for outside.
+    on.onResolve({ filter: /^msgpackr$/ }, ({ importer }) => {
+      return { path: join(dirname(createRequire(importer).resolve('msgpackr')), '../index.js') };
+    });
+    on.onLoad({ filter: /.*/, namespace: 'addon' }, ({ path }) => ({
+      contents: path === 'uws' ? contents.uws : contents.lmdb,
       resolveDir: ROOT,
     }));
   },
@@ -124,13 +147,10 @@ const embeddedThreads: Plugin = {
 const absentNatives: Plugin = {
   name: 'absent-natives',
   setup(on) {
-    const filter = new RegExp(`^(${[...ABSENT, REFUSED].join('|')})$`);
+    const filter = new RegExp(`^(${ABSENT.join('|')})$`);
     on.onResolve({ filter }, ({ path }) => ({ path, namespace: 'absent' }));
     on.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => ({
-      contents:
-        path === REFUSED
-          ? `exports.open = () => { throw new Error('${path} is not in the standalone binary'); };`
-          : `throw new Error('${path} is not in the standalone binary');`,
+      contents: `throw new Error('${path} is not in the standalone binary');`,
     }));
   },
 };

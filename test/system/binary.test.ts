@@ -277,6 +277,39 @@ describe('the standalone binary', () => {
     assert.deepEqual(readdirSync(temporary), []);
   });
 
+  // It had no databases for want of LMDB's addon, which each thread loads without a file's name.
+  it('serves databases, and has the commands for them', async () => {
+    const dir = join(root, 'databases');
+    const db = (...words: readonly string[]) => {
+      const { status, out, err } = run('db', ...words, '--dir', dir);
+      assert.deepEqual([status, err], [0, ''], out);
+      return out;
+    };
+    db('create', 'shop');
+    const gateway = await start({
+      config: { db: { dir }, routes: [{ match: { path: '/db/{database}/*' }, db: {} }] },
+    });
+    try {
+      const requests = ['CREATE TABLE t (a)', 'INSERT INTO t VALUES (42)', 'SELECT a FROM t'].map(
+        (sql) => ({ type: 'execute', stmt: { sql } }),
+      );
+      const answer = await ask(`${gateway.url}/db/shop/v2/pipeline`, {
+        method: 'POST',
+        body: JSON.stringify({ requests: [...requests, { type: 'close' }] }),
+      });
+      assert.equal(answer.status, 200, answer.body);
+      const { results } = JSON.parse(answer.body);
+      assert.deepEqual(results[2].response.result.rows, [[{ type: 'integer', value: '42' }]]);
+      db('backup', 'shop', join(root, 'shop.db'));
+      assert.deepEqual(readdirSync(temporary), []);
+    } finally {
+      assert.equal(await gateway.stop(), 0, gateway.log());
+    }
+    db('create', 'copy', '--from', join(root, 'shop.db'));
+    assert.match(db('check'), /copy: .*, good/);
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+
   it('measures with bench', async () => {
     const before = origin.requests;
     const words = ['bench', origin.url, '--rate', '100', '--duration', '300ms', '--warmup', '10ms'];

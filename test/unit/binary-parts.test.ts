@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { getEnvironmentData } from 'node:worker_threads';
-import { provideUwsAddon } from '../../host/edge/index.ts';
-import { loadUwsAddon } from '../../host/edge/uws-addon.ts';
+import { loadAddon, provideAddon, UWS_ADDON } from '../../host/core/index.ts';
 import { uwsAddonPath } from '../../scripts/binary/bundle.ts';
 import { assertCarrier } from '../../scripts/binary/executable.ts';
 
@@ -14,18 +13,18 @@ after(() => rmSync(folder, { recursive: true }));
 
 describe('the addon of the standalone binary', () => {
   it('is asked for only after it was provided', () => {
-    assert.throws(() => loadUwsAddon(), { code: 'GW_INTERNAL' });
+    assert.throws(() => loadAddon(UWS_ADDON), { code: 'GW_INTERNAL' });
   });
 
   it('goes into the first folder that takes it and leaves nothing there', () => {
     const missing = join(folder, 'missing');
     const bytes = readFileSync(uwsAddonPath());
-    provideUwsAddon(bytes, [missing, folder]);
+    provideAddon(UWS_ADDON, bytes, [missing, folder]);
     assert.deepEqual(readdirSync(folder), []);
-    const path = getEnvironmentData('sluice:uws-addon') as string;
+    const path = getEnvironmentData('sluice:uws.node') as string;
     assert.match(path, /^\/proc\/self\/fd\/\d+$/);
     assert.ok(readFileSync(path).equals(bytes));
-    const addon = loadUwsAddon() as { App: unknown };
+    const addon = loadAddon(UWS_ADDON) as { App: unknown };
     assert.equal(typeof addon.App, 'function');
   });
 
@@ -33,7 +32,7 @@ describe('the addon of the standalone binary', () => {
     const first = join(folder, 'first-missing');
     const second = join(folder, 'a-file');
     writeFileSync(second, '');
-    assert.throws(() => provideUwsAddon(new Uint8Array(10), [first, second]), {
+    assert.throws(() => provideAddon(UWS_ADDON, new Uint8Array(10), [first, second]), {
       code: 'GW_LISTEN',
       message: /set TMPDIR to one that may hold.*first-missing: ENOENT.*a-file: ENOTDIR/,
     });
@@ -41,9 +40,11 @@ describe('the addon of the standalone binary', () => {
   });
 
   it('that is no program is refused with the words of the dynamic linker', () => {
-    provideUwsAddon(Buffer.from('not a shared object at all, long enough to be read'), [folder]);
+    provideAddon(UWS_ADDON, Buffer.from('not a shared object at all, long enough to be read'), [
+      folder,
+    ]);
     assert.deepEqual(readdirSync(folder), []);
-    assert.throws(() => loadUwsAddon(), {
+    assert.throws(() => loadAddon(UWS_ADDON), {
       code: 'GW_LISTEN',
       message: /cannot load the uWebSockets addon: .*\/proc\/self\/fd\/\d+/,
     });

@@ -117,11 +117,12 @@ export class Environment {
 }
 
 /** Loaded when it is needed: a gateway without databases does not have it in memory.
- *  Errors: GW_INTERNAL where there is no LMDB for this platform, as in the standalone binary. */
+ *  Errors: GW_INTERNAL where there is no LMDB for this platform; those of loadAddon. */
 async function loadLmdb(): Promise<typeof import('lmdb').open> {
   try {
     return (await import('lmdb')).open;
   } catch (error) {
+    if (isGatewayError(error)) throw error;
     throw new GatewayError('GW_INTERNAL', `LMDB cannot be loaded: ${messageOf(error)}`, error);
   }
 }
