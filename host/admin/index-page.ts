@@ -23,6 +23,8 @@ const ROWS: readonly (readonly [string, string, string])[] = [
     '/databases/{name}/branch',
     'a branch: {"as":"other"}, of the past with "lsn" or "time"',
   ],
+  ['GET', '/replication', 'whom the databases follow, and how far behind they are'],
+  ['POST', '/replication/promote', 'makes a follower the primary'],
   ['GET', '/plugins', 'plugins, what of them runs since when, and their canaries'],
   ['PUT', '/plugins/{name}', 'runs the module in the body; ?canary=5% for a share of requests'],
   ['POST', '/plugins/{name}/{action}', 'rollback, canary, promote or abort'],
