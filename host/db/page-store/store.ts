@@ -15,6 +15,7 @@ import { checkStore, type StoreReport } from './check.ts';
 import { collectHistory } from './collect.ts';
 import { Environment } from './environment.ts';
 import {
+  BATCH_RECORDS_COUNT,
   BRANCH_DEPTH_MAX,
   DURABLE_PINS_COUNT_MAX,
   FOLD_SLICE_PAGES_COUNT,
@@ -141,16 +142,18 @@ export class LmdbPageStore implements PageStore {
         throw new RangeError(`a load into a store at lsn ${this.lsn}`);
       }
       const nowMs = this.#options.clock.wallMs();
-      for await (const pages of batches) {
-        const prepared = await this.#prepare(lsn, pageCount, pages);
-        const part = { lsn: 0, pageCount: 0, prepared, kept: [], nowMs };
-        this.#environment.write(() => this.#writeFold(part));
+      const write = (state: { readonly lsn: Lsn; readonly pageCount: number }) => {
+        const prepared = waiting.splice(0);
+        this.#environment.write(() => this.#writeFold({ ...state, prepared, kept: [], nowMs }));
         this.#readMeta();
+      };
+      const waiting: PreparedPage[] = [];
+      for await (const pages of batches) {
+        waiting.push(...(await this.#prepare(lsn, pageCount, pages)));
+        // Each transaction is synced: few of them, whatever the size of a batch.
+        if (waiting.length >= BATCH_RECORDS_COUNT) write({ lsn: 0, pageCount: 0 });
       }
-      this.#environment.write(() =>
-        this.#writeFold({ lsn, pageCount, prepared: [], kept: [], nowMs }),
-      );
-      this.#readMeta();
+      write({ lsn, pageCount });
     });
   }
 
