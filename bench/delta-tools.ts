@@ -2,9 +2,14 @@
 // work on files, so that a program's reading and writing is in its time and ours is in our own.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type Effort, effortFor } from '../host/distribution/index.ts';
-import { compileCodec, ZstdDecoder, ZstdEncoder } from '../host/kernels/index.ts';
+import {
+  compileCodec,
+  type ZstdDecodeOptions,
+  ZstdDecoder,
+  ZstdEncoder,
+} from '../host/kernels/index.ts';
 import { type ProgramName, programPath } from './programs.ts';
 
 /** Paths of one delta. */
@@ -32,8 +37,6 @@ export interface DeltaTool {
 export const REFERENCE = 'zstd -19 --patch-from';
 /** What the publisher does: the effort goes by the sizes. */
 export const PUBLISHED = 'sluice publish';
-
-const DECODING = { sizeBytesMax: 134_217_728, checksum: 'required' } as const;
 
 /** Until V8 has compiled the kernel a second time, for speed. */
 const WARM_UP_MS = 300;
@@ -123,17 +126,17 @@ function ourTool(wished: Effort | 'published'): DeltaTool {
         const effort = wished === 'published' ? effortFor(sizeBytes, 3) : wished;
         writeFileSync(delta, encoder.encode(content, { dictionary, effort }));
       }),
-    decode: ({ older, delta, decoded }) =>
+    decode: (files) =>
       ownCpuMs(() => {
         const decoder = new ZstdDecoder(compileCodec(codecBytes()));
-        const dictionary = readFileSync(older);
-        writeFileSync(decoded, decoder.decode(readFileSync(delta), { ...DECODING, dictionary }));
+        const content = decoder.decode(readFileSync(files.delta), decodingOf(files));
+        writeFileSync(files.decoded, content);
       }),
-    decodeWarm: ({ older, delta }) => {
+    decodeWarm: (files) => {
       const decoder = new ZstdDecoder(compileCodec(codecBytes()));
-      const dictionary = readFileSync(older);
-      const frame = readFileSync(delta);
-      const decodeOnce = () => decoder.decode(frame, { ...DECODING, dictionary }).length;
+      const frame = readFileSync(files.delta);
+      const decoding = decodingOf(files);
+      const decodeOnce = () => decoder.decode(frame, decoding).length;
       for (let spentMs = 0; spentMs < WARM_UP_MS; ) spentMs += ownCpuMs(decodeOnce);
       let sizeBytes = 0;
       let spentMs = 0;
@@ -145,6 +148,12 @@ function ourTool(wished: Effort | 'published'): DeltaTool {
       return sizeBytes / (spentMs / 1_000);
     },
   };
+}
+
+/** As a device knows them: the size stands in the manifest. */
+function decodingOf({ older, newer }: DeltaFiles): ZstdDecodeOptions {
+  const { size: sizeBytesMax } = statSync(newer);
+  return { dictionary: readFileSync(older), sizeBytesMax, checksum: 'required' };
 }
 
 function ownCpuMs(work: () => void): number {
