@@ -1,7 +1,7 @@
 // Bundles the host into dist/. Packages stay imports, so that node_modules serves a checkout.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 mkdirSync('dist', { recursive: true });
@@ -20,8 +20,11 @@ await build({
   target: 'node20',
   packages: 'external',
   sourcemap: true,
+  // `npm link` starts sluice.js by this line; in the other files it says nothing.
+  banner: { js: '#!/usr/bin/env node' },
   logLevel: 'warning',
 });
+chmodSync('dist/sluice.js', 0o755);
 for (const name of ['edge', 'codec']) copyFileSync(`build/${name}.wasm`, `dist/${name}.wasm`);
 copyFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm', 'dist/sqlite3.wasm');
 

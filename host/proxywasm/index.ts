@@ -34,5 +34,6 @@ export type { SharedStoreStats } from './shared-store/keeper.ts';
 export { createSharedStore } from './shared-store/layout.ts';
 export { HISTOGRAM_BOUNDS, type SharedMetric } from './shared-store/metrics.ts';
 export { SharedStore, SharedStoreKeeper } from './shared-store/store.ts';
+export { shownName } from './shown-name.ts';
 export { systemTimers, type ThreadServicesOptions, threadServices } from './thread-services.ts';
 export { vmIdOf } from './vm.ts';

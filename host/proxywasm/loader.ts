@@ -14,6 +14,7 @@ import type {
 } from './contract.ts';
 import { MEMORY_SIZE_BYTES_MAX, MODULE_SIZE_BYTES_MAX, PAGE_SIZE_BYTES } from './limits.ts';
 import { rewriteModule } from './rewriter/rewrite.ts';
+import { shownName } from './shown-name.ts';
 
 const ABI_MARKERS: readonly [string, AbiVersion][] = [
   ['proxy_abi_version_0_1_0', '0.1.0'],
@@ -85,7 +86,8 @@ function checkImports(imports: readonly ModuleImport[], isStrict: boolean): stri
   const warnings: string[] = [];
   for (const { module, name, kind, isKnown } of imports) {
     if (isKnown) continue;
-    const detail = `it imports the ${kind} ${module}.${name}, which this host does not have`;
+    const full = `${shownName(module)}.${shownName(name)}`;
+    const detail = `it imports the ${kind} ${full}, which this host does not have`;
     if (isStrict || kind !== 'function') throw new GatewayError('GW_PLUGIN_IMPORT', detail);
     warnings.push(detail);
   }

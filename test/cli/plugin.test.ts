@@ -10,6 +10,7 @@ import { pluginCommand } from '../../host/cli/plugin/command.ts';
 import { inspect } from '../../host/cli/plugin/inspect.ts';
 import { makeProject } from '../../host/cli/plugin/new.ts';
 import { testPlugin } from '../../host/cli/plugin/test.ts';
+import { wat } from '../support/plugin-modules.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-plugin-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -71,6 +72,30 @@ describe('sluice plugin inspect', () => {
       assert.match(texts.err, expected);
       assert.equal(texts.out, '');
     }
+  });
+
+  it('shows the names in a module as text of a bounded length', () => {
+    // They were printed as they are: a name with an escape sequence cleared the screen of whoever
+    // inspected the module, and 3,000 long ones filled it with 18 MB.
+    const name = `a\\1b[2J\\0a${'x'.repeat(5_000)}`;
+    const path = file(
+      'names.wasm',
+      wat(`(module (import "env" "${name}" (func)) (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1")) (func (export "${name}")))`),
+    );
+    const shown = /a\\u\{1b\}\[2J\\u\{a\}x{50,100}\.\.\./;
+    const lax = output();
+    assert.equal(inspect(path, { form: 'text', imports: 'lax' }, lax), 0);
+    const lines = lax.texts.out.split('\n').filter((line) => shown.test(line));
+    assert.deepEqual(
+      lines.map((line) => line.trim().split(' ')[0]),
+      ['exports', 'UNKNOWN', 'warning'],
+    );
+    const strict = output();
+    assert.equal(inspect(path, { form: 'text', imports: 'strict' }, strict), 1);
+    assert.match(strict.texts.err, shown);
+    const all = lax.texts.out + strict.texts.err;
+    assert.ok(!all.includes('\x1b') && all.length < 2_000, String(all.length));
   });
 });
 

@@ -57,8 +57,9 @@ describe('plugins of a running gateway', { timeout: 180_000 }, () => {
     (await fetch(`${gateway.adminUrl}/plugins/mark`)).json() as Promise<PluginView>;
   const sluice = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
     new Promise((resolve) => {
-      const all = ['dist/sluice.js', 'plugin', ...args, '--admin', gateway.adminUrl];
-      execFile(process.execPath, all, (error, out, err) => {
+      // Started by itself, as `npm link` does. It had no line that names node: a shell ran it.
+      const all = ['plugin', ...args, '--admin', gateway.adminUrl];
+      execFile('dist/sluice.js', all, (error, out, err) => {
         resolve({ code: error === null ? 0 : Number(error.code), out, err });
       });
     });

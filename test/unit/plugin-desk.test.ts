@@ -188,4 +188,14 @@ describe('the desk of plugins', () => {
     assert.equal(versions.at(-1)?.sha256, sha256Of(image('urgent')));
     assert.deepEqual(made.told(), [sha256Of(image('urgent')), null]);
   });
+
+  it('ends a canary with a push of what runs', async () => {
+    // Such a push was answered with "runs already", and the canary went on taking its requests.
+    const made = await scene();
+    await made.push(image('canary'), 0.5);
+    assert.equal((await made.push(made.configured)).isUnchanged, true);
+    const { lastCanary, canary } = made.desk.entries()[0]!.state;
+    assert.deepEqual([lastCanary?.outcome, canary], ['replaced', null]);
+    assert.deepEqual(made.told(), [sha256Of(made.configured), null]);
+  });
 });

@@ -1,7 +1,7 @@
 // `sluice plugin inspect`: what a module is, and whether it runs here. It runs nothing of it.
 
 import { ERRORS, isGatewayError } from '../../core/index.ts';
-import type { ModuleReport } from '../../proxywasm/index.ts';
+import { type ModuleReport, shownName } from '../../proxywasm/index.ts';
 import { readModule } from './read-module.ts';
 
 const PAGE_SIZE_KIB = 64;
@@ -30,7 +30,8 @@ export function inspect(
 }
 
 function describe(file: string, report: ModuleReport): string {
-  const { memoryPages, memoryPagesMax, imports, exports, warnings } = report;
+  const { memoryPages, memoryPagesMax, imports, warnings } = report;
+  const exports = report.exports.map(shownName);
   const bound = Number.isFinite(memoryPagesMax) ? `${memoryPagesMax * PAGE_SIZE_KIB} KiB` : 'none';
   const callbacks = exports.filter((name) => name.startsWith('proxy_on_'));
   const others = exports.filter((name) => !name.startsWith('proxy_'));
@@ -48,7 +49,9 @@ function describe(file: string, report: ModuleReport): string {
   const lines = rows.map(([name, value]) => `${name!.padEnd(11)}${value}`);
   lines.push(`imports    ${imports.length}`);
   for (const { module, name, isKnown } of imports) {
-    lines.push(`           ${isKnown ? 'known  ' : 'UNKNOWN'} ${module}.${name}`);
+    lines.push(
+      `           ${isKnown ? 'known  ' : 'UNKNOWN'} ${shownName(module)}.${shownName(name)}`,
+    );
   }
   for (const warning of warnings) lines.push(`warning    ${warning}`);
   lines.push(`verdict    ${warnings.length === 0 ? 'runs' : 'runs, with the warnings above'}`);

@@ -133,7 +133,7 @@ A Proxy-Wasm filter in AssemblyScript.
 
     npm install
     npm run build      # build/FILTER_NAME.wasm
-    npm test           # runs cases.yaml, without a gateway
+    npm test           # runs cases.yaml, without a gateway; needs sluice on the path
 
 \`assembly/index.ts\` is the filter, \`cases.yaml\` what it must do. In a gateway:
 

@@ -3,6 +3,7 @@
 // failure and does nothing; one that the host does not have answers UNIMPLEMENTED.
 
 import type { ModuleImport } from '../contract.ts';
+import { shownName } from '../shown-name.ts';
 import type { Vm } from '../vm.ts';
 import { bufferFunctions } from './buffers.ts';
 import { callFunctions } from './calls.ts';
@@ -89,8 +90,9 @@ function link(
 ): WebAssembly.ImportValue {
   const { capabilities } = vm.spec;
   if (found === undefined) {
+    const full = `${shownName(module)}.${shownName(name)}`;
     return () => {
-      vm.log.host('warn', `it calls ${module}.${name}, which this host does not have`);
+      vm.log.host('warn', `it calls ${full}, which this host does not have`);
       return UNIMPLEMENTED;
     };
   }

@@ -248,7 +248,10 @@ export class PluginDesk {
     const source = { kind: 'pushed', bytes, sha256: sha256 === '' ? pinned : sha256 } as const;
     const plugin = await this.#load(entry.config, source, entry.current.key);
     if (plugin === null) {
-      const { switchMs } = entry;
+      if (canaryShare === null && entry.canary !== null) {
+        await this.#endCanary(name, 'replaced', 'another push');
+      }
+      const { switchMs } = this.#entry(name);
       return { sha256: previous, previous, canaryShare: null, switchMs, isUnchanged: true };
     }
     const pushed = plugin.module.report.sha256;
