@@ -54,7 +54,7 @@ function assertPlausible(
   for (const one of result.contenders) {
     assert.ok(one.answeredCount > 10, `${one.name}: ${one.answeredCount} answers`);
     assert.ok(
-      one.cpuUs.median >= cpuUsMin && one.cpuUs.median < 2_000,
+      one.cpuUs.median >= cpuUsMin && one.cpuUs.median < 20_000,
       `${one.name} ${one.cpuUs.median}`,
     );
     assert.ok(one.cpuUs.min <= one.cpuUs.median && one.cpuUs.median <= one.cpuUs.max);

@@ -53,6 +53,8 @@ export interface OpenedDatabase extends ReplicatedDatabase {
   readonly sessions: Sessions;
   /** The commits that it had when it was opened. */
   readonly startLsn: Lsn;
+  /** Ends its sessions, and makes what is committed durable. */
+  close(): Promise<void>;
 }
 
 /** What databases have counted since they were opened. */
@@ -76,7 +78,6 @@ interface Place {
   opened: OpenedDatabase | null;
   /** Commands that work with it: it stays open for them. */
   usesCount: number;
-  close: () => Promise<void>;
 }
 
 /** Databases that one worker has open: each has a Wasm heap of 8 MiB and more. */
@@ -143,14 +144,17 @@ export class DatabaseShelf {
     if (place === undefined) {
       this.#makeRoom();
       const opening = this.#open(name, access);
-      const made: Place = { opening, opened: null, usesCount: 0, close: async () => {} };
+      const made: Place = { opening, opened: null, usesCount: 0 };
       place = made;
       this.#places.set(name, made);
       opening.then(
         (opened) => {
           made.opened = opened;
         },
-        () => this.#places.delete(name),
+        () => {
+          // Where it was closed meanwhile, the place may be another one's by now.
+          if (this.#places.get(name) === made) this.#places.delete(name);
+        },
       );
     }
     return place.opening;
@@ -196,10 +200,7 @@ export class DatabaseShelf {
       () => {},
       () => {},
     );
-    this.#closing.set(
-      name,
-      held.finally(() => this.#closing.delete(name)),
-    );
+    this.#closesUntil(name, held);
     return done;
   }
 
@@ -268,7 +269,7 @@ export class DatabaseShelf {
       limits,
       ...(onStatement === undefined ? {} : { onStatement }),
     });
-    this.#places.get(name)!.close = async () => {
+    const closeBoth = async () => {
       sessions.close();
       await database.close();
       if (follower === null) return;
@@ -285,6 +286,7 @@ export class DatabaseShelf {
       checkpoint: () => database.checkpoint(),
       sessions,
       startLsn: database.stats.lsn,
+      close: closeBoth,
     };
   }
 
@@ -373,12 +375,18 @@ export class DatabaseShelf {
     const place = this.#places.get(name)!;
     this.#places.delete(name);
     if (place.opened !== null) addCounts(this.#past, place.opened);
-    const closing = place.opening
-      .then(
-        () => place.close(),
-        () => {},
-      )
-      .finally(() => this.#closing.delete(name));
+    const closing = place.opening.then(
+      (opened) => opened.close(),
+      () => {},
+    );
+    this.#closesUntil(name, closing);
+  }
+
+  /** Whoever wants the database waits for this, and for what closed it before: an opening has. */
+  #closesUntil(name: string, done: Promise<void>): void {
+    const closing = done.finally(() => {
+      if (this.#closing.get(name) === closing) this.#closing.delete(name);
+    });
     this.#closing.set(name, closing);
   }
 }

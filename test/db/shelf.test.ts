@@ -1,0 +1,73 @@
+// Databases that are opened, closed and taken away at the same moments.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, it } from 'node:test';
+import { ManualClock } from '../../host/core/index.ts';
+import { SESSION_LIMITS } from '../../host/db/index.ts';
+import { DatabaseShelf } from '../../host/db/service/index.ts';
+import { sqliteModule } from '../support/sql.ts';
+import { codecModule } from './store-scene.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'sluice-shelf-'));
+let shelf: DatabaseShelf;
+
+before(async () => {
+  shelf = await DatabaseShelf.open({
+    folder: join(root, 'databases'),
+    sqlite: sqliteModule,
+    codec: codecModule,
+    clock: new ManualClock(),
+    creates: 'on-first-use',
+    sessionLimits: SESSION_LIMITS,
+    databaseLimits: {},
+    engineLimits: {},
+    storeSizeBytesMax: 2 ** 30,
+    retentionMs: 0,
+    report: () => {},
+  });
+  await shelf.take('shop', 'read-write');
+});
+
+after(async () => {
+  await shelf.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+// A database that was closed while it was being opened stayed open for ever: a follower could
+// never put its snapshot into the place, and readers were told of an undefined place.
+it('closes what is being opened, and has it to itself then', async () => {
+  for (let round = 0; round < 5; ++round) {
+    await shelf.alone('shop', async () => {});
+    const opening = shelf.take('shop', 'read-only');
+    const alone = shelf.alone('shop', async () => {
+      assert.ok(!shelf.isTaken('shop'));
+      const { close } = await shelf.catalog.openPages('shop');
+      await close();
+    });
+    await Promise.all([opening, alone]);
+  }
+  const { database } = await shelf.take('shop', 'read-only');
+  assert.equal(database.stats.lsn, 0);
+});
+
+it('gives each of many that want it alone their turn, and openers theirs', async () => {
+  let insideCount = 0;
+  const jobs = Array.from({ length: 20 }, async (_, index) => {
+    if (index % 2 === 0) {
+      await shelf.take('shop', 'read-only').catch(() => {});
+      return;
+    }
+    await shelf.alone('shop', async () => {
+      insideCount += 1;
+      assert.equal(insideCount, 1);
+      const { close } = await shelf.catalog.openPages('shop');
+      await new Promise((resolve) => setImmediate(resolve));
+      await close();
+      insideCount -= 1;
+    });
+  });
+  await Promise.all(jobs);
+});
