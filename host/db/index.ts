@@ -32,6 +32,7 @@ export {
   type FollowingEvent,
   type Role,
   Standing,
+  standingOfFolder,
   standingWords,
 } from './replication/index.ts';
 export {

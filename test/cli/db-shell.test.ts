@@ -245,3 +245,42 @@ describe('sluice db shell', () => {
     assert.deepEqual([run.status, run.stdout], [0, '42\n'], run.stderr);
   });
 });
+
+// A shell once wrote into the copy of a stopped follower, which then had what no primary has.
+it('writes nothing in the folder of a follower or of a fenced primary', async () => {
+  const made = await shell('CREATE TABLE kept (a); INSERT INTO kept VALUES (7);');
+  assert.equal(made.code, 0, made.stderr);
+  const file = join(dir, 'replication.json');
+  const record = { version: 1, term: 1, node: 'a', cluster: 'b', unproven: [] };
+  const upstream = 'http://primary.example:8080/db';
+  try {
+    for (const [role, why] of [
+      ['follower', /this gateway follows http:\/\/primary\.example:8080\/db/],
+      ['fenced', /has learned of a newer one, of term 1/],
+    ] as const) {
+      writeFileSync(file, JSON.stringify({ ...record, role, upstream }));
+      const refused = await shell('INSERT INTO kept VALUES (8);');
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /SQLITE_READONLY/);
+      assert.match(refused.stderr, why);
+      const read = await shell('SELECT a FROM kept;');
+      assert.deepEqual([read.code, read.stdout.trim()], [0, '7']);
+      for (const words of [
+        ['create', 'more'],
+        ['branch', 'shop', 'more'],
+      ]) {
+        const answer = await db(words);
+        assert.notEqual(answer.code, 0);
+        assert.match(answer.stderr, why);
+      }
+    }
+    writeFileSync(file, '{}');
+    assert.match((await db(['list'])).stderr, /is no standing of version 1/);
+    // Promoted, and stopped at once: what is written here is of the new term.
+    writeFileSync(file, JSON.stringify({ ...record, role: 'primary', term: 3, upstream: '' }));
+    assert.equal((await shell('INSERT INTO kept VALUES (9);')).code, 0);
+    assert.equal((await shell('SELECT a FROM kept;')).stdout.trim(), '7\n9');
+  } finally {
+    rmSync(file);
+  }
+});

@@ -10,6 +10,8 @@ import {
   type DatabaseOverview,
   exportSqliteFile,
   type Moment,
+  type Standing,
+  standingOfFolder,
 } from '../../db/index.ts';
 import { compileCodec } from '../../kernels/index.ts';
 import type { BackupReport, Databases, Progress } from './databases.ts';
@@ -29,9 +31,11 @@ export interface FolderOptions {
 
 export class FolderDatabases implements Databases {
   readonly #catalog: DatabaseCatalog;
+  readonly #standing: Standing;
 
-  private constructor(catalog: DatabaseCatalog) {
+  private constructor(catalog: DatabaseCatalog, standing: Standing) {
     this.#catalog = catalog;
+    this.#standing = standing;
   }
 
   /** Errors: DB_STORE_LOCKED while another process has the folder; DB_NOT_FOUND. */
@@ -44,7 +48,12 @@ export class FolderDatabases implements Databases {
       sizeBytesMax: SIZE_BYTES_MAX,
       retentionMs: RETENTION_MS,
     });
-    return new FolderDatabases(catalog);
+    try {
+      return new FolderDatabases(catalog, standingOfFolder(folder));
+    } catch (error) {
+      await catalog.close();
+      throw error;
+    }
   }
 
   async list(): Promise<DatabaseOverview[]> {
@@ -65,11 +74,13 @@ export class FolderDatabases implements Databases {
     return this.#catalog.overview(name);
   }
 
-  create(name: string): Promise<void> {
+  async create(name: string): Promise<void> {
+    this.#assertPrimary();
     return this.#catalog.create(name);
   }
 
-  importFile(name: string, path: string): Promise<void> {
+  async importFile(name: string, path: string): Promise<void> {
+    this.#assertPrimary();
     return this.#catalog.importFile(name, path);
   }
 
@@ -92,7 +103,8 @@ export class FolderDatabases implements Databases {
     }
   }
 
-  branch(name: string, as: string, moment: Moment | null): Promise<number> {
+  async branch(name: string, as: string, moment: Moment | null): Promise<number> {
+    this.#assertPrimary();
     return this.#catalog.branchAt(name, as, moment ?? { lsn: Number.POSITIVE_INFINITY });
   }
 
@@ -108,6 +120,12 @@ export class FolderDatabases implements Databases {
 
   close(): Promise<void> {
     return this.#catalog.close();
+  }
+
+  /** A follower throws away what its primary does not have. */
+  #assertPrimary(): void {
+    const { role, explanation } = this.#standing;
+    if (role !== 'primary') throw new GatewayError('DB_STANDING', explanation);
   }
 }
 

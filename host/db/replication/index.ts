@@ -14,5 +14,6 @@ export {
   type Role,
   Standing,
   type StandingRecord,
+  standingOfFolder,
   standingWords,
 } from './standing.ts';

@@ -83,6 +83,16 @@ export function decideStanding(
   return standing;
 }
 
+/** What the gateway of a folder is, for who works with the folder while it does not run. Writes
+ *  nothing. Errors: DB_FORMAT for a file that is no standing. */
+export function standingOfFolder(folder: string): Standing {
+  const found = readRecord(folder);
+  const follow = found?.upstream ?? '';
+  const standing = new Standing({ folder, words: standingWords(), follow });
+  standing.show(found ?? newRecord('primary', ''));
+  return standing;
+}
+
 export class Standing {
   readonly #place: StandingPlace;
 

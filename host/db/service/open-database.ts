@@ -7,6 +7,7 @@ import { deltaCodec } from '../commit-codec.ts';
 import { Database } from '../database.ts';
 import type { DatabaseOptions } from '../database-options.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
+import type { Standing } from '../replication/index.ts';
 
 export interface OpenDatabaseOptions
   extends Partial<Pick<DatabaseOptions, 'engineLimits' | 'limits' | 'report'>> {
@@ -16,6 +17,8 @@ export interface OpenDatabaseOptions
   readonly sqlite: WebAssembly.Module;
   readonly codec: WebAssembly.Module;
   readonly clock: Clock;
+  /** Of the gateway whose folder it is: only a primary's takes writes. */
+  readonly standing: Standing;
 }
 
 /** Closing the database closes its pages. Errors: those of the catalog, and of Database.open. */
@@ -24,6 +27,7 @@ export async function openDatabaseOf({
   name,
   sqlite,
   codec,
+  standing,
   ...options
 }: OpenDatabaseOptions): Promise<{ readonly database: Database; readonly store: LmdbPageStore }> {
   const { store, close } = await catalog.openPages(name);
@@ -34,7 +38,18 @@ export async function openDatabaseOf({
       codec: deltaCodec(new PageCodec(codec)),
       pages: store,
       closePages: close,
-      openLog: () => catalog.openLog(name, store),
+      refuseWrites: standing.refusal,
+      openLog: async () => {
+        const log = await catalog.openLog(name, store);
+        try {
+          const term = standing.role === 'primary' ? standing.term : 0;
+          if (log.epoch < term) await log.begin(term);
+        } catch (error) {
+          await log.close();
+          throw error;
+        }
+        return log;
+      },
     });
     return { database, store };
   } catch (error) {

@@ -10,6 +10,7 @@ import {
   isSqlError,
   openDatabaseOf,
   type RowSink,
+  standingOfFolder,
 } from '../../../db/index.ts';
 import { compileCodec } from '../../../kernels/index.ts';
 import { type Answer, type Cell, type SqlClient, StatementError } from './client.ts';
@@ -47,7 +48,10 @@ export class FolderClient implements SqlClient {
     try {
       const sqlite = compileSqlite(modules.sqlite);
       const clock = systemClock;
-      const { database } = await openDatabaseOf({ catalog, name, sqlite, codec, clock });
+      const { database } = await openDatabaseOf({
+        ...{ catalog, name, sqlite, codec, clock },
+        standing: standingOfFolder(folder),
+      });
       return new FolderClient(catalog, database);
     } catch (error) {
       await catalog.close();
