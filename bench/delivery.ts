@@ -124,8 +124,8 @@ function makeScripts(): readonly [Uint8Array, Uint8Array] {
   return [Buffer.from(older), Buffer.from(newer)];
 }
 
-/** Lines of script whose names and numbers do not repeat. Source: Marsaglia, Xorshift RNGs (2003).
- *   */
+/** Lines of script whose names and numbers do not repeat. Source: Marsaglia, Xorshift RNGs
+ *  (2003). */
 function randomText(seed: number): (sizeBytes: number) => string {
   let state = seed;
   const next = () => {

@@ -148,8 +148,8 @@ export class FormBook {
     this.#bodies.delete(bodyKey(ref));
   }
 
-  /** What other processes may have changed is looked at again. Bytes stay: they have not changed.
-   *   */
+  /** What other processes may have changed is looked at again. Bytes stay: they have not
+   *  changed. */
   forgetForms(): void {
     this.#forms.clear();
   }

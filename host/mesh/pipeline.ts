@@ -295,8 +295,8 @@ export class Mesh {
     });
   }
 
-  /** Lets a plane answer. What it answers at once is recorded at once; otherwise the visit goes on.
-   *   */
+  /** Lets a plane answer. What it answers at once is recorded at once; otherwise the visit goes
+   *  on. */
   #handOver(
     visit: Visit,
     route: RouteRuntime,

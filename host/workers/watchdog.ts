@@ -7,8 +7,8 @@ import { HEADER_HEARTBEATS_OFFSET } from '../../assembly/shared/memory-map.ts';
 import type { Clock } from '../core/index.ts';
 
 /** How often a worker raises its heartbeat; it does so, too, whenever some hundred requests, pieces
- *  of bodies or messages have arrived, so that a long turn under a flood is not taken for silence.
- *   */
+ *  of bodies or messages have arrived, so that a long turn under a flood is not taken for
+ *  silence. */
 export const HEARTBEAT_INTERVAL_MS = 1_000;
 /** A worker that has been silent for this long is stuck: longer than any pause of the collector,
  *  short enough that a load balancer in front has not yet given up on the whole machine. */

@@ -74,8 +74,8 @@ export async function compileFilter(source: string): Promise<Uint8Array<ArrayBuf
   return new Uint8Array(readFileSync(kept));
 }
 
-/** As a program: loaded here, the compiler would pass through tsx, which takes 12 s for its 14 MB.
- *   */
+/** As a program: loaded here, the compiler would pass through tsx, which takes 12 s for its 14
+ *  MB. */
 async function compile(text: string, kept: string): Promise<void> {
   mkdirSync('build/test-filters', { recursive: true });
   const unfinished = `${kept}.${process.pid}`;

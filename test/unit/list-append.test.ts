@@ -128,8 +128,8 @@ describe('good histories', () => {
 
 type Flaw = 'none' | 'stale' | 'dirty' | 'unchecked' | 'forgets';
 
-/** A store of snapshots whose writers are checked when they commit; `flaw` is what it gets wrong.
- *   */
+/** A store of snapshots whose writers are checked when they commit; `flaw` is what it gets
+ *  wrong. */
 function simulate(random: SeededRandom, flaw: Flaw): Transaction[] {
   let lists = new Map<number, readonly number[]>();
   let former = lists;

@@ -95,8 +95,8 @@ function unseal(bytes: Uint8Array, xxh64: Xxh64): Buffer {
   return rest;
 }
 
-/** Opens a question or an answer. Errors: DB_FEED_CORRUPT for anything that is not of this shape.
- *   */
+/** Opens a question or an answer. Errors: DB_FEED_CORRUPT for anything that is not of this
+ *  shape. */
 export function openJson<T>(
   bytes: Uint8Array,
   xxh64: Xxh64,

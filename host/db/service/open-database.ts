@@ -6,6 +6,7 @@ import type { DatabaseCatalog } from '../catalog/index.ts';
 import { deltaCodec } from '../commit-codec.ts';
 import { Database } from '../database.ts';
 import type { DatabaseOptions } from '../database-options.ts';
+import type { SegmentLog } from '../log/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
 import type { Standing } from '../replication/index.ts';
 
@@ -39,21 +40,36 @@ export async function openDatabaseOf({
       pages: store,
       closePages: close,
       refuseWrites: standing.refusal,
-      openLog: async () => {
-        const log = await catalog.openLog(name, store);
-        try {
-          const term = standing.role === 'primary' ? standing.term : 0;
-          if (log.epoch < term) await log.begin(term);
-        } catch (error) {
-          await log.close();
-          throw error;
-        }
-        return log;
-      },
+      openLog: () => openLogInTerm(catalog, { name, store, standing }),
     });
     return { database, store };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A primary writes its log with its own term, so that whoever has heard of that takes no group of
+ *  a former one. Errors: those of the catalog and of the log. */
+export async function openLogInTerm(
+  catalog: DatabaseCatalog,
+  {
+    name,
+    store,
+    standing,
+  }: {
+    readonly name: string;
+    readonly store: LmdbPageStore;
+    readonly standing: Pick<Standing, 'role' | 'term'> | null;
+  },
+): Promise<SegmentLog> {
+  const log = await catalog.openLog(name, store);
+  try {
+    const term = standing?.role === 'primary' ? standing.term : 0;
+    if (log.epoch < term) await log.begin(term);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+  return log;
 }

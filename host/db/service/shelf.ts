@@ -14,6 +14,7 @@ import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/
 import { LogTail, type SegmentLog, type Xxh64 } from '../log/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
 import { LogHolds, type ReplicatedDatabase, type Standing } from '../replication/index.ts';
+import { openLogInTerm } from './open-database.ts';
 
 export interface ShelfOptions {
   readonly folder: string;
@@ -334,18 +335,11 @@ export class DatabaseShelf {
     };
   }
 
-  /** A primary writes its log with its own term, so that whoever has heard of that takes no group
-   *  of a former one. */
   async #openLog(parts: Parts): Promise<SegmentLog> {
     const { clock, replication } = this.#options;
-    const log = await this.#catalog.openLog(parts.name, parts.store);
-    try {
-      const term = replication?.standing.role === 'primary' ? replication.standing.term : 0;
-      if (log.epoch < term) await log.begin(term);
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+    const { name, store } = parts;
+    const standing = replication?.standing ?? null;
+    const log = await openLogInTerm(this.#catalog, { name, store, standing });
     const { keepSizeBytesMax = 0, keepMsMax = 0 } = replication ?? {};
     const limits = { sizeBytesMax: keepSizeBytesMax, ageMsMax: keepMsMax };
     parts.holds ??= new LogHolds(clock, limits, log.firstLsn);
