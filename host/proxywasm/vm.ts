@@ -33,6 +33,8 @@ export class Vm {
   readonly root = new RootContext(ROOT_CONTEXT_ID);
   readonly log: LogGate;
   readonly calls: OutCalls;
+  /** What it defined. */
+  readonly metricIds = new Set<number>();
   /** Whose call runs, or whom the guest chose to speak for. */
   effective: GuestContext = this.root;
   /** What get_configuration and buffers 6 and 7 give: `vm` while on_vm_start runs. */

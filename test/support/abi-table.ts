@@ -86,6 +86,7 @@ const withData = (probe: AbiProbe) => {
 const withMetric = (probe: AbiProbe) => {
   probe.vm.services.metrics.define('probe', 'gauge', 'g');
   probe.vm.services.metrics.record(0, 40);
+  probe.vm.metricIds.add(0);
 };
 const metric = (probe: AbiProbe) => probe.vm.services.metrics.value(0);
 

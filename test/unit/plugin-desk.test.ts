@@ -9,7 +9,11 @@ import { after, describe, it } from 'node:test';
 import { loadConfig, type PluginConfig } from '../../host/config/index.ts';
 import { ManualClock } from '../../host/core/index.ts';
 import type { PluginReport } from '../../host/proxywasm/index.ts';
-import { PluginDesk, publishedOf } from '../../host/workers/plugins/plugin-desk.ts';
+import {
+  PluginDesk,
+  type PluginDeskDeps,
+  publishedOf,
+} from '../../host/workers/plugins/plugin-desk.ts';
 import { PluginStore } from '../../host/workers/plugins/plugin-store.ts';
 import { type PluginTask, runPluginTask } from '../../host/workers/plugins/plugin-task.ts';
 import type { PublishedPlugin } from '../../host/workers/plugins/published.ts';
@@ -35,6 +39,7 @@ async function scene(keys = '') {
   const lists: (readonly PublishedPlugin[])[] = [];
   const warned: string[] = [];
   const answers: string[][] = [];
+  const forgotten: Parameters<PluginDeskDeps['forget']>[0][] = [];
   const log = () => {};
   const clock = new ManualClock();
   const desk = new PluginDesk({
@@ -58,7 +63,7 @@ async function scene(keys = '') {
       return answers.shift() ?? [];
     },
     inTurn: (change) => change(),
-    forget: () => {},
+    forget: (gone) => forgotten.push(gone),
   });
   after(() => desk.stop());
   const entries = await desk.prepare(configOf(keys));
@@ -86,7 +91,8 @@ async function scene(keys = '') {
     stepsUsed: 0,
     logLinesDropped: 0,
   });
-  return { answers, clock, configured, desk, dir, lists, push, report, tasks, told, warned };
+  const made = { answers, clock, configured, desk, dir, forgotten, lists, push, report };
+  return { ...made, tasks, told, warned };
 }
 
 describe('the desk of plugins', () => {
@@ -187,6 +193,23 @@ describe('the desk of plugins', () => {
     assert.deepEqual([lastCanary?.outcome, canary], ['replaced', null]);
     assert.equal(versions.at(-1)?.sha256, sha256Of(image('urgent')));
     assert.deepEqual(made.told(), [sha256Of(image('urgent')), null]);
+  });
+
+  it('forgets a plugin a minute after it has left the configuration', async (context) => {
+    context.mock.timers.enable({ apis: ['setTimeout'] });
+    const made = await scene();
+    made.desk.takeReport(0, [made.report(made.configured, 9, 0)]);
+    made.desk.tally.workerGone(0);
+    made.desk.commit(await made.desk.prepare(configOf('')));
+    assert.equal(made.desk.tally.all()[0]?.opened, 9);
+    context.mock.timers.tick(60_000);
+    assert.equal(made.forgotten[0]?.isPluginGone('a'), false);
+    made.desk.commit(new Map());
+    assert.deepEqual(made.desk.tally.all(), []);
+    context.mock.timers.tick(59_999);
+    assert.equal(made.forgotten.length, 1);
+    context.mock.timers.tick(1);
+    assert.equal(made.forgotten[1]?.isPluginGone('a'), true);
   });
 
   it('ends a canary with a push of what runs', async () => {

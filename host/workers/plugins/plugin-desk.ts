@@ -34,8 +34,11 @@ export interface PluginDeskDeps {
   readonly switchAll: (plugins: readonly PublishedPlugin[]) => Promise<readonly string[]>;
   /** Runs one change after the other, and reloads between them. */
   readonly inTurn: <T>(change: () => Promise<T>) => Promise<T>;
-  /** Frees what plugins shared whose vm id is forgotten. */
-  readonly forget: (isForgotten: (vmId: string) => boolean) => void;
+  /** Frees what was shared under vm ids that are gone, and the metrics of plugins that are. */
+  readonly forget: (gone: {
+    readonly isVmGone: (vmId: string) => boolean;
+    readonly isPluginGone: (plugin: string) => boolean;
+  }) => void;
 }
 
 /** A plugin of the configuration in force. */
@@ -111,6 +114,7 @@ export class PluginDesk {
 
   commit(entries: ReadonlyMap<string, DeskEntry>): void {
     this.#entries = entries;
+    this.tally.keep(new Set(entries.keys()));
     for (const { current, canary } of entries.values()) {
       this.#cache.put(current);
       if (canary !== null) this.#cache.put(canary.plugin);
@@ -444,7 +448,10 @@ export class PluginDesk {
           ),
         ),
       );
-      this.#deps.forget((vmId) => !living.has(vmId));
+      this.#deps.forget({
+        isVmGone: (vmId) => !living.has(vmId),
+        isPluginGone: (plugin) => !this.#entries.has(plugin),
+      });
     }, FORGET_AFTER_MS);
     this.#forgetting.unref();
   }

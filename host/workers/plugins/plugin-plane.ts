@@ -51,7 +51,10 @@ export class PluginPlane {
       load: (task) => compute.loadPlugin(task),
       switchAll,
       inTurn,
-      forget: (isForgotten) => void this.#keeper.forget(isForgotten),
+      forget: ({ isVmGone, isPluginGone }) => {
+        this.#keeper.forget(isVmGone);
+        this.#keeper.forgetMetrics(isPluginGone);
+      },
     });
     this.#watch = new PluginWatch(onFileChange, (error) =>
       log.error('a plugin cannot be watched', { error }),
