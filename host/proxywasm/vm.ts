@@ -11,6 +11,7 @@ import { GuestMemory } from './guest-memory.ts';
 import { CONTEXTS_COUNT_MAX, HOST_CALL_STEPS, TICK_MS_MIN } from './limits.ts';
 import { LogGate } from './log-gate.ts';
 import { OutCalls } from './out-calls.ts';
+import { shownName } from './shown-name.ts';
 import { ROOT_CONTEXT_ID, type VmOwner } from './vm-owner.ts';
 
 /** What a guest ended itself with. */
@@ -361,6 +362,8 @@ function describeTrap(error: unknown): string {
 /** The guest's functions on the stack, as its name section calls them. */
 function traceOf(error: unknown): string {
   if (!(error instanceof WebAssembly.RuntimeError)) return '';
-  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) => frame[1]);
+  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) =>
+    shownName(frame[1]!),
+  );
   return frames.length === 0 ? '' : ` (in ${frames.slice(0, 8).join(' < ')})`;
 }

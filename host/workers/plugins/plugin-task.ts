@@ -16,6 +16,10 @@ import {
 import { configuredModule } from './module-source.ts';
 import { PluginStore } from './plugin-store.ts';
 
+/** Of what a module logged before it did not start: the end says why, and none says all. */
+const SAID_LINES_MAX = 3;
+const SAID_LENGTH_MAX = 1_000;
+
 /** A plugin as every io worker gets it. */
 export interface InstalledPlugin {
   /** The same for the same module and configuration. */
@@ -109,8 +113,12 @@ function tryOut(spec: PluginSpec, module: PluginModule): void {
     trial.install(spec, module);
   } catch (error) {
     if (!isGatewayError(error)) throw error;
-    const said = lines.length === 0 ? '' : `; it said: ${lines.slice(-3).join(' | ')}`;
-    throw new GatewayError(error.code, `${error.detail}${said}`, error);
+    // The host's own line about a death says the same, and in which functions.
+    const why = lines.find((line) => line.startsWith(error.detail)) ?? error.detail;
+    const said = lines.filter((line) => line !== why).slice(-SAID_LINES_MAX);
+    const shown = said.map((line) => line.slice(0, SAID_LENGTH_MAX)).join(' | ');
+    const detail = shown === '' ? why : `${why}; it said: ${shown}`;
+    throw new GatewayError(error.code, detail, error);
   } finally {
     trial.close();
   }
