@@ -191,6 +191,8 @@ export interface PluginCounts {
   readonly started: number;
   readonly evicted: number;
   readonly traps: number;
+  /** Where and of what an instance died last; `''` for never. */
+  readonly lastTrap: string;
   /** Traps that were for want of steps. */
   readonly stepsExceeded: number;
   readonly failedStreams: number;

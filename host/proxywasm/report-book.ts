@@ -56,6 +56,7 @@ function sumCounts(first: PluginCounts, second: PluginCounts): PluginCounts {
     started: first.started + second.started,
     evicted: first.evicted + second.evicted,
     traps: first.traps + second.traps,
+    lastTrap: second.lastTrap === '' ? first.lastTrap : second.lastTrap,
     stepsExceeded: first.stepsExceeded + second.stepsExceeded,
     failedStreams: first.failedStreams + second.failedStreams,
     failedByCode: sumByCode(first.failedByCode, second.failedByCode),

@@ -128,6 +128,7 @@ describe('reports of modules that are gone', () => {
       started: 1,
       evicted: 0,
       traps: 0,
+      lastTrap: '',
       stepsExceeded: 0,
       failedStreams: 1,
       failedByCode: { GW_PLUGIN_TRAP: 1 },

@@ -12,7 +12,8 @@ import {
 } from '../../proxywasm/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { ComputePool } from '../compute.ts';
-import { type DeskEntry, PluginDesk, publishedOf } from './plugin-desk.ts';
+import { type DeskEntry, publishedOf } from './desk-entry.ts';
+import { PluginDesk } from './plugin-desk.ts';
 import { PluginStore } from './plugin-store.ts';
 import { PluginWatch } from './plugin-watch.ts';
 import type { PublishedPlugin } from './published.ts';
@@ -72,6 +73,7 @@ export class PluginPlane {
     this.desk.commit(entries);
     const watched = [...entries.values()].filter(({ config }) => config.watch);
     this.#watch.set(watched.map(({ config }) => config.file));
+    void this.desk.lookAtConfigured();
   }
 
   takeReport(workerIndex: number, reports: readonly PluginReport[]): void {
