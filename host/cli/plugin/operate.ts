@@ -133,7 +133,8 @@ function notes({ name, canary: running, endedCanaries, pushed, warnings }: Plugi
 function harm({ failures, requests, traps, lastTrap }: PluginView['pushed'][number]): string {
   if (failures === 0 && traps === 0) return '';
   const where = lastTrap === '' ? '' : `, the last in ${lastTrap}`;
-  return `; ${failures} of ${requests} requests failed, ${traps} ${traps === 1 ? 'trap' : 'traps'}${where}`;
+  const died = `${traps} ${traps === 1 ? 'trap' : 'traps'}${where}`;
+  return `; ${failures} of ${requests} requests failed, ${died}`;
 }
 
 function percent(share: number): string {
