@@ -1,6 +1,6 @@
 // What happened to the plugins of one thread, by module, also in versions that are gone: sums that
-// only go up, for metrics, and for the comparison of a canary with what ran before it. A plugin that
-// is gone is forgotten: names come and go for as long as the gateway runs.
+// only go up, for metrics, and for the comparison of a canary with what ran before it. A plugin
+// that is gone is forgotten: names come and go for as long as the gateway runs.
 
 import type { PluginCounts, PluginReport, PluginStats } from './contract.ts';
 

@@ -258,7 +258,7 @@ describe('the desk of plugins', () => {
     assert.equal(made.desk.entries()[0]!.isPushed, false);
   });
 
-  it('says when what the configuration names could not run, though something else does', async () => {
+  it('says when what the configuration names could not run below a push', async () => {
     // A wrong hash of a url was noticed by the rollback that needed it.
     const made = await scene();
     await made.push(image('new'));

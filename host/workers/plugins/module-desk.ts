@@ -79,8 +79,8 @@ export class ModuleDesk {
     }
   }
 
-  /** Loads what was pushed last; where its file is damaged what was pushed before it, and in the end
-   *  what the configuration names. `versions`: those that are left; `damage`: `''` for none. */
+  /** Loads what was pushed last; where its file is damaged what was pushed before it, and in the
+   *  end what the configuration names. `versions`: those that are left; `damage`: `''` for none. */
   async loadBest(
     config: PluginConfig,
     versions: PluginState['versions'],

@@ -1,5 +1,5 @@
-// What was pushed for a plugin, in which order, and what became of its canaries: the plain data that
-// the plugin folder keeps, and the changes of it.
+// What was pushed for a plugin, in which order, and what became of its canaries: the plain data
+// that the plugin folder keeps, and the changes of it.
 
 export interface PushedVersion {
   readonly sha256: string;
