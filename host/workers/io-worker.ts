@@ -77,7 +77,7 @@ class IoWorker {
     this.#deliverer = this.#createDeliverer(snapshot);
     this.#plugins = new WorkerPlugins(
       this.#log,
-      new MeshServiceCaller((name) => this.#mesh.service(name)),
+      new MeshServiceCaller((name) => this.#mesh.service(name), systemClock),
       data,
     );
     this.#databases = this.#createFront(snapshot);
