@@ -46,7 +46,7 @@ export const CHUNK_LINE_SIZE_BYTES_MAX = 1_024;
 /** Trailers of a chunked response, checked and dropped: as much as a request's headers. */
 export const TRAILERS_SIZE_BYTES_MAX = 16_384;
 /** HTTP/2 towards an upstream, for gRPC: connections to one endpoint of one worker. Each carries as
- *  many streams as below, and the calls in flight of 3 plugins with default limits need one each. */
+ *  many streams as below: together they carry the calls of three plugins with default limits. */
 export const HTTP2_CONNECTIONS_COUNT_MAX = 4;
 /** Streams of one such connection, where the upstream allows as many: Envoy's and Go's default. */
 export const HTTP2_STREAMS_COUNT_MAX = 100;

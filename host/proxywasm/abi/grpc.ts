@@ -27,13 +27,18 @@ const AUTHORITY = /^[A-Za-z0-9.\-_~%:[\]]{0,261}$/;
 /** Names of services and methods: identifiers, with packages around them. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_./-]*$/;
 
-/** Where the guest put what it asks for: pointers and sizes. */
+/** A pointer and a size. */
+type Place = readonly [number, number];
+
+/** Where the guest put what it asks for. */
 interface Places {
-  readonly target: readonly [number, number];
-  readonly service: readonly [number, number];
-  readonly method: readonly [number, number];
-  readonly metadata: readonly [number, number];
+  readonly target: Place;
+  readonly service: Place;
+  readonly method: Place;
+  readonly metadata: Place;
 }
+
+const NOTHING: Place = [0, 0];
 
 export function grpcFunctions(vm: Vm): HostFunctions {
   return { ...beginFunctions(vm), ...streamFunctions(vm) };
@@ -52,25 +57,25 @@ function beginFunctions(vm: Vm): HostFunctions {
       metadataSizeBytes: number,
       messagePtr: number,
       messageSizeBytes: number,
-      timeoutMs: number,
+      timeoutMs: number | undefined,
       outPtr: number | undefined,
     ): number {
-      // An SDK with another idea of the parameters must not have its memory written to.
-      if (outPtr === undefined) return BAD_ARGUMENT;
-      const places: Places = {
-        target: [targetPtr, targetSizeBytes],
-        service: [servicePtr, serviceSizeBytes],
-        method: [methodPtr, methodSizeBytes],
-        metadata: [metadataPtr, metadataSizeBytes],
-      };
-      const message = vm.memory.bytes(messagePtr, messageSizeBytes);
-      if (message === null || !vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
-      const asked = readAsked(vm, places, timeoutMs >>> 0);
-      if (typeof asked === 'number') return asked;
-      if (message.length > GRPC_MESSAGE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
-      if (vm.hasAllCalls) return INTERNAL_FAILURE;
-      vm.charge(message.length >> HOST_COPY_SIZE_BYTES_LOG2);
-      return vm.memory.setU32(outPtr, vm.grpc.call(asked, message));
+      const target = [targetPtr, targetSizeBytes] as const;
+      const service = [servicePtr, serviceSizeBytes] as const;
+      const method = [methodPtr, methodSizeBytes] as const;
+      const given = [metadataPtr, metadataSizeBytes] as const;
+      if (timeoutMs === undefined || outPtr === undefined) {
+        // The SDK for AssemblyScript: the same without metadata.
+        const places = { target, service, method, metadata: NOTHING, message: given };
+        return beginCall(vm, places, messagePtr, messageSizeBytes);
+      }
+      const message = [messagePtr, messageSizeBytes] as const;
+      return beginCall(
+        vm,
+        { target, service, method, metadata: given, message },
+        timeoutMs,
+        outPtr,
+      );
     },
     proxy_grpc_stream(
       targetPtr: number,
@@ -80,23 +85,43 @@ function beginFunctions(vm: Vm): HostFunctions {
       methodPtr: number,
       methodSizeBytes: number,
       metadataPtr: number,
-      metadataSizeBytes: number,
+      metadataSizeBytes: number | undefined,
       outPtr: number | undefined,
     ): number {
-      if (outPtr === undefined) return BAD_ARGUMENT;
-      if (!vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
-      const places: Places = {
-        target: [targetPtr, targetSizeBytes],
-        service: [servicePtr, serviceSizeBytes],
-        method: [methodPtr, methodSizeBytes],
-        metadata: [metadataPtr, metadataSizeBytes],
-      };
-      const asked = readAsked(vm, places, 0);
-      if (typeof asked === 'number') return asked;
-      if (vm.hasAllCalls) return INTERNAL_FAILURE;
-      return vm.memory.setU32(outPtr, vm.grpc.stream(asked));
+      const target = [targetPtr, targetSizeBytes] as const;
+      const service = [servicePtr, serviceSizeBytes] as const;
+      const method = [methodPtr, methodSizeBytes] as const;
+      if (metadataSizeBytes === undefined || outPtr === undefined) {
+        return beginStream(vm, { target, service, method, metadata: NOTHING }, metadataPtr);
+      }
+      const metadata = [metadataPtr, metadataSizeBytes] as const;
+      return beginStream(vm, { target, service, method, metadata }, outPtr);
     },
   };
+}
+
+function beginCall(
+  vm: Vm,
+  places: Places & { readonly message: Place },
+  timeoutMs: number,
+  outPtr: number,
+): number {
+  const message = vm.memory.bytes(...places.message);
+  if (message === null || !vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
+  const asked = readAsked(vm, places, timeoutMs >>> 0);
+  if (typeof asked === 'number') return asked;
+  if (message.length > GRPC_MESSAGE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
+  if (vm.hasAllCalls) return INTERNAL_FAILURE;
+  vm.charge(message.length >> HOST_COPY_SIZE_BYTES_LOG2);
+  return vm.memory.setU32(outPtr, vm.grpc.call(asked, message));
+}
+
+function beginStream(vm: Vm, places: Places, outPtr: number): number {
+  if (!vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
+  const asked = readAsked(vm, places, 0);
+  if (typeof asked === 'number') return asked;
+  if (vm.hasAllCalls) return INTERNAL_FAILURE;
+  return vm.memory.setU32(outPtr, vm.grpc.stream(asked));
 }
 
 function streamFunctions(vm: Vm): HostFunctions {
