@@ -100,8 +100,9 @@ class IoWorker {
   }
 
   publish(publication: Publication): void {
-    this.#plugins.apply(publication.plugins);
+    // The mesh first: a plugin may call a service as it is configured. No exchange is in between.
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+    this.#plugins.apply(publication.plugins);
     for (const index of publication.renewed) this.#renew(index);
   }
 

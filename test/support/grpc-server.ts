@@ -100,11 +100,13 @@ export interface GrpcServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Streams of one connection at a time. */
   readonly streamsMax?: number;
+  /** Any, unless it is given. */
+  readonly port?: number;
 }
 
 export async function startGrpcServer(
   onExchange: (exchange: GrpcExchange) => void,
-  { tls, streamsMax = 100 }: GrpcServerOptions = {},
+  { tls, streamsMax = 100, port = 0 }: GrpcServerOptions = {},
 ): Promise<GrpcServer> {
   const settings = { maxConcurrentStreams: streamsMax };
   const server: Http2Server =
@@ -122,7 +124,7 @@ export async function startGrpcServer(
     started.exchanges.push(exchange);
     onExchange(exchange);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const end = () => {
     server.close();
