@@ -64,6 +64,16 @@ export const QUEUE_MESSAGES_COUNT_MAX = 4_096;
 /** A body that a call to a service sends, and the answer that it takes. */
 export const CALL_BODY_SIZE_BYTES_MAX = 4_194_304;
 export const CALL_REPLY_SIZE_BYTES_MAX = 4_194_304;
+/** A gRPC message, in each direction: gRPC's own default. */
+export const GRPC_MESSAGE_SIZE_BYTES_MAX = 4_194_304;
+/** What one gRPC stream may have waiting to be sent: two of the largest messages. */
+export const GRPC_QUEUE_SIZE_BYTES_MAX = 8_388_672;
+/** Metadata that a guest sends with a call: as much as a request's headers. */
+export const GRPC_METADATA_SIZE_BYTES_MAX = 16_384;
+/** Service and method together; the longest in public APIs have some 120. */
+export const GRPC_PATH_SIZE_BYTES_MAX = 1_024;
+/** Envoy's GrpcService message, which holds a name and some metadata. */
+export const GRPC_SERVICE_SIZE_BYTES_MAX = 16_384;
 /** The shortest tick: more often, a plugin would be busy with nothing else. */
 export const TICK_MS_MIN = 5;
 /** A local answer's body. */

@@ -259,6 +259,7 @@ describe('a client that goes away', () => {
         replies.push(onReply);
         return () => {};
       },
+      grpc: () => assert.fail('no gRPC here'),
     });
     const call = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
     scene.install(

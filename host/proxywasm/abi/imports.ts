@@ -10,6 +10,7 @@ import { callFunctions } from './calls.ts';
 import { clockFunctions } from './clock.ts';
 import { foreignFunctions } from './foreign.ts';
 import type { HostFunction, HostFunctions } from './function.ts';
+import { grpcFunctions } from './grpc.ts';
 import { headerFunctions } from './header-maps.ts';
 import { legacyFunctions } from './legacy.ts';
 import { logFunctions } from './logging.ts';
@@ -37,6 +38,7 @@ const CHAPTERS: readonly Chapter[] = [
   propertyFunctions,
   streamFunctions,
   callFunctions,
+  grpcFunctions,
   sharedFunctions,
   metricFunctions,
   foreignFunctions,
