@@ -83,6 +83,25 @@ describe('a hostile guest', () => {
     });
   }
 
+  for (const [name, imported, spec] of [
+    ['a function that is not there', '"proxy_of_tomorrow"', {}],
+    ['a function that it may not call', '"proxy_done"', { capabilities: ['proxy_log'] }],
+  ] as const) {
+    it(`that floods ${name} is stopped as well`, () => {
+      // Only calls that were let in were paid for: 333 in each turn of a loop were 15 million.
+      const scene = new PluginScene();
+      const calls = '(drop (call $asked))'.repeat(300);
+      const bytes = filter(
+        `${ON_REQUEST} (loop $l ${calls} (br $l)) (i32.const 0))`,
+        `(import "env" ${imported} (func $asked (result i32)))`,
+      );
+      scene.install(bytes, { limits: LIMITS, ...spec });
+      assert.equal(scene.get().failure, 'GW_PLUGIN_STEPS');
+      const asked = scene.lines.length + scene.book.stats()[0]!.logLinesDropped;
+      assert.ok(asked > 100 && asked <= (LIMITS.steps + 256) / 8, `${asked} calls`);
+    });
+  }
+
   it('comes back after its pause, which grows', () => {
     const scene = new PluginScene();
     scene.install(filter(`${ON_REQUEST} (unreachable))`), {

@@ -92,7 +92,9 @@ function link(
   if (found === undefined) {
     const full = `${shownName(module)}.${shownName(name)}`;
     return () => {
-      vm.log.host('warn', `it calls ${full}, which this host does not have`);
+      if (vm.enterAnyTime()) {
+        vm.log.host('warn', `it calls ${full}, which this host does not have`);
+      }
       return UNIMPLEMENTED;
     };
   }
@@ -100,7 +102,7 @@ function link(
   const isAllowed = capabilities.includes('*') || capabilities.includes(name);
   if (!isAllowed) {
     return () => {
-      vm.log.host('warn', `it calls ${name} without the capability`);
+      if (vm.enterAnyTime()) vm.log.host('warn', `it calls ${name} without the capability`);
       return refusal;
     };
   }

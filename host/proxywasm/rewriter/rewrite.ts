@@ -31,6 +31,7 @@ import {
   type Section,
   sectionReader,
 } from './sections.ts';
+import { type BodyPlace, ShortFunctions } from './short-functions.ts';
 
 export type Metering = 'steps' | 'none';
 
@@ -200,13 +201,20 @@ class Rewriter {
     if (count !== this.#functionTypes.length) {
       reader.fail(`${count} bodies for ${this.#functionTypes.length} functions`);
     }
-    const meter = new CodeMeter(this.#fuelGlobal);
-    writer.u32(count);
+    const bodies: BodyPlace[] = [];
     for (let index = 0; index < count; index++) {
-      const parameters = this.#parameterCounts[this.#functionTypes[index]!];
-      if (parameters === undefined) reader.fail(`function ${index} has an unknown type`);
-      meter.rewrite(reader.part(), parameters, writer);
+      const { offset, end } = reader.part();
+      bodies.push({ start: offset, end });
     }
     if (!reader.isAtEnd) reader.fail('the code section goes on behind its end');
+    const shorts = new ShortFunctions(this.#bytes, bodies, this.#importedFunctions);
+    const meter = new CodeMeter(this.#fuelGlobal, shorts);
+    writer.u32(count);
+    for (const [index, { start, end }] of bodies.entries()) {
+      const parameters = this.#parameterCounts[this.#functionTypes[index]!];
+      const body: ByteReader = new ByteReader(this.#bytes, start, end);
+      if (parameters === undefined) body.fail(`function ${index} has an unknown type`);
+      meter.rewrite(body, this.#importedFunctions + index, parameters, writer);
+    }
   }
 }

@@ -1,7 +1,7 @@
 // A module's sections: where each lies, and what the rewriter has to know of them.
 // Source: WebAssembly core specification 2.0, section 5.5.
 
-import { MODULE_ITEMS_COUNT_MAX, TABLE_ENTRIES_COUNT_MAX } from '../limits.ts';
+import { LOCALS_COUNT_MAX, MODULE_ITEMS_COUNT_MAX, TABLE_ENTRIES_COUNT_MAX } from '../limits.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 
@@ -104,6 +104,19 @@ export function readFunctionTypes(reader: ByteReader): number[] {
   const types: number[] = [];
   for (let left = itemsCount(reader); left > 0; left--) types.push(reader.u32());
   return types;
+}
+
+/** Passes the groups of locals in front of a function's code. Returns how many locals they are. */
+export function skipLocals(body: ByteReader, groupsCount: number): number {
+  let count = 0;
+  for (let index = 0; index < groupsCount; index++) {
+    count += body.u32();
+    if (count > LOCALS_COUNT_MAX) {
+      body.fail(`a function has ${count} locals, the limit is ${LOCALS_COUNT_MAX}`);
+    }
+    body.skipNumber(5);
+  }
+  return count;
 }
 
 export function readImports(reader: ByteReader): Imports {
