@@ -102,6 +102,19 @@ describe('a hostile guest', () => {
     });
   }
 
+  it('that imports from what every object has gets stubs, and changes no object', () => {
+    // A stub for `x` of a module called `__proto__` became a property of every object there is.
+    const scene = new PluginScene();
+    const imports = ['"__proto__" "polluted"', '"env" "constructor"', '"env" "__proto__"']
+      .map((names, index) => `(import ${names} (func $f${index} (result i32)))`)
+      .join('');
+    const sum = '(i32.add (call $f0) (i32.add (call $f1) (call $f2)))';
+    const isRefused = `(if (i32.ne ${sum} (i32.const 36)) (then unreachable))`;
+    scene.install(filter(`${ON_REQUEST} ${isRefused} (i32.const 0))`, imports));
+    assert.deepEqual(scene.get().events, ['request head last']);
+    assert.equal('polluted' in {}, false);
+  });
+
   it('comes back after its pause, which grows', () => {
     const scene = new PluginScene();
     scene.install(filter(`${ON_REQUEST} (unreachable))`), {
