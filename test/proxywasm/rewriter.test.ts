@@ -125,6 +125,43 @@ describe('a rewritten module', () => {
     });
   }
 
+  it('has the shortest functions in the place of their calls, and does the same', () => {
+    const source = wat(`(module (global $g (export "g") (mut i32) (i32.const 0))
+      (func $bump (global.set $g (i32.add (global.get $g) (i32.const 1))))
+      (func $odd (br_if 0 (i32.and (global.get $g) (i32.const 1)))
+        (block (block (br 2))) (unreachable))
+      (func $early (if (i32.eqz (global.get $g)) (then (return))) (call $bump))
+      (func $local (local i32) (local.set 0 (i32.const 3)) (global.set $g (local.get 0)))
+      (func (export "f") (param i32) (result i32)
+        (block (loop $l
+          (call $odd) (call $bump) (call $early) (if (global.get $g) (then (call $bump)))
+          (br_if 1 (i32.eq (local.get 0) (i32.const 7)))
+          (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))
+          (call $local)))
+        (global.get $g)))`);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(source));
+    const run = metered(source, 10_000);
+    for (const argument of [1, 2, 5, 20]) {
+      (exports.g as WebAssembly.Global).value = argument & 3;
+      (run.exports.g as WebAssembly.Global).value = argument & 3;
+      const expected = (exports.f as (count: number) => number)(argument);
+      assert.equal(run.call('f', argument), expected);
+    }
+    // Those that return early or have a local are called, by f; early calls nothing any more.
+    const calls = toWat(rewriteModule(source, PAGES).bytes).match(/\bcall \d+/g);
+    assert.deepEqual(calls, ['call 2', 'call 3']);
+  });
+
+  it('grows by no more than a bound for it', () => {
+    const bytes = wat(`(module (global $g (mut i32) (i32.const 0))
+      (func $f ${'(global.set $g (global.get $g))'.repeat(7)})
+      (func (export "g") ${'(call $f)'.repeat(60_000)}))`);
+    const { length } = rewriteModule(bytes, PAGES).bytes;
+    assert.ok(length > bytes.length + 1_000_000, `${length}`);
+    // With the block around each, which has 2 bytes.
+    assert.ok(length < bytes.length + 1_048_576 * 1.1, `${length}`);
+  });
+
   it('has what it had, and two names more', () => {
     const before = WebAssembly.Module.exports(new WebAssembly.Module(bytes));
     const after = WebAssembly.Module.exports(

@@ -1,13 +1,14 @@
 // Puts counters into function bodies: one step at each function's entry and at each turn of a loop,
 // more for long straight code, and for bulk operations by their size. Steps are a global that
 // counts down; below zero the guest traps. A function that calls nothing counts its loops in a
-// local, and the global is told where it ends. Nothing is renumbered, so everything else in the
-// module stays as it is.
+// local, and the global is told where it ends. The shortest functions stand in the place of their
+// calls. Nothing is renumbered, so everything else in the module stays as it is.
 
 import { LOCALS_COUNT_MAX } from '../limits.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import {
+  OP_BLOCK,
   OP_END,
   OP_GLOBAL_GET,
   OP_GLOBAL_SET,
@@ -23,17 +24,21 @@ import {
   TYPE_I32,
   TYPE_VOID,
 } from './instructions.ts';
-import { type Insertion, type Scan, scanCode } from './scan-code.ts';
+import { type Scan, scanCode } from './scan-code.ts';
 import { skipLocals } from './sections.ts';
 import type { ShortFunctions } from './short-functions.ts';
+
+export type Metering = 'steps' | 'none';
 
 export class CodeMeter {
   readonly #fuelGlobal: number;
   readonly #shorts: ShortFunctions;
+  readonly #metering: Metering;
 
-  constructor(fuelGlobal: number, shorts: ShortFunctions) {
+  constructor(fuelGlobal: number, shorts: ShortFunctions, metering: Metering) {
     this.#fuelGlobal = fuelGlobal;
     this.#shorts = shorts;
+    this.#metering = metering;
   }
 
   /** Writes one function's body, metered, with its size before it. `body`: locals and code.
@@ -49,10 +54,9 @@ export class CodeMeter {
     const groupsOffset = body.offset;
     const local = parametersCount + skipLocals(body, groups);
     const codeOffset = body.offset;
-    const scan = scanCode(body, functionIndex, this.#shorts);
-    const insertions = scan.isSecluded ? scan.insertions : scan.insertions.filter(isNoLeave);
+    const scan = this.#only(scanCode(body, functionIndex, this.#shorts));
     const place = writer.beginSized();
-    if (scan.entrySteps === 0 && insertions.length === 0) {
+    if (scan.entrySteps === 0 && scan.insertions.length === 0) {
       writer.copy(body.bytes, localsOffset, body.end);
       writer.endSized(place);
       return;
@@ -64,8 +68,19 @@ export class CodeMeter {
     writer.copy(body.bytes, groupsOffset, codeOffset);
     writer.u32(1);
     writer.byte(TYPE_I32);
-    this.#writeCode(body, codeOffset, { ...scan, insertions }, local, writer);
+    this.#writeCode(body, codeOffset, scan, local, writer);
     writer.endSized(place);
+  }
+
+  /** What is to be put in of what a scan found. */
+  #only(scan: Scan): Scan {
+    const { insertions, isSecluded } = scan;
+    if (this.#metering === 'none') {
+      const inlined = insertions.filter(({ kind }) => kind === 'inline');
+      return { ...scan, insertions: inlined, entrySteps: 0 };
+    }
+    if (isSecluded) return scan;
+    return { ...scan, insertions: insertions.filter(({ kind }) => kind !== 'leave') };
   }
 
   #writeCode(
@@ -81,10 +96,15 @@ export class CodeMeter {
       this.#charge(scan.entrySteps, scan.isSecluded, local, writer);
     }
     let copied = codeOffset;
-    for (const { offset, kind, amount } of scan.insertions) {
+    for (const { offset, kind, amount, code } of scan.insertions) {
       writer.copy(body.bytes, copied, offset);
       copied = offset;
-      if (kind === 'leave') this.#tell(local, writer);
+      if (code !== undefined) {
+        writer.byte(OP_BLOCK);
+        writer.byte(TYPE_VOID);
+        writer.write(code);
+        copied += amount;
+      } else if (kind === 'leave') this.#tell(local, writer);
       else if (kind === 'bulk') this.#chargeBulk(writer, local, amount);
       else {
         writer.byte(scan.isSecluded ? OP_LOCAL_GET : OP_GLOBAL_GET);
@@ -153,8 +173,4 @@ export class CodeMeter {
     writer.byte(OP_LOCAL_GET);
     writer.u32(local);
   }
-}
-
-function isNoLeave({ kind }: Insertion): boolean {
-  return kind !== 'leave';
 }

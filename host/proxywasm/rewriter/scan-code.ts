@@ -29,11 +29,13 @@ import {
 import type { ShortFunctions } from './short-functions.ts';
 
 /** Where something is put in. `steps`: `amount` steps are charged; `bulk`: the size on the stack,
- *  shifted by `amount`; `leave`: the function may end here. */
+ *  shifted by `amount`; `leave`: the function may end here; `inline`: `code` takes the place of the
+ *  `amount` bytes that stand there. */
 export interface Insertion {
   readonly offset: number;
-  readonly kind: 'steps' | 'bulk' | 'leave';
+  readonly kind: 'steps' | 'bulk' | 'leave' | 'inline';
   amount: number;
+  readonly code?: Uint8Array;
 }
 
 export interface Scan {
@@ -97,8 +99,7 @@ class Scanner {
     const body = this.#body;
     switch (opcode) {
       case OP_CALL:
-        this.#hasCalls = true;
-        this.#open.at(-1)!.calledSizeBytes += this.#shorts.sizeBytes(body.u32());
+        this.#call(body.u32(), offset);
         return;
       case OP_BR:
       case OP_BR_IF:
@@ -129,6 +130,14 @@ class Scanner {
       this.#insertions.push(...bulkInsertions(offset, misc));
       this.#hasBulk = true;
     }
+  }
+
+  #call(functionIndex: number, offset: number): void {
+    this.#hasCalls = true;
+    this.#open.at(-1)!.calledSizeBytes += this.#shorts.sizeBytes(functionIndex);
+    const code = this.#shorts.inlined(functionIndex);
+    if (code === null) return;
+    this.#insertions.push({ offset, kind: 'inline', amount: this.#body.offset - offset, code });
   }
 
   /** Behind the loop's head, where each turn begins. */

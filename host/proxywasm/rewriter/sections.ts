@@ -84,19 +84,25 @@ export function itemsCount(reader: ByteReader): number {
   return count;
 }
 
-/** How many parameters each type takes. */
-export function readParameterCounts(reader: ByteReader): number[] {
-  const counts: number[] = [];
+export interface FunctionType {
+  readonly parametersCount: number;
+  readonly resultsCount: number;
+}
+
+/** How many parameters and results each type has. */
+export function readTypes(reader: ByteReader): FunctionType[] {
+  const types: FunctionType[] = [];
   for (let left = itemsCount(reader); left > 0; left--) {
     if (reader.byte() !== TYPE_FUNCTION) {
       reader.fail('it uses garbage collection', 'GW_PLUGIN_INSTRUCTION');
     }
-    const parameters = reader.u32();
-    counts.push(parameters);
-    for (let index = 0; index < parameters; index++) reader.skipNumber(5);
-    for (let results = reader.u32(); results > 0; results--) reader.skipNumber(5);
+    const parametersCount = reader.u32();
+    for (let index = 0; index < parametersCount; index++) reader.skipNumber(5);
+    const resultsCount = reader.u32();
+    for (let index = 0; index < resultsCount; index++) reader.skipNumber(5);
+    types.push({ parametersCount, resultsCount });
   }
-  return counts;
+  return types;
 }
 
 /** The type of each function that the module defines. */
