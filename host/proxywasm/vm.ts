@@ -206,16 +206,14 @@ export class Vm {
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
   enter(): boolean {
-    if (this.#isAllocating || this.isStarting || this.death !== null) return false;
-    this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.enterAnyTime() && !this.isStarting;
   }
 
   /** The same for what may be called at any time but from malloc. */
   enterAnyTime(): boolean {
-    if (this.#isAllocating || this.death !== null) return false;
+    // What is refused is paid for too: a guest may ask again and again.
     this.charge(HOST_CALL_STEPS);
-    return true;
+    return !this.#isAllocating && this.death === null;
   }
 
   /** Takes steps off the guest's. Errors: throws through the guest when there are none left. */
