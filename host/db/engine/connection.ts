@@ -20,6 +20,7 @@ import {
   manyStatements,
   noStatement,
   type StopReason,
+  unknownLetter,
 } from './faults.ts';
 import { CACHED_SQL_LENGTH_MAX } from './limits.ts';
 import { openDatabase } from './open-database.ts';
@@ -359,11 +360,12 @@ export class Connection implements SqlConnection {
 
   #checkSql(sql: string): void {
     const most = this.#runtime.limits.sqlSizeBytesMax;
-    if (sql.length <= most) return;
-    throw limit(
-      'SQLITE_TOOBIG',
-      `the statement has ${sql.length} characters, the limit is ${most}`,
-    );
+    if (sql.length > most) {
+      const message = `the statement has ${sql.length} characters, the limit is ${most}`;
+      throw limit('SQLITE_TOOBIG', message);
+    }
+    // SQLite ends a text there, and never gets behind it.
+    if (sql.includes('\0')) throw unknownLetter();
   }
 
   #beginReadonly(): void {
