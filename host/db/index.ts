@@ -16,7 +16,12 @@ export {
 export type { RowSink } from './contract.ts';
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
-export { type Connection, compileSqlite, type EngineLimits } from './engine/index.ts';
+export {
+  type Connection,
+  compileSqlite,
+  type EngineLimits,
+  THREAD_STACK_SIZE_MB,
+} from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {
