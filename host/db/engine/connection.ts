@@ -20,8 +20,9 @@ import {
   manyStatements,
   noStatement,
   type StopReason,
+  unknownLetter,
 } from './faults.ts';
-import { CACHED_SQL_LENGTH_MAX } from './limits.ts';
+import { CACHED_SQL_LENGTH_MAX, NESTING_WORDS_COUNT_MAX } from './limits.ts';
 import { openDatabase } from './open-database.ts';
 import { PageFile } from './page-file.ts';
 import { PreparedStatement, PreparedStatements, type StatementFacts } from './prepared.ts';
@@ -35,7 +36,7 @@ import {
   SQLITE_ROW,
   STMTSTATUS_FULLSCAN_STEP,
 } from './sqlite-codes.ts';
-import { isBlankSql, isReadonlyBegin } from './statement-text.ts';
+import { isBlankSql, isReadonlyBegin, nestingWordsCount } from './statement-text.ts';
 
 export class Connection implements SqlConnection {
   readonly authorizer: Authorizer;
@@ -359,11 +360,17 @@ export class Connection implements SqlConnection {
 
   #checkSql(sql: string): void {
     const most = this.#runtime.limits.sqlSizeBytesMax;
-    if (sql.length <= most) return;
-    throw limit(
-      'SQLITE_TOOBIG',
-      `the statement has ${sql.length} characters, the limit is ${most}`,
-    );
+    if (sql.length > most) {
+      const message = `the statement has ${sql.length} characters, the limit is ${most}`;
+      throw limit('SQLITE_TOOBIG', message);
+    }
+    // SQLite ends a text there, and never gets behind it.
+    if (sql.includes('\0')) throw unknownLetter();
+    const words = nestingWordsCount(sql, NESTING_WORDS_COUNT_MAX);
+    if (words > NESTING_WORDS_COUNT_MAX) {
+      const message = `the statement has ${words} SELECT and COLLATE`;
+      throw limit('SQLITE_TOOBIG', `${message}, the limit is ${NESTING_WORDS_COUNT_MAX}`);
+    }
   }
 
   #beginReadonly(): void {
