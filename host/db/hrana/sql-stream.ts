@@ -170,6 +170,7 @@ export class SqlStream {
     this.#hasRun = true;
     this.#host.begun();
     connection.deadlineMs = this.#host.clock.nowMs() + this.#host.limits.statementMsMax;
+    connection.replySizeBytesMax = this.#host.limits.replySizeBytesMax;
     try {
       const result = call(connection);
       this.#afterStatement(connection);

@@ -93,6 +93,7 @@ export class FolderClient implements SqlClient {
 }
 
 class Collector implements RowSink {
+  readonly size = 0;
   names: string[] = [];
   readonly rows: Cell[][] = [];
   #row: Cell[] = [];
