@@ -53,9 +53,9 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
       isMet: coldMs.p50 <= COLD_MS_MAX,
     },
     {
-      what: 'failed requests while a plugin is switched under load',
+      what: `failed requests, ${swap.swapsCount} switches under ${Math.round(swap.ratePerSecond)}/s`,
       bar: '0',
-      measured: `${swap.failedCount} of ${swap.answeredCount}`,
+      measured: `${swap.failedCount} of ${swap.answeredCount}; ${switchText(swap.switchMs)}`,
       isMet: swap.failedCount === 0,
     },
   ];
@@ -114,6 +114,10 @@ export function swapTable({ swap }: FilterResult): Table {
       ],
     ],
   };
+}
+
+function switchText({ median, max }: Spread): string {
+  return `a switch takes ${median.toFixed(0)} ms, at most ${max.toFixed(0)}`;
 }
 
 function text({ median, min, max }: Spread, digits: number): string {

@@ -8,6 +8,7 @@
 //   client ◄─ sink.onResponse… ◄── filter 0 … filter n-1 ◄── responseHeaders/Body ── upstream
 
 import type { ErrorCode } from './errors.ts';
+import type { GrpcCall, GrpcHandler, GrpcRequest } from './grpc.ts';
 import type { HeaderList } from './headers.ts';
 
 /** What filters may ask about an exchange. Read while the stream lives; the mesh keeps it true. */
@@ -130,4 +131,6 @@ export interface ServiceCaller {
     replySizeBytesMax: number,
     onReply: (reply: ServiceReply | null) => void,
   ): () => void;
+  /** Begins a gRPC call. Errors: through the handler. */
+  grpc(request: GrpcRequest, handler: GrpcHandler): GrpcCall;
 }

@@ -39,6 +39,8 @@ export type {
   ServiceReply,
   ServiceRequest,
 } from './filter-chain.ts';
+export type { GrpcCall, GrpcHandler, GrpcRequest } from './grpc.ts';
+export { GRPC_STATUS } from './grpc.ts';
 export type { HeaderList } from './headers.ts';
 export {
   headerValue,

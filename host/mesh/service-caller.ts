@@ -1,8 +1,13 @@
-// Calls that filters make to configured services, over the same pools and balancers as requests.
-// The answer is gathered whole, within a bound; whatever goes wrong is no answer at all.
+// Calls that filters make to configured services, over the same balancers as requests. An answer of
+// HTTP is gathered whole, within a bound; whatever goes wrong is no answer at all. gRPC has pools
+// of its own, for it is spoken in HTTP/2.
 
 import {
+  type Clock,
   type ErrorCode,
+  type GrpcCall,
+  type GrpcHandler,
+  type GrpcRequest,
   type HeaderList,
   headerValue,
   isFramingHeader,
@@ -10,17 +15,23 @@ import {
   type ServiceReply,
   type ServiceRequest,
 } from '../core/index.ts';
+import { type GrpcEndpoint, OutgoingGrpcCall } from './grpc/grpc-call.ts';
 import type { ServiceRuntime } from './services.ts';
 import type { UpstreamCall, UpstreamHandler } from './upstream/contract.ts';
+import { Deadlines } from './upstream/deadlines.ts';
 
 /** A service by its name, in the newest configuration. */
 export type ServiceLookup = (name: string) => ServiceRuntime | undefined;
 
 export class MeshServiceCaller implements ServiceCaller {
   readonly #lookup: ServiceLookup;
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
 
-  constructor(lookup: ServiceLookup) {
+  constructor(lookup: ServiceLookup, clock: Clock) {
     this.#lookup = lookup;
+    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
   }
 
   knows(service: string): boolean {
@@ -39,6 +50,23 @@ export class MeshServiceCaller implements ServiceCaller {
       clearImmediate(begin);
       gather.cancel();
     };
+  }
+
+  grpc(request: GrpcRequest, handler: GrpcHandler): GrpcCall {
+    return new OutgoingGrpcCall(request, handler, {
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      endpoint: () => this.#grpcEndpoint(request),
+    });
+  }
+
+  #grpcEndpoint(request: GrpcRequest): GrpcEndpoint | null {
+    const service = this.#lookup(request.service);
+    const state = service?.balancer.pick(0, null);
+    if (service === undefined || state === undefined || state === null) return null;
+    const { protocol, authority } = state.config;
+    const pool = service.endpoints[state.index]!.http2Pool;
+    return { pool, scheme: protocol, authority, connectMs: service.config.timeouts.connectMs };
   }
 
   #send(request: ServiceRequest, gather: ReplyGather): void {

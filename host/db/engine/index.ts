@@ -7,3 +7,4 @@ export { compileSqlite, Engine } from './engine.ts';
 export type { Access, EngineLimits, EngineOptions } from './engine-options.ts';
 export { ENGINE_LIMITS, THREAD_STACK_SIZE_MB } from './limits.ts';
 export type { Snapshot } from './overlay.ts';
+export { type Repaging, repage } from './repage.ts';

@@ -48,6 +48,8 @@ export const PROGRAM_STEPS_COUNT_MAX = 1_000_000;
 export const LIKE_PATTERN_SIZE_BYTES_MAX = 4_096;
 export const PARAMETERS_COUNT_MAX = 32_766;
 export const TRIGGER_DEPTH_MAX = 100;
+/** A journal while a file is written once more: a new database needs next to none. */
+export const SCRATCH_SIZE_BYTES_MAX = 64 * MIB;
 /** Stack of a thread that runs SQL: what passes all limits of nesting can still be some 50,000 calls
  *  deep, in generated columns that are made of each other. Units: MB. */
 export const THREAD_STACK_SIZE_MB = 32;
