@@ -73,6 +73,54 @@ describe('a reply that grows too large', () => {
   });
 });
 
+describe('a message of very many statements', () => {
+  let scene: HranaScene;
+  beforeEach(async () => {
+    scene = await HranaScene.open();
+    await scene.pipeline(['CREATE TABLE t(v)', { type: 'close' }]);
+  });
+  afterEach(() => scene.close());
+
+  const slow =
+    'WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) ' +
+    'INSERT INTO t SELECT count(*) FROM c';
+  const batch = { steps: new Array(200).fill({ stmt: { sql: slow } }) };
+
+  // Each statement has its deadline and 10,000 fit a message, which ran in one turn: 28 hours in
+  // which nobody else, with whatever database of the worker, was answered.
+  it('lets others have their turn', async () => {
+    const order: string[] = [];
+    const whole = scene
+      .pipeline([{ type: 'batch', batch }, 'SELECT 1', { type: 'close' }])
+      .then(({ results }) => {
+        order.push('whole');
+        const { step_results: steps } = results[0].response.result;
+        assert.equal(steps.filter((step: object | null) => step !== null).length, 200);
+      });
+    const other = scene.pipeline(['SELECT 1', { type: 'close' }]).then(({ results }) => {
+      order.push('other');
+      assert.equal(results[0].type, 'ok');
+    });
+    await Promise.all([whole, other]);
+    assert.deepEqual(order, ['other', 'whole']);
+    assert.deepEqual(await scene.rows('SELECT count(*) FROM t'), [['200']]);
+  });
+
+  // It was not heard that the client had gone before the last of them had run.
+  it('ends with its client', async () => {
+    const socket = scene.socket();
+    socket.send({ type: 'hello', jwt: null });
+    await socket.ask({ type: 'open_stream', stream_id: 1 });
+    socket.post({ type: 'batch', stream_id: 1, batch });
+    for (let count = 0; count < 50; count++) {
+      socket.post({ type: 'execute', stream_id: 1, stmt: { sql: slow } });
+    }
+    socket.session.close();
+    const [[count]] = (await scene.rows('SELECT count(*) FROM t')) as [[string]];
+    assert.ok(Number(count) < 200, `${count} statements ran`);
+  });
+});
+
 function varintAt(bytes: Uint8Array, from: number): { value: number; end: number } {
   let value = 0;
   let at = from;
