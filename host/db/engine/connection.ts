@@ -57,6 +57,8 @@ export class Connection implements SqlConnection {
   /** Since when an open transaction holds the writer; 0 where none does. Units: ms, nowMs(). */
   writerSinceMs = 0;
   deadlineMs = 0;
+  /** A statement stops when its sink holds more. */
+  replySizeBytesMax = Number.POSITIVE_INFINITY;
   /** What another thread stores to stop this connection's statement; 0 for nothing. */
   ticket = 0;
 
@@ -105,6 +107,7 @@ export class Connection implements SqlConnection {
     this.file.isWritable = access === 'read-write';
     this.file.seenLsn = 0;
     this.deadlineMs = 0;
+    this.replySizeBytesMax = Number.POSITIVE_INFINITY;
     this.ticket = 0;
     this.writerSinceMs = 0;
     this.#aborted = null;
@@ -256,14 +259,14 @@ export class Connection implements SqlConnection {
     const { sqlite, limits } = this.#runtime;
     const { pointer } = prepared;
     let rowsCount = 0;
-    let sizeBytes = 0;
+    const room = { left: limits.resultSizeBytesMax, sinkMax: this.replySizeBytesMax };
     let code = this.#step(pointer);
     const columns = prepared.columns();
     if (code === SQLITE_ROW || code === SQLITE_DONE) sink?.columns(columns);
     while (code === SQLITE_ROW) {
       rowsCount++;
-      if (sink !== null) sizeBytes += passRow(sqlite, pointer, columns.length, sink);
-      if (sizeBytes > limits.resultSizeBytesMax && this.#stop === null) {
+      const isPassed = sink === null || passRow(sqlite, pointer, columns.length, sink, room);
+      if (!isPassed && this.#stop === null) {
         // Not a reset: that would commit what a statement with RETURNING has changed.
         this.#stop = 'result-size';
         sqlite.exports.sqlite3_interrupt(this.#db);
