@@ -1,5 +1,5 @@
-// gRPC as a guest sees it: which callbacks come in which order, what maps, buffer and status hold in
-// them, and what ends a call. The service is played by hand.
+// gRPC as a guest sees it: which callbacks come in which order, what maps, buffer and status hold
+// in them, and what ends a call. The service is played by hand.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -460,13 +460,14 @@ const CALLS: readonly Row[] = [
     'bytes bytes bytes bytes u32 out32',
     [
       {
-        args: ['wallet', CALL_PAIRS, 'body', '', 900],
+        args: ['wallet', CALL_PAIRS, 'body', pairs('X-T', 'u'), 900],
         status: OK,
         see: ({ requests }) => requests[0],
         is: {
           service: 'wallet',
           headers: [':method', 'GET', ':path', '/', ':authority', 'a'],
           body: Uint8Array.from(Buffer.from('body')),
+          trailers: ['x-t', 'u'],
           timeoutMs: 900,
         },
       },
