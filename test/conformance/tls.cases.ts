@@ -244,8 +244,8 @@ function nodeOnlyCases(driver: Driver, tls: () => ListenerTls): void {
     assert.deepEqual(good, { kind: 'headers', first: HPACK_STATUS_200 });
   });
 
-  // RFC 9113 section 8.1.1: the data frames come to the content-length, or the request is malformed.
-  // An upstream gets the length over HTTP/1.1, and would take what follows for the body.
+  // RFC 9113 section 8.1.1: the data frames come to the content-length, or the request is
+  // malformed. An upstream gets the length over HTTP/1.1, and would take what follows for the body.
   it('never serves HTTP/2 whose content-length is another than its body has', async () => {
     await driver.events();
     const reset = { kind: 'reset', code: HTTP2_PROTOCOL_ERROR };
