@@ -200,9 +200,17 @@ export class Vm {
     return true;
   }
 
-  /** The same for what may be called at any time but from malloc. */
-  enterAnyTime(): boolean {
+  /** The same for what may be called while the guest starts. */
+  enterStarting(): boolean {
     if (this.#isAllocating || this.death !== null) return false;
+    this.charge(HOST_CALL_STEPS);
+    return true;
+  }
+
+  /** The same for WASI, which never asks the guest for memory: a runtime whose allocator collects
+   *  garbage or grows the memory reads the clock in it, and ends itself where it may not. */
+  enterAnyTime(): boolean {
+    if (this.death !== null) return false;
     this.charge(HOST_CALL_STEPS);
     return true;
   }
