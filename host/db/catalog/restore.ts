@@ -72,7 +72,8 @@ export async function replayUpTo(
   const lastLsn = 'lsn' in moment ? moment.lsn : Number.POSITIVE_INFINITY;
   const overlay = new Overlay(store);
   const replay = new Replay(pageDelta, overlay);
-  if (store.lsn + 1 < log.nextLsn) {
+  // What came meanwhile need not be there to be read.
+  if (store.lsn < lastLsn && store.lsn + 1 < log.nextLsn) {
     for await (const group of log.read(store.lsn + 1)) {
       if ('timeMs' in moment && group.sealedAtMs > moment.timeMs) break;
       replay.group(group, overlay.lsn, lastLsn);
