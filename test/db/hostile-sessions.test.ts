@@ -35,8 +35,9 @@ describe('a reply that grows too large', () => {
     engine.close();
   });
 
-  // The limit of a result counts values and that of a reply its bytes, which are more: it was looked
-  // at when the statement had ended, and so had its commit, of which the client heard an error.
+  // The limit of a result counts values and that of a reply its bytes, which are more: it was
+  // looked at when the statement had ended, and so had its commit, of which the client heard an
+  // error.
   it('by what JSON makes of it leaves nothing of what RETURNING has written', async () => {
     const insert = `${many(600)} INSERT INTO t SELECT i FROM c RETURNING NULL, NULL`;
     const { results } = await scene.pipeline([insert, 'SELECT 1', { type: 'close' }]);

@@ -23,7 +23,7 @@ interface Context {
 
 interface Action {
   readonly run: (context: Context) => Promise<number>;
-  /** Words behind the action's own: one too many is a mistake, such as a flag without its dashes. */
+  /** Words behind the action's own: one too many is a mistake, such as a flag without dashes. */
   readonly wordsMax: number;
 }
 

@@ -54,8 +54,11 @@ export function isReadonlyBegin(sql: string): boolean {
 
 /** What makes SQLite's own functions call themselves once more, whatever its limits say. */
 const NESTING_WORD = /\b(?:SELECT|COLLATE)\b/gi;
-const TOKEN =
-  /'[^']*(?:'|$)|"[^"]*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|;|\b(?:SELECT|COLLATE)\b/gi;
+const QUOTED = /'[^']*(?:'|$)|"[^"]*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$)/;
+const TOKEN = new RegExp(
+  [QUOTED, COMMENT, /;/, NESTING_WORD].map(({ source }) => source).join('|'),
+  'gi',
+);
 
 /** How many SELECT and COLLATE stand in that statement of a text that has most of them: a bound of
  *  how deep SQLite nests in preparing it, through common table expressions and collations too,

@@ -1,5 +1,6 @@
 // Requests as they run on a stream: generators that stop where the writer is busy, or the turn is
-// over, and go on when they are resumed. What is thrown into one while it waits becomes the statement's error.
+// over, and go on when they are resumed. What is thrown into one while it waits becomes the
+// statement's error.
 
 import type { RowSink, RunOutcome } from '../contract.ts';
 import { isSqlError } from '../sql-error.ts';
