@@ -185,7 +185,10 @@ describe('sluice db', () => {
     writeFileSync(spoiled, 'no pages of LMDB');
     const listed = await answerOf('list');
     assert.equal(listed.code, 1);
-    assert.match(listed.stdout, /^bank +lsn 5 [\s\S]*^spoiled +cannot be opened: .* is no page store/m);
+    assert.match(
+      listed.stdout,
+      /^bank +lsn 5 [\s\S]*^spoiled +cannot be opened: .* is no page store/m,
+    );
     const rows = JSON.parse((await answerOf('list', '--json')).stdout) as object[];
     assert.deepEqual(
       rows.filter((row) => 'error' in row).map((row) => 'name' in row && row.name),
