@@ -61,6 +61,7 @@ export class HranaScene {
       databaseLimits: options.databaseLimits ?? {},
       engineLimits: {},
       retentionMs: 0,
+      openCountMax: 64,
       storeSizeBytesMax: 2 ** 30,
       report: () => {},
     });
