@@ -241,6 +241,8 @@ export class Connection implements SqlConnection {
     } finally {
       if (prepared.setsChanges) this.counters.hasChanged = true;
     }
+    // A pragma's table asks for it while it runs.
+    if (this.authorizer.sawPersonal) this.#isPersonal = true;
     if (prepared.beginsReadonly) this.#beginReadonly();
     this.#watchTransaction();
     const rowsWritten = exports.sqlite3_total_changes(db) - changesBefore;
