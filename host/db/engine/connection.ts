@@ -68,9 +68,14 @@ export class Connection implements SqlConnection {
     this.#giveBack = giveBack;
     this.file = new PageFile(runtime.space);
     this.authorizer = new Authorizer(runtime.sqlite);
-    this.#db = openDatabase(runtime, this.file);
-    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#arguments = new ArgumentArea(runtime.sqlite, runtime.limits.valueSizeBytesMax);
+    try {
+      this.#db = openDatabase(runtime, this.file);
+    } catch (error) {
+      this.#arguments.free();
+      throw error;
+    }
+    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#prepared = new PreparedStatements(runtime.limits.statementsCountMax, (statement) => {
       runtime.sqlite.exports.sqlite3_finalize(statement.pointer);
     });
