@@ -79,8 +79,8 @@ const GOOD: Readonly<Record<string, [string, string[], Options?]>> = {
   ],
   'chunk extensions, dropped, and trailers, without those that have no place there': [
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' +
-      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: \xff x \r\nSet-Cookie: a=b\r\n' +
-      'Digest:\r\n\r\n',
+      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: \xff x \r\n' +
+      'Set-Cookie: a=b\r\nDigest:\r\n\r\n',
     [`head 200 ${BODY_SIZE_UNKNOWN} `, 'trailers digest|\xff x|digest|', 'end hi'],
   ],
   'trailers of which none has a place there': [
