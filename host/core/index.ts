@@ -1,5 +1,6 @@
 // Ground floor: no I/O, no thread, no state beyond a clock and a generator of random numbers.
 
+export { eachAtOnce } from './bounded-work.ts';
 export {
   fromByteString,
   isByteString,

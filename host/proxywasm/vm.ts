@@ -12,6 +12,7 @@ import { GuestMemory } from './guest-memory.ts';
 import { CONTEXTS_COUNT_MAX, HOST_CALL_STEPS, TICK_MS_MIN } from './limits.ts';
 import { LogGate } from './log-gate.ts';
 import { OutCalls } from './out-calls.ts';
+import { shownName } from './shown-name.ts';
 import { ROOT_CONTEXT_ID, type VmOwner } from './vm-owner.ts';
 
 /** What a guest ended itself with. */
@@ -34,6 +35,8 @@ export class Vm {
   readonly root = new RootContext(ROOT_CONTEXT_ID);
   readonly log: LogGate;
   readonly calls: OutCalls;
+  /** What it defined. */
+  readonly metricIds = new Set<number>();
   readonly grpc: GrpcCalls;
   /** Whose call runs, or whom the guest chose to speak for. */
   effective: GuestContext = this.root;
@@ -203,16 +206,20 @@ export class Vm {
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
   enter(): boolean {
-    if (this.#isAllocating || this.isStarting || this.death !== null) return false;
-    this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.enterStarting() && !this.isStarting;
   }
 
-  /** The same for what may be called at any time but from malloc. */
+  /** The same for what may be called while the guest starts. */
+  enterStarting(): boolean {
+    return this.enterAnyTime() && !this.#isAllocating;
+  }
+
+  /** The same for WASI, which never asks the guest for memory: a runtime whose allocator collects
+   *  garbage or grows the memory reads the clock in it, and ends itself where it may not. */
   enterAnyTime(): boolean {
-    if (this.#isAllocating || this.death !== null) return false;
+    // What is refused is paid for too: a guest may ask again and again.
     this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.death === null;
   }
 
   /** Takes steps off the guest's. Errors: throws through the guest when there are none left. */
@@ -369,6 +376,8 @@ function describeTrap(error: unknown): string {
 /** The guest's functions on the stack, as its name section calls them. */
 function traceOf(error: unknown): string {
   if (!(error instanceof WebAssembly.RuntimeError)) return '';
-  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) => frame[1]);
+  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) =>
+    shownName(frame[1]!),
+  );
   return frames.length === 0 ? '' : ` (in ${frames.slice(0, 8).join(' < ')})`;
 }

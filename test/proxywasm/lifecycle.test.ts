@@ -413,4 +413,18 @@ describe('metrics of a guest', () => {
     const { metrics } = scene.services;
     assert.deepEqual([metrics.value(0), metrics.value(1), metrics.value(2)], [9, 7, 20]);
   });
+
+  it('are out of reach of another one, which has nothing but their ids', () => {
+    // Ids count up from 0: any plugin could count for any other.
+    const scene = new PluginScene();
+    const count = `(drop (call $proxy_increment_metric (i32.const 0) (i64.const 3)))
+      (drop (call $proxy_record_metric (i32.const 0) (i64.const 70)))
+      (call $expect (call $proxy_get_metric (i32.const 0) (i32.const 64)) (i32.const 1))`;
+    const counting = { params: 3, result: CONTINUE, body: count };
+    scene.install(guest({ proxy_on_request_headers: counting }));
+    const id = scene.services.metrics.define('other', 'counter', 'own');
+    scene.services.metrics.increment(id, 5);
+    assert.equal(scene.get().failure, '');
+    assert.deepEqual([id, scene.services.metrics.value(id)], [0, 5]);
+  });
 });

@@ -87,6 +87,7 @@ const withData = (probe: AbiProbe) => {
 const withMetric = (probe: AbiProbe) => {
   probe.vm.services.metrics.define('probe', 'gauge', 'g');
   probe.vm.services.metrics.record(0, 40);
+  probe.vm.metricIds.add(0);
 };
 const metric = (probe: AbiProbe) => probe.vm.services.metrics.value(0);
 
@@ -208,8 +209,10 @@ const HEADERS: readonly Row[] = [
       gives(REQUEST_PAIRS.toString('latin1'), 0),
       gives(pairs(':status', '204').toString('latin1'), 6),
       { ...gives('', 0), prepare: ({ exchange }) => exchange.maps[0]!.splice(0) },
+      gives('', 1),
+      gives('', 7),
     ],
-    [fails(NOT_FOUND, 1), fails(NOT_FOUND, 7), fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
+    [fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
   ),
   row(
     'proxy_set_header_map_pairs',
