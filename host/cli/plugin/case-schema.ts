@@ -89,36 +89,40 @@ const STATUS = leaf('a status from 200 to 599', {}, (value) =>
     : undefined,
 );
 
-const REQUEST = object('a map with method, path, headers and body', {
+const REQUEST = object('a map with method, path, headers, body and trailers', {
   method: withDefault(TEXT, 'GET', 'method'),
   path: withDefault(TEXT, '/', 'path with query'),
   authority: withDefault(TEXT, 'example.test', 'host'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const UPSTREAM = object('a map with status, headers and body', {
+const UPSTREAM = object('a map with status, headers, body and trailers', {
   status: withDefault(STATUS, 200, 'status'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const WANTED_REQUEST_MAP = object('a map with headers and body', {
+const WANTED_REQUEST_MAP = object('a map with headers, body and trailers', {
   headers: withDefault(WANTED_HEADERS, {}, 'headers, also `:path` and the like'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
 });
 
 /** False: nothing of the request may reach the upstream. */
 const WANTED_REQUEST: Schema<false | Infer<typeof WANTED_REQUEST_MAP>> = {
   ...WANTED_REQUEST_MAP,
-  expected: 'false, or a map with headers and body',
+  expected: 'false, or a map with headers, body and trailers',
   read: (value, at) => (value === false ? false : WANTED_REQUEST_MAP.read(value, at)),
 };
 
-const WANTED_RESPONSE = object('a map with status, headers, body, details and failure', {
+const WANTED_RESPONSE = object('a map with what the client gets', {
   status: optional(STATUS, 'status'),
   headers: withDefault(WANTED_HEADERS, {}, 'headers'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
   details: optional(WANTED, 'what the filter says about its own answer'),
   failure: optional(TEXT, 'code of what went wrong, like GW_PLUGIN_TRAP'),
 });

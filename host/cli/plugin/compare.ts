@@ -17,8 +17,11 @@ export function differences({ expect }: Exchange, outcome: Outcome): string[] {
   } else if (upstream !== undefined) {
     if (outcome.upstreamHeaders === null) found.push('upstream: expected a request, found none');
     else {
-      found.push(...headerDifferences('upstream', upstream.headers, outcome.upstreamHeaders));
+      const { upstreamHeaders } = outcome;
+      found.push(...fieldDifferences('upstream.headers', upstream.headers, upstreamHeaders));
       compare('upstream.body', upstream.body, textOf(outcome.upstreamBody), found);
+      const { upstreamTrailers } = outcome;
+      found.push(...fieldDifferences('upstream.trailers', upstream.trailers, upstreamTrailers));
     }
   }
   if (response === undefined) return found;
@@ -31,7 +34,8 @@ export function differences({ expect }: Exchange, outcome: Outcome): string[] {
     const status = outcome.status ?? 'no answer';
     found.push(`response.status: expected ${response.status}, found ${status}`);
   }
-  found.push(...headerDifferences('response', response.headers, outcome.headers));
+  found.push(...fieldDifferences('response.headers', response.headers, outcome.headers));
+  found.push(...fieldDifferences('response.trailers', response.trailers, outcome.trailers));
   compare('response.body', response.body, textOf(outcome.body), found);
   compare('response.details', response.details, outcome.details, found);
   return found;
@@ -52,7 +56,7 @@ function shownLines(lines: readonly string[]): string {
   return lines.length === 0 ? 'no line' : lines.map(show).join(', ');
 }
 
-function headerDifferences(
+function fieldDifferences(
   where: string,
   wanted: WantedHeaders,
   headers: readonly string[],
@@ -63,7 +67,7 @@ function headerDifferences(
       (_, index) => index % 2 === 1 && headers[index - 1] === name.toLowerCase(),
     );
     const text = values.length === 0 ? undefined : values.join('\n');
-    compare(`${where}.headers.${name}`, value, text, found);
+    compare(`${where}.${name}`, value, text, found);
   }
   return found;
 }

@@ -1,12 +1,13 @@
 // One exchange through a filter: the client's side and the upstream's side are both played here.
 
-import type {
-  FilterChain,
-  FilterFacts,
-  FilterSink,
-  FilterStream,
-  HeaderList,
-  LocalAnswer,
+import {
+  type FilterChain,
+  type FilterFacts,
+  type FilterSink,
+  type FilterStream,
+  type HeaderList,
+  type LocalAnswer,
+  passableTrailers,
 } from '../../core/index.ts';
 import type { Exchange } from './case-schema.ts';
 
@@ -15,11 +16,13 @@ export class Outcome {
   /** Null while nothing has reached the upstream. */
   upstreamHeaders: HeaderList | null = null;
   readonly upstreamBody: Uint8Array[] = [];
+  upstreamTrailers: HeaderList = [];
   isUpstreamWhole = false;
   /** Null while the client has no answer. */
   status: number | null = null;
   headers: HeaderList = [];
   readonly body: Uint8Array[] = [];
+  trailers: HeaderList = [];
   details = '';
   /** Code of what went wrong; `''` for nothing. */
   failure = '';
@@ -33,7 +36,8 @@ class Ends implements FilterSink {
     this.outcome.isUpstreamWhole = isLast;
   }
 
-  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onRequestBody(chunk: Uint8Array, isLast: boolean, trailers: HeaderList = []): boolean {
+    this.outcome.upstreamTrailers = passableTrailers(trailers);
     this.outcome.upstreamBody.push(chunk.slice());
     this.outcome.isUpstreamWhole = isLast;
     return true;
@@ -45,7 +49,8 @@ class Ends implements FilterSink {
     this.#answer(headers);
   }
 
-  onResponseBody(chunk: Uint8Array, _isLast: boolean): boolean {
+  onResponseBody(chunk: Uint8Array, _isLast: boolean, trailers: HeaderList = []): boolean {
+    this.outcome.trailers = passableTrailers(trailers);
     this.outcome.body.push(chunk.slice());
     return true;
   }
@@ -86,9 +91,9 @@ export function runExchange(chain: FilterChain, exchange: Exchange, wallMs: numb
   const pseudo = [':method', method, ':path', path, ':authority', authority, ':scheme', 'http'];
   const headers = [...pseudo, ...flat(request.headers)];
   const isOver = (): boolean => outcome.status !== null || outcome.failure !== '';
-  stream.requestHeaders(headers, request.body.length === 0);
-  send(request.body, (chunk, isLast) => {
-    if (!isOver()) stream.requestBody(chunk, isLast);
+  stream.requestHeaders(headers, hasNoBody(request));
+  send(request, (chunk, isLast, trailers) => {
+    if (!isOver()) stream.requestBody(chunk, isLast, trailers);
   });
   if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange);
   stream.end({ status: outcome.status ?? 0, reason: 0, details: outcome.details });
@@ -96,18 +101,32 @@ export function runExchange(chain: FilterChain, exchange: Exchange, wallMs: numb
 }
 
 function respond(stream: FilterStream, { upstream }: Exchange): void {
-  const { status, headers, body } = upstream;
-  stream.responseHeaders([':status', String(status), ...flat(headers)], body.length === 0);
-  send(body, (chunk, isLast) => {
-    stream.responseBody(chunk, isLast);
+  const { status, headers } = upstream;
+  stream.responseHeaders([':status', String(status), ...flat(headers)], hasNoBody(upstream));
+  send(upstream, (chunk, isLast, trailers) => {
+    stream.responseBody(chunk, isLast, trailers);
   });
 }
 
+/** What one side says behind its head. */
+type Message = Pick<Exchange['request'], 'body' | 'trailers'>;
+
+function hasNoBody({ body, trailers }: Message): boolean {
+  return body.length === 0 && trailers.length === 0;
+}
+
 function send(
-  chunks: readonly Uint8Array[],
-  give: (chunk: Uint8Array, isLast: boolean) => void,
+  message: Message,
+  give: (chunk: Uint8Array, isLast: boolean, trailers?: HeaderList) => void,
 ): void {
-  for (const [index, chunk] of chunks.entries()) give(chunk, index === chunks.length - 1);
+  if (hasNoBody(message)) return;
+  const trailers = passableTrailers(flat(message.trailers));
+  const chunks = message.body.length === 0 ? [new Uint8Array(0)] : message.body;
+  for (const [index, chunk] of chunks.entries()) {
+    const isLast = index === chunks.length - 1;
+    if (isLast && trailers.length > 0) give(chunk, true, trailers);
+    else give(chunk, isLast);
+  }
 }
 
 function flat(headers: Exchange['request']['headers']): string[] {
