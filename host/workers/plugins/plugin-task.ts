@@ -123,7 +123,11 @@ function tryOut(spec: PluginSpec, module: PluginModule): void {
       clock: systemClock,
       log: ({ message }) => lines.push(message),
       logLevel: 'error',
-      services: { knows: () => true, call: () => () => {} },
+      services: {
+        knows: () => true,
+        call: () => () => {},
+        grpc: () => ({ send: () => true, end() {}, cancel() {} }),
+      },
     }),
   );
   try {
