@@ -146,6 +146,8 @@ describe('filters in Rust, C++ and Go in a gateway', { timeout: 180_000 }, () =>
       assert.ok(Number(counted?.[1]) >= REQUESTS, `${name}: ${counted?.[0]}`);
     }
     // Ticks put messages into a queue, whose callback logs them.
-    await untilTrue(() => NAMES.every((name) => gateway.log().includes(`dequeued tick of ${name}`)));
+    await untilTrue(() =>
+      NAMES.every((name) => gateway.log().includes(`dequeued tick of ${name}`)),
+    );
   });
 });
