@@ -27,6 +27,7 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
   const us = header.us.metered.median;
   const metering = header.metering.median;
   const { count, rssBytes, coldMs } = tenants;
+  const rate = Math.round(swap.ratePerSecond);
   return [
     {
       what: 'CPU that a header filter adds to a request',
@@ -53,9 +54,9 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
       isMet: coldMs.p50 <= COLD_MS_MAX,
     },
     {
-      what: 'failed requests while a plugin is switched under load',
+      what: `failed requests, ${swap.swapsCount} switches under ${rate}/s`,
       bar: '0',
-      measured: `${swap.failedCount} of ${swap.answeredCount}`,
+      measured: `${swap.failedCount} of ${swap.answeredCount}; ${switchText(swap.switchMs)}`,
       isMet: swap.failedCount === 0,
     },
   ];
@@ -114,6 +115,10 @@ export function swapTable({ swap }: FilterResult): Table {
       ],
     ],
   };
+}
+
+function switchText({ median, max }: Spread): string {
+  return `a switch takes ${median.toFixed(0)} ms, at most ${max.toFixed(0)}`;
 }
 
 function text({ median, min, max }: Spread, digits: number): string {

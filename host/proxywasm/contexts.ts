@@ -65,7 +65,7 @@ export class RootContext {
   callBody: Uint8Array | null = null;
   grpcMessage: Uint8Array | null = null;
   foreignArguments: Uint8Array = NO_BYTES;
-  /** Of the last gRPC call that ended. */
+  /** Of the last gRPC call that ended with proxy_on_grpc_close. */
   grpcStatus = 0;
   grpcStatusMessage = '';
   properties: Map<string, Uint8Array> | null = null;

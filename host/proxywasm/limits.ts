@@ -10,9 +10,14 @@ export const LOCALS_COUNT_MAX = 50_000;
 export const TABLE_ENTRIES_COUNT_MAX = 131_072;
 /** Straight code that one step covers, so that a step is bounded in time: about 1 us. */
 export const STEP_CODE_SIZE_BYTES = 1_024;
-/** A function without calls and loops that is no longer than this costs nothing to enter: it is a
- *  getter, and the code that calls it is counted. */
-export const FREE_LEAF_SIZE_BYTES = 32;
+/** A function without loops that is no longer than this, with all that it calls, is counted as a
+ *  part of the code that calls it: a getter, or a check of the stack. */
+export const SHORT_FUNCTION_SIZE_BYTES = 128;
+/** A short function of this length at most, without parameters, results and locals, stands in the
+ *  place of its calls: more would cost more to compile than the calls do. */
+export const INLINED_SIZE_BYTES = 32;
+/** What a module may grow by that: a call takes 2 bytes. */
+export const INLINED_ALL_SIZE_BYTES = 1_048_576;
 /** To grow memory or a table costs the host a call into the runtime: about 1 us. */
 export const GROW_STEPS = 32;
 /** Memory that one step covers in a bulk operation: fills run at 16 bytes per ns. */
@@ -64,6 +69,16 @@ export const QUEUE_MESSAGES_COUNT_MAX = 4_096;
 /** A body that a call to a service sends, and the answer that it takes. */
 export const CALL_BODY_SIZE_BYTES_MAX = 4_194_304;
 export const CALL_REPLY_SIZE_BYTES_MAX = 4_194_304;
+/** A gRPC message, in each direction: gRPC's own default. */
+export const GRPC_MESSAGE_SIZE_BYTES_MAX = 4_194_304;
+/** What one gRPC stream may have waiting to be sent: two of the largest messages. */
+export const GRPC_QUEUE_SIZE_BYTES_MAX = 8_388_672;
+/** Metadata that a guest sends with a call: as much as a request's headers. */
+export const GRPC_METADATA_SIZE_BYTES_MAX = 16_384;
+/** Service and method together; the longest in public APIs have some 120. */
+export const GRPC_PATH_SIZE_BYTES_MAX = 1_024;
+/** Envoy's GrpcService message, which holds a name and some metadata. */
+export const GRPC_SERVICE_SIZE_BYTES_MAX = 16_384;
 /** The shortest tick: more often, a plugin would be busy with nothing else. */
 export const TICK_MS_MIN = 5;
 /** A local answer's body. */

@@ -7,10 +7,12 @@ import { GatewayError } from '../core/index.ts';
 import { hostImports } from './abi/imports.ts';
 import { type CallResult, type GuestContext, RootContext, StreamContext } from './contexts.ts';
 import type { HostServices, PluginModule, PluginSpec } from './contract.ts';
+import { GrpcCalls } from './grpc-calls.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { CONTEXTS_COUNT_MAX, HOST_CALL_STEPS, TICK_MS_MIN } from './limits.ts';
 import { LogGate } from './log-gate.ts';
 import { OutCalls } from './out-calls.ts';
+import { shownName } from './shown-name.ts';
 import { ROOT_CONTEXT_ID, type VmOwner } from './vm-owner.ts';
 
 /** What a guest ended itself with. */
@@ -33,6 +35,9 @@ export class Vm {
   readonly root = new RootContext(ROOT_CONTEXT_ID);
   readonly log: LogGate;
   readonly calls: OutCalls;
+  /** What it defined. */
+  readonly metricIds = new Set<number>();
+  readonly grpc: GrpcCalls;
   /** Whose call runs, or whom the guest chose to speak for. */
   effective: GuestContext = this.root;
   /** What get_configuration and buffers 6 and 7 give: `vm` while on_vm_start runs. */
@@ -67,6 +72,7 @@ export class Vm {
     this.vmId = vmIdOf(spec, module.report.sha256);
     this.log = new LogGate(spec.name, services);
     this.calls = new OutCalls(this);
+    this.grpc = new GrpcCalls(this);
     try {
       const instance = new WebAssembly.Instance(module.module, hostImports(this));
       this.#exports = instance.exports;
@@ -152,6 +158,11 @@ export class Vm {
     }
   }
 
+  /** Whether no more calls to services may begin. */
+  get hasAllCalls(): boolean {
+    return this.calls.count + this.grpc.count >= this.spec.limits.callsMax;
+  }
+
   /** Calls the root with what a service answered. */
   deliver(result: CallResult, name: string, args: number[]): void {
     const { root } = this;
@@ -195,24 +206,20 @@ export class Vm {
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
   enter(): boolean {
-    if (this.#isAllocating || this.isStarting || this.death !== null) return false;
-    this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.enterStarting() && !this.isStarting;
   }
 
   /** The same for what may be called while the guest starts. */
   enterStarting(): boolean {
-    if (this.#isAllocating || this.death !== null) return false;
-    this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.enterAnyTime() && !this.#isAllocating;
   }
 
   /** The same for WASI, which never asks the guest for memory: a runtime whose allocator collects
    *  garbage or grows the memory reads the clock in it, and ends itself where it may not. */
   enterAnyTime(): boolean {
-    if (this.death !== null) return false;
+    // What is refused is paid for too: a guest may ask again and again.
     this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.death === null;
   }
 
   /** Takes steps off the guest's. Errors: throws through the guest when there are none left. */
@@ -252,9 +259,11 @@ export class Vm {
     this.#stopTick = null;
     for (const stop of this.#queueWatches.splice(0)) stop();
     this.calls.close();
+    this.grpc.close();
   }
 
   #forget(context: StreamContext): void {
+    if (this.grpc.count > 0) this.grpc.endOf(context);
     if (this.#contexts.delete(context.id)) this.#owner.onStreamGone(this);
   }
 
@@ -367,6 +376,8 @@ function describeTrap(error: unknown): string {
 /** The guest's functions on the stack, as its name section calls them. */
 function traceOf(error: unknown): string {
   if (!(error instanceof WebAssembly.RuntimeError)) return '';
-  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) => frame[1]);
+  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) =>
+    shownName(frame[1]!),
+  );
   return frames.length === 0 ? '' : ` (in ${frames.slice(0, 8).join(' < ')})`;
 }

@@ -147,6 +147,34 @@ describe('sluice plugin test', () => {
     assert.match(err, /cases\.yaml:4:/);
   });
 
+  it('says once why a filter does not start, and shows what it logged as text', async () => {
+    // The reason and the log stood there twice, and a log could steer the terminal.
+    const module = file(
+      'dies.wasm',
+      wat(`(module
+        (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "look\\1b[2J")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 64))
+        (func $fails (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $log (i32.const 4) (i32.const 0) (i32.const 8)))
+          (unreachable)))`),
+    );
+    const { texts, ...streams } = output();
+    const cases = file('dies.yaml', 'cases: [{ name: a }]');
+    assert.equal(await testPlugin({ module, cases }, streams), 1);
+    const lines = texts.out.split('\n').map((line) => line.trim());
+    assert.deepEqual(lines.slice(0, 3), [
+      'BAD   a',
+      'the filter does not start: proxy_on_configure: unreachable',
+      'log:',
+    ]);
+    assert.equal(lines[3], 'error: look\\u{1b}[2J');
+    assert.equal(lines[4], 'error: proxy_on_configure: unreachable (in fails)');
+    assert.equal(lines.length, 7);
+  });
+
   it('refuses what it cannot run', async () => {
     const { texts, ...streams } = output();
     const cases = file('some.yaml', 'cases: [{ name: a }]');

@@ -83,6 +83,38 @@ describe('a hostile guest', () => {
     });
   }
 
+  for (const [name, imported, spec] of [
+    ['a function that is not there', '"proxy_of_tomorrow"', {}],
+    ['a function that it may not call', '"proxy_done"', { capabilities: ['proxy_log'] }],
+  ] as const) {
+    it(`that floods ${name} is stopped as well`, () => {
+      // Only calls that were let in were paid for: 333 in each turn of a loop were 15 million.
+      const scene = new PluginScene();
+      const calls = '(drop (call $asked))'.repeat(300);
+      const bytes = filter(
+        `${ON_REQUEST} (loop $l ${calls} (br $l)) (i32.const 0))`,
+        `(import "env" ${imported} (func $asked (result i32)))`,
+      );
+      scene.install(bytes, { limits: LIMITS, ...spec });
+      assert.equal(scene.get().failure, 'GW_PLUGIN_STEPS');
+      const asked = scene.lines.length + scene.book.stats()[0]!.logLinesDropped;
+      assert.ok(asked > 100 && asked <= (LIMITS.steps + 256) / 8, `${asked} calls`);
+    });
+  }
+
+  it('that imports from what every object has gets stubs, and changes no object', () => {
+    // A stub for `x` of a module called `__proto__` became a property of every object there is.
+    const scene = new PluginScene();
+    const imports = ['"__proto__" "polluted"', '"env" "constructor"', '"env" "__proto__"']
+      .map((names, index) => `(import ${names} (func $f${index} (result i32)))`)
+      .join('');
+    const sum = '(i32.add (call $f0) (i32.add (call $f1) (call $f2)))';
+    const isRefused = `(if (i32.ne ${sum} (i32.const 36)) (then unreachable))`;
+    scene.install(filter(`${ON_REQUEST} ${isRefused} (i32.const 0))`, imports));
+    assert.deepEqual(scene.get().events, ['request head last']);
+    assert.equal('polluted' in {}, false);
+  });
+
   it('comes back after its pause, which grows', () => {
     const scene = new PluginScene();
     scene.install(filter(`${ON_REQUEST} (unreachable))`), {

@@ -259,6 +259,7 @@ describe('a client that goes away', () => {
         replies.push(onReply);
         return () => {};
       },
+      grpc: () => assert.fail('no gRPC here'),
     });
     const call = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
     scene.install(
@@ -283,7 +284,7 @@ describe('a client that goes away', () => {
     );
     const visited = scene.get();
     visited.end();
-    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0) });
+    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0), trailers: [] });
     assert.deepEqual(scene.messages(), ['request_headers', 'delete', 'http_call_response']);
     assert.deepEqual(visited.events, []);
     assert.equal(scene.book.stats()[0]!.traps, 0);
@@ -411,5 +412,19 @@ describe('metrics of a guest', () => {
     assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
     const { metrics } = scene.services;
     assert.deepEqual([metrics.value(0), metrics.value(1), metrics.value(2)], [9, 7, 20]);
+  });
+
+  it('are out of reach of another one, which has nothing but their ids', () => {
+    // Ids count up from 0: any plugin could count for any other.
+    const scene = new PluginScene();
+    const count = `(drop (call $proxy_increment_metric (i32.const 0) (i64.const 3)))
+      (drop (call $proxy_record_metric (i32.const 0) (i64.const 70)))
+      (call $expect (call $proxy_get_metric (i32.const 0) (i32.const 64)) (i32.const 1))`;
+    const counting = { params: 3, result: CONTINUE, body: count };
+    scene.install(guest({ proxy_on_request_headers: counting }));
+    const id = scene.services.metrics.define('other', 'counter', 'own');
+    scene.services.metrics.increment(id, 5);
+    assert.equal(scene.get().failure, '');
+    assert.deepEqual([id, scene.services.metrics.value(id)], [0, 5]);
   });
 });

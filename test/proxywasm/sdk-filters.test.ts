@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
+  type GrpcCall,
   type HeaderList,
   headerValue,
   type ServiceCaller,
@@ -54,11 +55,15 @@ class Asked implements ServiceCaller {
     return () => {};
   }
 
+  grpc(): GrpcCall {
+    throw new Error('none of the filters calls over gRPC');
+  }
+
   reply(status: string | null, body = ''): void {
     const onReply = this.#waiting.shift();
     assert.ok(onReply !== undefined, 'nobody waits');
     const headers: HeaderList = [':status', String(status)];
-    onReply(status === null ? null : { headers, body: Buffer.from(body) });
+    onReply(status === null ? null : { headers, body: Buffer.from(body), trailers: [] });
   }
 }
 

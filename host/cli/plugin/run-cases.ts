@@ -50,8 +50,7 @@ function runIn(
     book.install(spec, module);
   } catch (error) {
     if (!isGatewayError(error)) throw error;
-    const why = services.lines.map(({ message }) => `\n      ${message}`).join('');
-    return one.refused ? [] : [`the filter does not start: ${error.detail}${why}`];
+    return one.refused ? [] : [`the filter does not start: ${error.detail}`];
   }
   const problems: string[] = one.refused ? ['the filter takes its configuration'] : [];
   const chain = book.chain([PLUGIN_NAME]);

@@ -104,13 +104,19 @@ export class DatabaseCatalog {
       .sort();
   }
 
+  /** Errors: DB_NAME, DB_EXISTS. */
+  async assertFree(name: string): Promise<void> {
+    checkDatabaseName(name);
+    if ((await this.list()).includes(name)) throw new GatewayError('DB_EXISTS', name);
+  }
+
   /** Makes an empty database. Errors: DB_NAME, DB_EXISTS. */
   create(name: string): Promise<void> {
     return this.#make(name, null, async () => {});
   }
 
-  /** Makes a database of a file of SQLite's. Errors: DB_NAME, DB_EXISTS, DB_FORMAT,
-   *  DB_STORE_FULL. */
+  /** Makes a database of a file of SQLite's that has our pages (own-pages.ts). Errors: DB_NAME,
+   *  DB_EXISTS, DB_FORMAT, DB_STORE_FULL. */
   async importFile(name: string, path: string): Promise<void> {
     const file = await openSqliteFile(path);
     try {
@@ -159,7 +165,7 @@ export class DatabaseCatalog {
     atLsn: Lsn,
     fill: (store: LmdbPageStore) => Promise<void> = async () => {},
   ): Promise<void> {
-    await this.#assertFree(name);
+    await this.assertFree(name);
     const parent = await this.openPages(parentName);
     try {
       await this.#unpinGone(parent.store);
@@ -337,7 +343,7 @@ export class DatabaseCatalog {
     fill: (store: LmdbPageStore) => Promise<void>,
     parent?: LmdbPageStore,
   ): Promise<void> {
-    await this.#assertFree(name);
+    await this.assertFree(name);
     const folder = this.temporaryPath();
     try {
       await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
@@ -436,11 +442,6 @@ export class DatabaseCatalog {
       const branch = pin.name.slice(BRANCH_PIN.length);
       if (!names.includes(branch) && !this.#branching.has(branch)) store.unpinDurably(pin.name);
     }
-  }
-
-  async #assertFree(name: string): Promise<void> {
-    checkDatabaseName(name);
-    if ((await this.list()).includes(name)) throw new GatewayError('DB_EXISTS', name);
   }
 
   async #assertThere(name: string): Promise<void> {

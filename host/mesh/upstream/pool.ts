@@ -78,7 +78,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
     this.pipeline = options.pipeline;
     this.#random = deps.random;
     this.#config = options.pool;
-    this.#connector = new Connector(endpoint, options.tls);
+    this.#connector = new Connector(endpoint, options.tls, 'http/1.1');
     this.#waiting = new WaitingQueue(options.pool.pendingMax);
     this.#addresses = new AddressBook({
       host: endpoint.host,

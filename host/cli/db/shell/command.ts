@@ -8,6 +8,7 @@ import { GatewayError, isGatewayError } from '../../../core/index.ts';
 import { type Flags, readFlagFile } from '../../release/flags.ts';
 import type { Output } from '../../release/session.ts';
 import { dirOf, word } from '../flags.ts';
+import type { ReadModule } from '../read-module.ts';
 import type { SqlClient } from './client.ts';
 import { FolderClient } from './folder-client.ts';
 import { HranaClient } from './hrana-client.ts';
@@ -17,9 +18,6 @@ import { Shell } from './shell.ts';
 export interface ShellInput extends NodeJS.ReadableStream {
   readonly isTTY?: boolean;
 }
-
-/** A compiled module's bytes. */
-export type ReadModule = (name: 'codec.wasm' | 'sqlite3.wasm') => Uint8Array<ArrayBuffer>;
 
 interface ShellSurroundings {
   readonly output: Output;
