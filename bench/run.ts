@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { JOBS } from './database/jobs.ts';
+import { jobPicture } from './database/picture.ts';
 import { runRecovery } from './database/recovery.ts';
-import { rateCurve } from './database/report.ts';
 import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
@@ -189,7 +189,7 @@ function drawCurves({ rows }: DatabaseResult): void {
   mkdirSync(folder, { recursive: true });
   for (const { name } of JOBS) {
     if (!rows.some(({ job }) => job === name)) continue;
-    writeFileSync(join(folder, `databases-${name}.svg`), rateCurve(rows, name));
+    writeFileSync(join(folder, `databases-${name}.svg`), jobPicture(rows, name));
   }
 }
 

@@ -27,6 +27,7 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
   const us = header.us.metered.median;
   const metering = header.metering.median;
   const { count, rssBytes, coldMs } = tenants;
+  const rate = Math.round(swap.ratePerSecond);
   return [
     {
       what: 'CPU that a header filter adds to a request',
@@ -53,7 +54,7 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
       isMet: coldMs.p50 <= COLD_MS_MAX,
     },
     {
-      what: `failed requests, ${swap.swapsCount} switches under ${Math.round(swap.ratePerSecond)}/s`,
+      what: `failed requests, ${swap.swapsCount} switches under ${rate}/s`,
       bar: '0',
       measured: `${swap.failedCount} of ${swap.answeredCount}; ${switchText(swap.switchMs)}`,
       isMet: swap.failedCount === 0,

@@ -1,5 +1,6 @@
 // Ground floor: no I/O, no thread, no state beyond a clock and a generator of random numbers.
 
+export { eachAtOnce } from './bounded-work.ts';
 export {
   fromByteString,
   isByteString,
@@ -59,5 +60,11 @@ export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretFiller, secretSeed, systemRandom } from './random.ts';
 export type { PlaneRoute, RoutePlane } from './route-plane.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
+export {
+  NO_TRAILERS,
+  passableTrailers,
+  trailerLines,
+  trailersSizeBytes,
+} from './trailers.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';
 export { heldCost, UploadBudget } from './upload-budget.ts';

@@ -43,7 +43,7 @@ export const RESPONSE_HEADERS_COUNT_MAX = 256;
 export const INTERIM_RESPONSES_COUNT_MAX = 16;
 /** A chunk-size line with its extensions: Node refuses extensions above the same order of size. */
 export const CHUNK_LINE_SIZE_BYTES_MAX = 1_024;
-/** Trailers of a chunked response, checked and dropped: as much as a request's headers. */
+/** Trailers of a chunked response, or such as filters made: as much as a request's headers. */
 export const TRAILERS_SIZE_BYTES_MAX = 16_384;
 /** HTTP/2 towards an upstream, for gRPC: connections to one endpoint of one worker. Each carries as
  *  many streams as below: together they carry the calls of three plugins with default limits. */

@@ -23,6 +23,7 @@ export {
   type EngineLimits,
   type Repaging,
   repage,
+  THREAD_STACK_SIZE_MB,
 } from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';

@@ -12,6 +12,7 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
+  NO_TRAILERS,
   type PreparedHead,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
@@ -87,6 +88,11 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
 
   get scheme(): Exchange['scheme'] {
     return this.#host.scheme;
+  }
+
+  /** uWS reads over them. */
+  get trailers(): readonly string[] {
+    return NO_TRAILERS;
   }
 
   get localPort(): number {

@@ -8,6 +8,7 @@ import {
   ERRORS,
   type ErrorCode,
   type HeaderList,
+  NO_TRAILERS,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
@@ -45,6 +46,7 @@ export class ProxyCall implements UpstreamHandler {
   #status = 0;
   #heldHeaders: HeaderList = [];
   #heldSizeBytes = 0;
+  #trailers: readonly string[] = NO_TRAILERS;
 
   constructor(
     visit: Visit,
@@ -109,13 +111,17 @@ export class ProxyCall implements UpstreamHandler {
     if (!exchange.write(chunk)) this.#holdUpstream();
   }
 
+  onTrailers(trailers: readonly string[]): void {
+    this.#trailers = trailers;
+  }
+
   onEnd(): void {
     if (this.#state === 'ended') return;
     const { exchange } = this.#visit;
     const isHeld = this.#state === 'held';
     this.#finish(this.#status, 0);
     if (isHeld) exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
-    else exchange.end();
+    else exchange.end(this.#trailers);
   }
 
   onError(code: ErrorCode, detail: string): void {
@@ -203,7 +209,8 @@ class RequestBody implements BodyReader {
       return;
     }
     const mayContinue = chunk.length === 0 || this.#call.write(chunk);
-    if (isLast) this.#call.end();
+    // Without filters nobody has looked at them, and no upstream waits for them.
+    if (isLast) this.#call.end(visit.filtered?.trailers);
     else if (!mayContinue) visit.exchange.pauseBody();
   }
 }

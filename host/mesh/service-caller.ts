@@ -3,6 +3,7 @@
 // of its own, for it is spoken in HTTP/2.
 
 import {
+  BODY_SIZE_UNKNOWN,
   type Clock,
   type ErrorCode,
   type GrpcCall,
@@ -11,6 +12,7 @@ import {
   type HeaderList,
   headerValue,
   isFramingHeader,
+  passableTrailers,
   type ServiceCaller,
   type ServiceReply,
   type ServiceRequest,
@@ -79,13 +81,14 @@ export class MeshServiceCaller implements ServiceCaller {
     const endpoint = service.endpoints[state.index]!;
     const { timeouts } = service.config;
     const bound = request.timeoutMs === 0 ? timeouts.requestMs : request.timeoutMs;
-    const { headers, body } = request;
+    const { headers, body, trailers } = request;
+    const isChunked = trailers.length > 0;
     const call = endpoint.pool.send(
       {
         method: headerValue(headers, ':method')!,
         target: headerValue(headers, ':path')!,
         headers: wireHeaders(headers),
-        bodySizeBytes: body.length,
+        bodySizeBytes: isChunked ? BODY_SIZE_UNKNOWN : body.length,
         connectMs: Math.min(bound, timeouts.connectMs),
         requestMs: Math.min(bound, timeouts.requestMs),
         idleMs: Math.min(bound, timeouts.idleMs),
@@ -93,9 +96,9 @@ export class MeshServiceCaller implements ServiceCaller {
       gather,
     );
     gather.attach(call);
-    if (body.length === 0) return;
+    if (body.length === 0 && !isChunked) return;
     call.write(body);
-    call.end();
+    call.end(passableTrailers(trailers));
   }
 }
 
@@ -116,6 +119,7 @@ class ReplyGather implements UpstreamHandler {
   #onReply: ((reply: ServiceReply | null) => void) | null;
   #call: UpstreamCall | null = null;
   #headers: HeaderList = [];
+  #trailers: HeaderList = [];
   #sizeBytes = 0;
 
   constructor(sizeBytesMax: number, onReply: (reply: ServiceReply | null) => void) {
@@ -152,8 +156,13 @@ class ReplyGather implements UpstreamHandler {
     this.#chunks.push(Uint8Array.from(chunk));
   }
 
+  onTrailers(trailers: readonly string[]): void {
+    this.#trailers = [...trailers];
+  }
+
   onEnd(): void {
-    this.settle({ headers: this.#headers, body: Buffer.concat(this.#chunks) });
+    const body = Buffer.concat(this.#chunks);
+    this.settle({ headers: this.#headers, body, trailers: this.#trailers });
   }
 
   onError(_code: ErrorCode): void {

@@ -49,13 +49,14 @@ export class OutCalls {
   #deliver(id: number, reply: ServiceReply | null): void {
     const headers = reply?.headers ?? NO_HEADERS;
     const body = reply?.body ?? NO_BYTES;
+    const trailers = reply?.trailers ?? NO_HEADERS;
     const { root } = this.#vm;
-    this.#vm.deliver({ headers, trailers: NO_HEADERS, body }, 'proxy_on_http_call_response', [
+    this.#vm.deliver({ headers, trailers, body }, 'proxy_on_http_call_response', [
       root.id,
       id,
       headers.length / 2,
       body.length,
-      0,
+      trailers.length / 2,
     ]);
   }
 }

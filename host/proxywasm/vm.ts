@@ -206,14 +206,20 @@ export class Vm {
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
   enter(): boolean {
-    return this.enterAnyTime() && !this.isStarting;
+    return this.enterStarting() && !this.isStarting;
   }
 
-  /** The same for what may be called at any time but from malloc. */
+  /** The same for what may be called while the guest starts. */
+  enterStarting(): boolean {
+    return this.enterAnyTime() && !this.#isAllocating;
+  }
+
+  /** The same for WASI, which never asks the guest for memory: a runtime whose allocator collects
+   *  garbage or grows the memory reads the clock in it, and ends itself where it may not. */
   enterAnyTime(): boolean {
     // What is refused is paid for too: a guest may ask again and again.
     this.charge(HOST_CALL_STEPS);
-    return !this.#isAllocating && this.death === null;
+    return this.death === null;
   }
 
   /** Takes steps off the guest's. Errors: throws through the guest when there are none left. */

@@ -19,6 +19,7 @@ import {
   type ServiceStats,
   type Standing,
   standingWords,
+  THREAD_STACK_SIZE_MB,
   withOwnPages,
 } from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
@@ -255,7 +256,11 @@ export class DbFleet {
       heartbeats: this.#heartbeats,
       standing: this.#standingWords,
     };
-    const worker = startWorker('db-worker', { workerData, name: `db-${member.index}` });
+    const worker = startWorker('db-worker', {
+      workerData,
+      name: `db-${member.index}`,
+      resourceLimits: { stackSizeMb: THREAD_STACK_SIZE_MB },
+    });
     member.worker = worker;
     return new Promise((resolve, reject) => {
       let failure: Error | null = null;

@@ -76,6 +76,7 @@ async function count(name: string): Promise<number> {
     { sql: 'SELECT count(*) FROM t', args: [], namedArgs: [], wantRows: true },
     {
       ...sink,
+      size: 0,
       text: ignore,
       blob: ignore,
       endRow: ignore,

@@ -179,7 +179,7 @@ describe('a log that fails', () => {
     });
   }
 
-  it('is tried again until it opens; meanwhile what is durable is read, and nobody writes', async () => {
+  it('is tried again until it opens; meanwhile what is durable is read, none writes', async () => {
     const { database, disk, events } = await openDatabase();
     const writer = await withTable(database);
     disk.openFailure = new Error('ENOENT');
@@ -206,7 +206,7 @@ describe('a log that fails', () => {
 
   // A reader that began before the log was open again wrote over what was replayed meanwhile: its
   // snapshot was the newest state when it became the writer. Nobody becomes one before that now.
-  it('and had more than was known, shows it to who asks later, and lets no older one write', async () => {
+  it('and had more than was known, shows it later, and lets no older one write', async () => {
     const { database, disk } = await openDatabase();
     const writer = await withTable(database);
     disk.openFailure = new Error('EIO: open');

@@ -1,5 +1,5 @@
-// gRPC as a guest sees it: which callbacks come in which order, what maps, buffer and status hold in
-// them, and what ends a call. The service is played by hand.
+// gRPC as a guest sees it: which callbacks come in which order, what maps, buffer and status hold
+// in them, and what ends a call. The service is played by hand.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -10,8 +10,8 @@ import { PluginScene } from '../support/plugin-scene.ts';
 
 const INTERNAL = 13;
 
-/** Logs what each callback brings: `initial one`, `message text`, `trailing two`, `close c` with the
- *  status as a letter, and the status's message. A request begins a call for the path `/c`, a
+/** Logs what each callback brings: `initial one`, `message text`, `trailing two`, `close c` with
+ *  the status as a letter, and the status's message. A request begins a call for the path `/c`, a
  *  stream for `/s`; of the root's, in a tick, a stream. A message `x` traps, a message `q` gives
  *  the call up. */
 const GUEST = `(module

@@ -271,4 +271,29 @@ describe('a hostile guest', () => {
     );
     assert.deepEqual(scene.lines, []);
   });
+
+  // Go's allocator collects garbage, and its collector reads the clock: a Go filter died of the
+  // refusal after some sixty requests.
+  it('that asks WASI from malloc is answered', () => {
+    const scene = new PluginScene();
+    scene.install(
+      wat(`(module
+        (import "env" "proxy_get_buffer_bytes"
+          (func $get (param i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "clock_time_get"
+          (func $clock (param i32 i64 i32) (result i32)))
+        (memory (export "memory") 1)
+        (global $status (mut i32) (i32.const -1))
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32)
+          (global.set $status (call $clock (i32.const 1) (i64.const 0) (i32.const 2048)))
+          (i32.const 1024))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $get (i32.const 7) (i32.const 0) (i32.const 100) (i32.const 0) (i32.const 4)))
+          (i32.and (i32.eqz (global.get $status))
+            (i64.ne (i64.load (i32.const 2048)) (i64.const 0)))))`),
+      { config: Buffer.from('configuration') },
+    );
+    assert.deepEqual(scene.get().events, ['request head last']);
+  });
 });

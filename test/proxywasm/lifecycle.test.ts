@@ -284,7 +284,7 @@ describe('a client that goes away', () => {
     );
     const visited = scene.get();
     visited.end();
-    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0) });
+    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0), trailers: [] });
     assert.deepEqual(scene.messages(), ['request_headers', 'delete', 'http_call_response']);
     assert.deepEqual(visited.events, []);
     assert.equal(scene.book.stats()[0]!.traps, 0);

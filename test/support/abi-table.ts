@@ -209,8 +209,10 @@ const HEADERS: readonly Row[] = [
       gives(REQUEST_PAIRS.toString('latin1'), 0),
       gives(pairs(':status', '204').toString('latin1'), 6),
       { ...gives('', 0), prepare: ({ exchange }) => exchange.maps[0]!.splice(0) },
+      gives('', 1),
+      gives('', 7),
     ],
-    [fails(NOT_FOUND, 1), fails(NOT_FOUND, 7), fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
+    [fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
   ),
   row(
     'proxy_set_header_map_pairs',
@@ -460,13 +462,14 @@ const CALLS: readonly Row[] = [
     'bytes bytes bytes bytes u32 out32',
     [
       {
-        args: ['wallet', CALL_PAIRS, 'body', '', 900],
+        args: ['wallet', CALL_PAIRS, 'body', pairs('X-T', 'u'), 900],
         status: OK,
         see: ({ requests }) => requests[0],
         is: {
           service: 'wallet',
           headers: [':method', 'GET', ':path', '/', ':authority', 'a'],
           body: Uint8Array.from(Buffer.from('body')),
+          trailers: ['x-t', 'u'],
           timeoutMs: 900,
         },
       },

@@ -54,6 +54,7 @@ export type NamedValues = Readonly<Record<string, SqlValue>>;
 
 /** Collects rows. */
 export class Rows implements RowSink {
+  size = 0;
   columnList: readonly SqlColumn[] = [];
   readonly rows: SqlValue[][] = [];
   #row: SqlValue[] = [];

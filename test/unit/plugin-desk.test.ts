@@ -39,6 +39,7 @@ async function scene(keys = '', dir = newFolder()) {
   const lists: (readonly PublishedPlugin[])[] = [];
   const warned: string[] = [];
   const failed: string[] = [];
+  const loads = { underWay: 0, most: 0 };
   const answers: string[][] = [];
   const forgotten: Parameters<PluginDeskDeps['forget']>[0][] = [];
   const log = () => {};
@@ -60,7 +61,10 @@ async function scene(keys = '', dir = newFolder()) {
         task.source.kind === 'configured'
           ? ({ kind: 'pushed', bytes: file, sha256: task.config.sha256 } as const)
           : task.source;
+      loads.underWay += 1;
+      loads.most = Math.max(loads.most, loads.underWay);
       const outcome = await runPluginTask({ ...task, source });
+      loads.underWay -= 1;
       if (outcome.ok) return outcome.plugin;
       throw new GatewayError(outcome.code, outcome.detail);
     },
@@ -102,7 +106,7 @@ async function scene(keys = '', dir = newFolder()) {
   const changeFile = (bytes: Uint8Array<ArrayBuffer>) => {
     file = bytes;
   };
-  return { ...made, changeFile, failed, tasks, told, warned };
+  return { ...made, changeFile, failed, loads, tasks, told, warned };
 }
 
 describe('the desk of plugins', () => {
@@ -124,6 +128,20 @@ describe('the desk of plugins', () => {
     assert.equal(made.desk.entries()[0]!.current.module.report.sha256, sha256Of(made.configured));
     await made.push(image('new'));
     assert.deepEqual(made.told(), [sha256Of(image('new')), null]);
+  });
+
+  it('loads the most plugins that a file may have, a few at a time', async () => {
+    // All were given to the compute pool at once: its queue takes 64, and a file with 67 plugins
+    // did not start.
+    const made = await scene();
+    const [one] = configOf('');
+    const configs = Array.from({ length: 256 }, (_, index) => ({ ...one!, name: `p${index}` }));
+    const entries = await made.desk.prepare(configs);
+    assert.deepEqual(
+      [...entries.keys()],
+      configs.map(({ name }) => name),
+    );
+    assert.ok(made.loads.most > 1 && made.loads.most <= 8, `${made.loads.most} at once`);
   });
 
   it('compiles no module twice', async () => {

@@ -32,6 +32,7 @@ function parse(text: string, options: Options = {}): Outcome {
     onBody: (chunk) => {
       body += Buffer.from(chunk).toString('latin1');
     },
+    onTrailers: (trailers) => events.push(`trailers ${trailers.join('|')}`),
     onComplete: () => {
       events.push(`end ${body}`);
       body = '';
@@ -76,10 +77,15 @@ const GOOD: Readonly<Record<string, [string, string[], Options?]>> = {
       '00006\r\n world\r\n0\r\n\r\n',
     [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end hello world'],
   ],
-  'chunk extensions and trailers, dropped': [
+  'chunk extensions, dropped, and trailers, without those that have no place there': [
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' +
-      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: x\r\n\r\n',
-    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end hi'],
+      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: \xff x \r\n' +
+      'Set-Cookie: a=b\r\nDigest:\r\n\r\n',
+    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'trailers digest|\xff x|digest|', 'end hi'],
+  ],
+  'trailers of which none has a place there': [
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nConnection: x\r\n\r\n',
+    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end '],
   ],
   'a body that ends with the connection': [
     'HTTP/1.1 200 OK\r\nA: b\r\n\r\nall of it',

@@ -69,14 +69,16 @@ export async function replayUpTo(
   pageDelta: PageDelta,
   moment: Moment,
 ): Promise<Lsn> {
-  const overlay = new Overlay(store, 'lsn' in moment ? moment.lsn : Number.POSITIVE_INFINITY);
+  const lastLsn = 'lsn' in moment ? moment.lsn : Number.POSITIVE_INFINITY;
+  const overlay = new Overlay(store);
   const replay = new Replay(pageDelta, overlay);
-  if (store.lsn + 1 < log.nextLsn) {
+  // What came meanwhile need not be there to be read.
+  if (store.lsn < lastLsn && store.lsn + 1 < log.nextLsn) {
     for await (const group of log.read(store.lsn + 1)) {
       if ('timeMs' in moment && group.sealedAtMs > moment.timeMs) break;
-      replay.group(group, overlay.lsn);
+      replay.group(group, overlay.lsn, lastLsn);
       if (overlay.heldCount > HELD_PAGES_COUNT_MAX) await overlay.fold();
-      if ('lsn' in moment && group.lastLsn >= moment.lsn) break;
+      if (group.lastLsn >= lastLsn) break;
     }
   }
   await overlay.fold();
@@ -85,14 +87,12 @@ export async function replayUpTo(
 
 class Overlay {
   readonly #store: LmdbPageStore;
-  readonly #lastLsn: Lsn;
   readonly #pages = new Map<number, Uint8Array>();
   #pageCount: number;
   lsn: Lsn;
 
-  constructor(store: LmdbPageStore, lastLsn: Lsn) {
+  constructor(store: LmdbPageStore) {
     this.#store = store;
-    this.#lastLsn = lastLsn;
     this.#pageCount = store.pageCount;
     this.lsn = store.lsn;
   }
@@ -109,8 +109,6 @@ class Overlay {
   }
 
   replay({ lsn, pageCount, pages }: ReplayedCommit): void {
-    // The rest of the group is decoded, for it is one piece, and left out.
-    if (lsn > this.#lastLsn) return;
     for (const { pageNumber, after } of pages) {
       const held = this.#pages.get(pageNumber) ?? new Uint8Array(DB_PAGE_SIZE_BYTES);
       held.set(after);

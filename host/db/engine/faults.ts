@@ -108,6 +108,11 @@ export function manyStatements(): SqlError {
   return new SqlError({ code: 'DB_STATEMENT', sqlCode: 'SQL_MANY_STATEMENTS', message });
 }
 
+export function unknownLetter(): SqlError {
+  const message = 'unrecognized token: a NUL character';
+  return new SqlError({ code: 'DB_SQL', sqlCode: 'SQLITE_ERROR', message });
+}
+
 /** The instance threw: a trap, or a stack that ran over. What it holds cannot be trusted. */
 export function brokenEngine(cause: unknown): SqlError {
   const message = 'the database engine broke down and starts again';

@@ -358,11 +358,13 @@ export class ProtobufWriter extends ProtobufRows implements ReplyWriter {
 export class ProtobufCursorWriter extends ProtobufRows {
   step = 0;
   readonly #ends: number[] = [];
+  #headSize = 0;
 
   head(baton: string | null): void {
     this.beginContent();
     if (baton !== null) this.string(1, baton);
     this.end();
+    this.#headSize = this.out.size;
   }
 
   columns(columns: readonly SqlColumn[]): void {
@@ -393,6 +395,7 @@ export class ProtobufCursorWriter extends ProtobufRows {
   }
 
   stepError(step: number, fault: HranaFault): void {
+    this.#dropUnfinished();
     this.beginContent();
     this.begin(3);
     this.uint(1, step);
@@ -402,9 +405,15 @@ export class ProtobufCursorWriter extends ProtobufRows {
   }
 
   error(fault: HranaFault): void {
+    this.#dropUnfinished();
     this.beginContent();
     this.fault(5, fault);
     this.#end();
+  }
+
+  /** Of a row that grew too large. */
+  #dropUnfinished(): void {
+    this.rewind(this.#ends.at(-1) ?? this.#headSize);
   }
 
   entries(): CursorEntries {

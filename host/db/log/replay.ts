@@ -39,10 +39,12 @@ export class Replay {
     this.#target = target;
   }
 
-  /** Applies the commits of a group that are newer than `afterLsn`. Errors: DB_LOG_CORRUPT and
-   *  DB_DELTA_CORRUPT where the group does not fit the pages; commits before it have been taken. */
-  group(group: LogGroup, afterLsn: Lsn): void {
+  /** Applies the commits of a group that are newer than `afterLsn`, up to `lastLsn`. Errors:
+   *  DB_LOG_CORRUPT and DB_DELTA_CORRUPT where the group does not fit the pages; commits before it
+   *  have been taken. */
+  group(group: LogGroup, afterLsn: Lsn, lastLsn: Lsn = Number.POSITIVE_INFINITY): void {
     for (const commit of decodeCommits(group)) {
+      if (commit.lsn > lastLsn) return;
       if (commit.lsn > afterLsn) this.#commit(commit);
     }
   }

@@ -10,7 +10,7 @@ import { Database, type ServedDatabase } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
 import { FollowerDatabase } from '../follower-database.ts';
-import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/index.ts';
+import { type Access, HranaError, type SessionLimits, Sessions, Turn } from '../hrana/index.ts';
 import { LogTail, type SegmentLog, type Xxh64 } from '../log/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
 import { LogHolds, type ReplicatedDatabase, type Standing } from '../replication/index.ts';
@@ -88,6 +88,7 @@ export class DatabaseShelf {
   readonly #catalog: DatabaseCatalog;
   readonly #codec: PageCodec;
   readonly #xxh64: Xxh64;
+  readonly #turn: Turn;
   readonly #places = new Map<string, Place>();
   /** Those that are being closed: they cannot be opened before they are. */
   readonly #closing = new Map<string, Promise<void>>();
@@ -99,6 +100,7 @@ export class DatabaseShelf {
     this.#options = options;
     this.#catalog = catalog;
     this.#codec = new PageCodec(options.codec);
+    this.#turn = new Turn(options.clock);
     this.#xxh64 = (bytes, seed) => this.#codec.xxh64(bytes, seed);
   }
 
@@ -269,6 +271,7 @@ export class DatabaseShelf {
       database,
       clock,
       limits,
+      turn: this.#turn,
       ...(onStatement === undefined ? {} : { onStatement }),
     });
     const closeBoth = async () => {

@@ -21,7 +21,7 @@ import type { ReadReceiver } from './connector.ts';
 import type { FailureFacts } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
 import type { Opening } from './opening.ts';
-import { LAST_CHUNK, requestHead } from './request-writer.ts';
+import { lastChunk, requestHead } from './request-writer.ts';
 import {
   EXPECT_BODYLESS,
   EXPECT_RESPONSE,
@@ -187,9 +187,13 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   }
 
   endBody(call: Call): void {
-    if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'last');
+    const { trailerLines } = call;
+    if (this.#gather.sizeBytes > 0 && trailerLines === '') this.#flushBody(call, 'last');
     else {
-      const text = this.#stagedHead + (call.request.bodySizeBytes < 0 ? LAST_CHUNK : '');
+      if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'more');
+      if (this.#isClosed) return;
+      const isChunked = call.request.bodySizeBytes < 0;
+      const text = this.#stagedHead + (isChunked ? lastChunk(trailerLines) : '');
       this.#stagedHead = '';
       if (text !== '') {
         this.#socket.write(text, 'latin1');
@@ -263,6 +267,10 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     if (this.#drainedSizeBytes > DRAIN_SIZE_BYTES_MAX) {
       this.abort(call, 'GW_CLIENT_CLOSED', 'given up');
     }
+  }
+
+  onTrailers(trailers: readonly string[]): void {
+    this.inFlight[0]!.handler?.onTrailers?.(trailers);
   }
 
   onComplete(leftoverSizeBytes: number): void {

@@ -38,6 +38,8 @@ export interface UpstreamHandler {
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
   /** Body bytes, valid only during the call. After pause() at most one more read's bytes come. */
   onChunk(chunk: Uint8Array): void;
+  /** What followed a chunked body, as headers are checked; before onEnd. */
+  onTrailers?(trailers: readonly string[]): void;
   /** The response is complete. Exactly one of onEnd and onError comes, and it comes last. */
   onEnd(): void;
   onError(code: ErrorCode, detail: string, facts: FailureFacts): void;
@@ -49,8 +51,9 @@ export interface UpstreamCall {
   /** Sends body bytes; they are copied or sent before it returns. False: wait for onDrain. Bytes
    *  given after the response has ended are dropped. More than announced fails the call. */
   write(chunk: Uint8Array): boolean;
-  /** Ends the request body. Fewer bytes than announced fail the call. */
-  end(): void;
+  /** Ends the request body. Fewer bytes than announced fail the call. `trailers`: names in lower
+   *  case, checked values; sent where the body is chunked. */
+  end(trailers?: readonly string[]): void;
   /** Stops reading the response from the socket. */
   pause(): void;
   resume(): void;

@@ -5,8 +5,13 @@
 import { BODY_SIZE_UNKNOWN, isByteString } from '../../core/index.ts';
 import type { UpstreamRequest } from './contract.ts';
 
-/** What ends a chunked body. */
+/** What ends a chunked body without trailers. */
 export const LAST_CHUNK = '0\r\n\r\n';
+
+/** The same with trailers, each a line. */
+export function lastChunk(trailerLines: string): string {
+  return trailerLines === '' ? LAST_CHUNK : `0\r\n${trailerLines}\r\n`;
+}
 
 /** The head of a request, a byte string; null where it would be none, and must not be sent.
  *  Cost: O(head); about 8 ns of it for the check, once the text is in one piece. */

@@ -19,6 +19,8 @@ export interface ResponseSink {
   onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
   /** Valid only during the call. */
   onBody(chunk: Uint8Array): void;
+  /** What followed a chunked body, where there was anything; before onComplete. */
+  onTrailers?(trailers: readonly string[]): void;
   /** The response is complete. `leftoverSizeBytes` of this read lie behind it. */
   onComplete(leftoverSizeBytes: number): void;
 }
@@ -258,7 +260,11 @@ export class ResponseParser {
   #takeChunked(bytes: Buffer, offset: number, end: number): number {
     const behind = this.#chunked.take(bytes, offset, end);
     if (behind < 0) return this.#bad(this.#chunked.detail);
-    if (this.#chunked.isDone && this.#state === AT_CHUNKED_BODY) this.#complete(end - behind);
+    if (this.#chunked.isDone && this.#state === AT_CHUNKED_BODY) {
+      const { trailers } = this.#chunked;
+      if (trailers.length > 0) this.#sink.onTrailers?.(trailers);
+      this.#complete(end - behind);
+    }
     return behind;
   }
 

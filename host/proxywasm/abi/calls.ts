@@ -30,7 +30,8 @@ export function callFunctions(vm: Vm): HostFunctions {
       if (name === null || pairs === null || body === null) return INVALID_MEMORY_ACCESS;
       if (trailers === null || !memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
       const headers = readPairs(pairs);
-      if (headers === null || readPairs(trailers) === null) return PARSE_FAILURE;
+      const trailerList = readPairs(trailers);
+      if (headers === null || trailerList === null) return PARSE_FAILURE;
       const needed = [':method', ':path', ':authority'];
       if (needed.some((key) => headerValue(headers, key) === undefined)) return BAD_ARGUMENT;
       const service = calls.service(name);
@@ -41,6 +42,7 @@ export function callFunctions(vm: Vm): HostFunctions {
         service,
         headers,
         body: Uint8Array.from(body),
+        trailers: trailerList,
         timeoutMs: timeoutMs >>> 0,
       };
       return memory.setU32(outPtr, calls.send(request));

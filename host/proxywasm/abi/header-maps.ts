@@ -26,6 +26,7 @@ import {
 } from './values.ts';
 
 const NO_VALUE = '';
+const NO_HEADERS: HeaderList = [];
 /** A cookie's commas are its own: these lines cannot be joined. */
 const NEVER_JOINED = 'set-cookie';
 
@@ -36,7 +37,7 @@ export function headerFunctions(vm: Vm): HostFunctions {
 function wholeMapFunctions(vm: Vm): HostFunctions {
   return {
     proxy_get_header_map_pairs(map: number, outPtr: number, outSizePtr: number): number {
-      const headers = readable(vm, map);
+      const headers = readableOrEmpty(vm, map);
       if (typeof headers === 'number') return headers;
       const sizeBytes = pairsSizeBytes(headers);
       if (sizeBytes > PAIRS_SIZE_BYTES_MAX) return SERIALIZATION_FAILURE;
@@ -76,7 +77,7 @@ function valueFunctions(vm: Vm): HostFunctions {
       outPtr: number,
       outSizePtr: number,
     ): number {
-      const headers = readable(vm, map);
+      const headers = readableOrEmpty(vm, map);
       if (typeof headers === 'number') return headers;
       const key = vm.memory.text(keyPtr, keySizeBytes);
       if (key === null) return INVALID_MEMORY_ACCESS;
@@ -177,6 +178,13 @@ function readable(vm: Vm, map: number): HeaderList | number {
   if (map < 0 || map > MAP_CALL_TRAILERS) return BAD_ARGUMENT;
   const context = vm.effective;
   return context.kind === 'stream' ? (context.exchange.maps[map] ?? NOT_FOUND) : NOT_FOUND;
+}
+
+/** The same, where a map that is not there has nothing in it: a stream may end without a response,
+ *  and the SDK for Rust ends a filter that is told NOT_FOUND of a whole map. */
+function readableOrEmpty(vm: Vm, map: number): HeaderList | number {
+  const headers = readable(vm, map);
+  return headers === NOT_FOUND ? NO_HEADERS : headers;
 }
 
 /** A map to change. */

@@ -1,6 +1,7 @@
 // A module's imports, linked: every host function under its names, guarded. A function that the
-// plugin has no capability for, that is called from malloc, or in a start function, answers with a
-// failure and does nothing; one that the host does not have answers UNIMPLEMENTED.
+// plugin has no capability for, or an ABI function that is called from malloc or in a start
+// function, answers with a failure and does nothing; one that the host does not have answers
+// UNIMPLEMENTED.
 
 import type { ModuleImport } from '../contract.ts';
 import { shownName } from '../shown-name.ts';
@@ -25,8 +26,14 @@ export const WASI_MODULES: readonly string[] = ['wasi_snapshot_preview1', 'wasi_
 
 /** "Capabilities insufficient". Source: WASI preview 1, errno. */
 const WASI_NOT_CAPABLE = 76;
-/** What may be called while a module starts, beside WASI. */
-const ANY_TIME: ReadonlySet<string> = new Set(['proxy_log', 'emscripten_notify_memory_growth']);
+/** When a function may be called: not while the module starts or allocates, not while it
+ *  allocates, or always, as all of WASI. */
+type Time = 'running' | 'starting' | 'any';
+
+const TIMES: Readonly<Record<string, Time>> = {
+  proxy_log: 'starting',
+  emscripten_notify_memory_growth: 'any',
+};
 
 type Chapter = (vm: Vm) => HostFunctions;
 
@@ -114,7 +121,7 @@ function link(
   if (found === undefined) {
     const full = `${shownName(module)}.${shownName(name)}`;
     return () => {
-      if (vm.enterAnyTime()) {
+      if (vm.enterStarting()) {
         vm.log.host('warn', `it calls ${full}, which this host does not have`);
       }
       return UNIMPLEMENTED;
@@ -124,19 +131,24 @@ function link(
   const isAllowed = capabilities.includes('*') || capabilities.includes(name);
   if (!isAllowed) {
     return () => {
-      if (vm.enterAnyTime()) vm.log.host('warn', `it calls ${name} without the capability`);
+      if (vm.enterStarting()) vm.log.host('warn', `it calls ${name} without the capability`);
       return refusal;
     };
   }
-  return guard(vm, found, refusal, isWasi || ANY_TIME.has(name));
+  return guard(vm, found, refusal, isWasi ? 'any' : (TIMES[name] ?? 'running'));
 }
 
 type Loose = (...args: unknown[]) => number;
 
+function entryOf(vm: Vm, time: Time): () => boolean {
+  if (time === 'any') return () => vm.enterAnyTime();
+  return time === 'starting' ? () => vm.enterStarting() : () => vm.enter();
+}
+
 /** By count of arguments, for a rest parameter costs an array at each call. */
-function guard(vm: Vm, found: HostFunction, refusal: number, isAnyTime: boolean): Loose {
+function guard(vm: Vm, found: HostFunction, refusal: number, time: Time): Loose {
   const call = found as unknown as Loose;
-  const mayEnter = isAnyTime ? () => vm.enterAnyTime() : () => vm.enter();
+  const mayEnter = entryOf(vm, time);
   switch (found.length) {
     case 0:
       return () => (mayEnter() ? call() : refusal);

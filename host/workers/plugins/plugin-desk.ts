@@ -7,7 +7,7 @@
 // the url must give.
 
 import type { PluginConfig } from '../../config/index.ts';
-import { type Clock, GatewayError } from '../../core/index.ts';
+import { type Clock, eachAtOnce, GatewayError } from '../../core/index.ts';
 import { type PluginReport, vmIdOf } from '../../proxywasm/index.ts';
 import { canaryFault, lessTrial, type Trial } from './canary-rule.ts';
 import {
@@ -39,6 +39,9 @@ export interface PluginDeskDeps extends ModuleDeskDeps {
   }) => void;
 }
 
+/** Plugins that are loaded at once: enough to keep the pool's threads busy, and few enough that no
+ *  number of them fills its queue. */
+const LOADS_UNDER_WAY_MAX = 8;
 /** What versions shared that are gone is kept for streams that still end in them. */
 const FORGET_AFTER_MS = 60_000;
 
@@ -65,8 +68,11 @@ export class PluginDesk {
   /** Loads what a configuration wants. Changes nothing: commit() puts it into force, once the
    *  workers have it. Errors: GW_PLUGIN_... */
   async prepare(configs: readonly PluginConfig[]): Promise<ReadonlyMap<string, DeskEntry>> {
-    const entries = await Promise.all(configs.map((config) => this.#prepareOne(config)));
-    return new Map(entries.map((entry) => [entry.config.name, entry]));
+    const entries = new Map<string, DeskEntry>();
+    await eachAtOnce(configs, LOADS_UNDER_WAY_MAX, async (config) => {
+      entries.set(config.name, await this.#prepareOne(config));
+    });
+    return new Map(configs.map(({ name }) => [name, entries.get(name)!]));
   }
 
   commit(entries: ReadonlyMap<string, DeskEntry>): void {

@@ -105,6 +105,7 @@ async function connect(name: string, database: Database): Promise<Connection> {
 }
 
 class Collector implements RowSink {
+  readonly size = 0;
   names: string[] = [];
   readonly rows: Cell[][] = [];
   #row: Cell[] = [];
