@@ -43,10 +43,11 @@ function blocksOf(heading: string): Block[] {
 function toolsFolder(): string {
   const folder = join(root, 'bin');
   mkdirSync(folder);
+  const loader = resolve('node_modules/tsx/dist/loader.mjs');
   const tools = {
     sluice: `exec node ${resolve('dist/sluice.js')} "$@"`,
     npx: `shift; script="$1"; shift
-      exec node --import ${resolve('node_modules/tsx/dist/loader.mjs')} "${resolve('.')}/$script" "$@"`,
+      exec node --import ${loader} "${resolve('.')}/$script" "$@"`,
   };
   for (const [name, line] of Object.entries(tools)) {
     writeFileSync(join(folder, name), `#!/bin/sh\n${line}\n`);
