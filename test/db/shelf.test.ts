@@ -79,7 +79,7 @@ it('gives each of many that want it alone their turn, and openers theirs', async
 
 // What a follower follows is in use all the time: the next database was refused with a number that
 // no configuration could change.
-it('closes what nobody uses for who comes next, and names the limit where all are used', async () => {
+it('closes what nobody uses for who comes next; names the limit where all are used', async () => {
   const small = await open(join(root, 'small'), 2);
   try {
     await small.take('a', 'read-write');

@@ -25,7 +25,7 @@ interface Action {
   /** What stands behind its name. */
   readonly usage: string;
   readonly run: (context: Context) => Promise<number>;
-  /** Words behind its own: one too many is a mistake, such as a flag without its dashes. */
+  /** Words behind the action's own: one too many is a mistake, such as a flag without dashes. */
   readonly wordsMax: number;
 }
 

@@ -174,8 +174,8 @@ function pageSizeIn(path: string, header: Buffer, size: number): number {
     throw refused(`texts in UTF-16, which cannot be read here, expected UTF-8; ${DUMP}`);
   }
   if (header[RESERVED_OFFSET] === CHECKSUM_SIZE_BYTES) {
-    const what = `${CHECKSUM_SIZE_BYTES} bytes reserved in each page, as the checksum VFS does`;
-    throw refused(`${what}; ${DUMP}`);
+    const what = `${CHECKSUM_SIZE_BYTES} bytes reserved in each page`;
+    throw refused(`${what}, as SQLite's checksum VFS does; ${DUMP}`);
   }
   const version = Math.max(header[WRITE_VERSION_OFFSET]!, header[READ_VERSION_OFFSET]!);
   if (version > VERSION_WAL) throw refused(`file format ${version}, expected 1 or 2`);
