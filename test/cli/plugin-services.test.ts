@@ -1,5 +1,5 @@
-// Services in the cases of `sluice plugin test`: what they answer, in HTTP and gRPC, and which calls
-// must have been made.
+// Services in the cases of `sluice plugin test`: what they answer, in HTTP and gRPC, and which
+// calls must have been made.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
