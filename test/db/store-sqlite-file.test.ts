@@ -109,7 +109,7 @@ describe('backups', () => {
       ['widest.db', /pages of 65536 bytes/],
       ['odd.db', /pages of 1000 bytes, expected a power of two/],
       ['utf-16.db', /texts in UTF-16, .* expected UTF-8; .*\.dump/],
-      ['sums.db', /8 bytes reserved in each page, as SQLite's checksum VFS does/],
+      ['sums.db', /8 bytes reserved in each page, as the checksum VFS does/],
       ['cut.db', /10000 bytes, which are not whole pages/],
       ['text.db', /not a database of SQLite 3/],
       ['short.db', /not a database of SQLite 3/],

@@ -1,6 +1,7 @@
 // The file of cases that `sluice plugin test` reads: what a filter is given, and what must come of
 // it.
 
+import { isIP } from 'node:net';
 import {
   DURATION,
   dictionary,
@@ -22,6 +23,20 @@ const CASES_COUNT_MAX = 1_000;
 const EXCHANGES_COUNT_MAX = 10_000;
 const TEXT = text('a text', { sizeCharsMax: 65_536 });
 const { config: ANYTHING, flag: FLAG, environment: ENVIRONMENT } = PLUGIN_GIVEN;
+
+/** Shape: the address without brackets, and the port. */
+const CLIENT: Schema<{ readonly address: string; readonly port: number }> = leaf(
+  'an address and a port, like 192.0.2.1:40000 or [2001:db8::1]:40000',
+  {},
+  (value) => {
+    const found = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(String(value));
+    const [, six = '', four = '', digits = ''] = found ?? [];
+    const address = six === '' ? four : six;
+    const isAddress = isIP(address) === (six === '' ? 4 : 6);
+    const port = Number(digits);
+    return isAddress && port <= 65_535 ? { address, port } : undefined;
+  },
+);
 
 /** A header's values, in order. */
 const GIVEN_VALUES: Schema<readonly string[]> = leaf('a text, or a list of them', {}, (value) =>
@@ -134,7 +149,7 @@ const WANTED_ALL = object('a map with upstream and response', {
 
 const EXCHANGE_FIELDS = {
   after: optional(DURATION, 'time that passes before'),
-  client: withDefault(TEXT, '192.0.2.1:40000', 'address and port of the client'),
+  client: withDefault(CLIENT, '192.0.2.1:40000', 'address and port of the client'),
   route: withDefault(TEXT, 'test', 'name of the route'),
   times: withDefault(
     leaf('a whole number from 1 to 1000', {}, (value) =>

@@ -144,13 +144,12 @@ function send(
 }
 
 function factsOf({ client, route, request }: Exchange, wallMs: number): FilterFacts {
-  const at = client.lastIndexOf(':');
   return {
     routeName: route,
     scheme: 'http',
     httpVersion: '1.1',
-    peerAddress: client.slice(0, at),
-    peerPort: Number(client.slice(at + 1)),
+    peerAddress: client.address,
+    peerPort: client.port,
     localAddress: '127.0.0.1',
     localPort: 8080,
     startWallMs: wallMs,

@@ -40,7 +40,8 @@ export async function exportSqliteFile(
   path: string,
   onProgress: (doneCount: number, totalCount: number) => void = () => {},
 ): Promise<Lsn> {
-  if (await exists(path)) throw new GatewayError('DB_EXISTS', path);
+  if (await exists(path))
+    throw new GatewayError('DB_EXISTS', `the file ${path}, and none is replaced`);
   const pin = source.pin(atLsn);
   const temporary = `${path}.${process.pid}.tmp`;
   try {
@@ -173,8 +174,8 @@ function pageSizeIn(path: string, header: Buffer, size: number): number {
     throw refused(`texts in UTF-16, which cannot be read here, expected UTF-8; ${DUMP}`);
   }
   if (header[RESERVED_OFFSET] === CHECKSUM_SIZE_BYTES) {
-    const what = `${CHECKSUM_SIZE_BYTES} bytes reserved in each page`;
-    throw refused(`${what}, as SQLite's checksum VFS does; ${DUMP}`);
+    const what = `${CHECKSUM_SIZE_BYTES} bytes reserved in each page, as the checksum VFS does`;
+    throw refused(`${what}; ${DUMP}`);
   }
   const version = Math.max(header[WRITE_VERSION_OFFSET]!, header[READ_VERSION_OFFSET]!);
   if (version > VERSION_WAL) throw refused(`file format ${version}, expected 1 or 2`);
