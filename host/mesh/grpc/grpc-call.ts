@@ -220,6 +220,7 @@ export class OutgoingGrpcCall implements GrpcCall, DeadlineOwner, StreamReceiver
     if (isRefused && this.#isRepeatable) {
       // A connection that was about to end has not looked at it.
       this.#isRepeatable = false;
+      this.#hasRead = false;
       this.#stream = null;
       this.#begin();
     } else if (isConnectionLost && !isRefused) {
