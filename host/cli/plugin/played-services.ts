@@ -63,6 +63,7 @@ export class PlayedServices implements ServiceCaller {
     let isWanted = true;
     this.#pending.push(() => tell(answer, handler, () => isWanted));
     return {
+      waitingSizeBytes: 0,
       send: (message) => {
         body.push(message.slice());
         return true;
