@@ -108,6 +108,7 @@ class PlayedService implements ServiceCaller {
     const events: string[] = [];
     this.calls.push({ request, handler, events });
     return {
+      waitingSizeBytes: 0,
       send: (message: Uint8Array) => {
         events.push(`send ${Buffer.from(message)}`);
         return true;

@@ -415,6 +415,13 @@ const withStream = ({ vm }: AbiProbe) => {
 const withCall = ({ vm }: AbiProbe) => {
   vm.grpc.call({ ...GRPC_ASKED, timeoutMs: 0 }, Buffer.from('first'));
 };
+/** Four streams that hold all that may wait, but for one byte. */
+const withFullQueues = (probe: AbiProbe) => {
+  probe.grpcWaitingSizeBytes = 8_388_608;
+  for (let count = 0; count < 3; count++) withStream(probe);
+  probe.grpcWaitingSizeBytes -= 1;
+  withStream(probe);
+};
 const withAllCalls = (probe: AbiProbe) => {
   while (!probe.vm.hasAllCalls) withStream(probe);
 };
@@ -505,6 +512,7 @@ const CALLS: readonly Row[] = [
       fails(PARSE_FAILURE, 'wallet', 's', 'm', 'no pairs', '', 0),
       ...BAD_GRPC_SERVICES.map((service) => fails(PARSE_FAILURE, service, 's', 'm', '', '', 0)),
       { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', '', 0), prepare: withAllCalls },
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', 'ab', 0), prepare: withFullQueues },
     ],
   ),
   row(
@@ -545,6 +553,8 @@ const CALLS: readonly Row[] = [
     ],
     [
       fails(NOT_FOUND, 1, 'message', 0),
+      { ...fails(INTERNAL_FAILURE, 1, 'ab', 0), prepare: withFullQueues },
+      { ...fails(OK, 1, 'a', 0), prepare: withFullQueues },
       { ...fails(BAD_ARGUMENT, 1, 'message', 0), prepare: withCall },
       {
         ...fails(BAD_ARGUMENT, 1, 'message', 0),

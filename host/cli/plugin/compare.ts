@@ -1,7 +1,8 @@
 // What a case wanted against what came. Every difference is one line that names the place, and
 // both sides.
 
-import type { Exchange, Wanted, WantedHeaders } from './case-schema.ts';
+import type { Exchange, Wanted, WantedCall, WantedHeaders } from './case-schema.ts';
+import type { MadeCall } from './played-services.ts';
 import type { Outcome } from './run-exchange.ts';
 
 const SHOWN_SIZE_CHARS_MAX = 200;
@@ -38,6 +39,29 @@ export function differences({ expect }: Exchange, outcome: Outcome): string[] {
   found.push(...fieldDifferences('response.trailers', response.trailers, outcome.trailers));
   compare('response.body', response.body, textOf(outcome.body), found);
   compare('response.details', response.details, outcome.details, found);
+  return found;
+}
+
+/** Calls to services that are others than wanted, or more, or fewer. */
+export function callDifferences(
+  wanted: readonly WantedCall[] | undefined,
+  made: readonly MadeCall[],
+): string[] {
+  if (wanted === undefined) return [];
+  const found: string[] = [];
+  if (wanted.length !== made.length) {
+    const names = made.map(({ service }) => service).join(', ');
+    found.push(`calls: expected ${wanted.length}, found ${made.length} (${names})`);
+  }
+  for (const [index, { service, headers, body, trailers }] of wanted.entries()) {
+    const call = made[index];
+    if (call === undefined) break;
+    const place = `calls[${index}]`;
+    compare(`${place}.service`, { kind: 'equals', text: service }, call.service, found);
+    found.push(...fieldDifferences(`${place}.headers`, headers, call.headers));
+    compare(`${place}.body`, body, textOf(call.body), found);
+    found.push(...fieldDifferences(`${place}.trailers`, trailers, call.trailers));
+  }
   return found;
 }
 

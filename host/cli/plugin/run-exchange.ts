@@ -9,7 +9,7 @@ import {
   type LocalAnswer,
   passableTrailers,
 } from '../../core/index.ts';
-import type { Exchange } from './case-schema.ts';
+import { type Exchange, flatHeaders } from './case-schema.ts';
 
 /** What came out at either end. */
 export class Outcome {
@@ -81,30 +81,44 @@ class Ends implements FilterSink {
   }
 }
 
-/** Runs an exchange from the client's request to the end of the answer. `wallMs`: when. */
-export function runExchange(chain: FilterChain, exchange: Exchange, wallMs: number): Outcome {
+/** How an exchange is run. */
+export interface ExchangeRun {
+  readonly chain: FilterChain;
+  /** When. */
+  readonly wallMs: number;
+  /** Lets services answer; called wherever a filter may have asked one. */
+  readonly deliver: () => void;
+}
+
+/** Runs an exchange from the client's request to the end of the answer. */
+export function runExchange(exchange: Exchange, { chain, wallMs, deliver }: ExchangeRun): Outcome {
   const ends = new Ends();
   const { outcome } = ends;
   const stream = chain.open(factsOf(exchange, wallMs), ends);
   const { request } = exchange;
   const { method, path, authority } = request;
   const pseudo = [':method', method, ':path', path, ':authority', authority, ':scheme', 'http'];
-  const headers = [...pseudo, ...flat(request.headers)];
+  const headers = [...pseudo, ...flatHeaders(request.headers)];
   const isOver = (): boolean => outcome.status !== null || outcome.failure !== '';
   stream.requestHeaders(headers, hasNoBody(request));
+  deliver();
   send(request, (chunk, isLast, trailers) => {
     if (!isOver()) stream.requestBody(chunk, isLast, trailers);
+    deliver();
   });
-  if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange);
+  if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange, deliver);
   stream.end({ status: outcome.status ?? 0, reason: 0, details: outcome.details });
+  deliver();
   return outcome;
 }
 
-function respond(stream: FilterStream, { upstream }: Exchange): void {
+function respond(stream: FilterStream, { upstream }: Exchange, deliver: () => void): void {
   const { status, headers } = upstream;
-  stream.responseHeaders([':status', String(status), ...flat(headers)], hasNoBody(upstream));
+  stream.responseHeaders([':status', String(status), ...flatHeaders(headers)], hasNoBody(upstream));
+  deliver();
   send(upstream, (chunk, isLast, trailers) => {
     stream.responseBody(chunk, isLast, trailers);
+    deliver();
   });
 }
 
@@ -120,19 +134,13 @@ function send(
   give: (chunk: Uint8Array, isLast: boolean, trailers?: HeaderList) => void,
 ): void {
   if (hasNoBody(message)) return;
-  const trailers = passableTrailers(flat(message.trailers));
+  const trailers = passableTrailers(flatHeaders(message.trailers));
   const chunks = message.body.length === 0 ? [new Uint8Array(0)] : message.body;
   for (const [index, chunk] of chunks.entries()) {
     const isLast = index === chunks.length - 1;
     if (isLast && trailers.length > 0) give(chunk, true, trailers);
     else give(chunk, isLast);
   }
-}
-
-function flat(headers: Exchange['request']['headers']): string[] {
-  return headers.flatMap(([name, values]) =>
-    values.flatMap((value) => [name.toLowerCase(), value]),
-  );
 }
 
 function factsOf({ client, route, request }: Exchange, wallMs: number): FilterFacts {
