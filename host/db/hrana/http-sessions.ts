@@ -81,8 +81,8 @@ export class HttpSessions {
     }
   }
 
-  /** Closes the stream that has been idle for the longest time, at least `idleMs`, of all or of those
-   *  that have a connection. */
+  /** Closes the stream that has been idle for the longest time, at least `idleMs`, of all or of
+   *  those that have a connection. */
   expireOne(idleMs: number, which: 'any' | 'connected' = 'any'): boolean {
     const latestMs = this.#sessions.clock.nowMs() - idleMs;
     for (const held of this.#streams.values()) {
