@@ -71,3 +71,27 @@ it('gives each of many that want it alone their turn, and openers theirs', async
   });
   await Promise.all(jobs);
 });
+
+// Names are free, and each that a client thought of was another 800 KB of disk.
+it('makes no more on first use than its folder may have', async () => {
+  const small = await DatabaseShelf.open({
+    folder: join(root, 'small'),
+    sqlite: sqliteModule,
+    codec: codecModule,
+    clock: new ManualClock(),
+    creates: 'on-first-use',
+    createdCountMax: 2,
+    sessionLimits: SESSION_LIMITS,
+    databaseLimits: {},
+    engineLimits: {},
+    storeSizeBytesMax: 2 ** 30,
+    retentionMs: 0,
+    report: () => {},
+  });
+  await small.take('one', 'read-write');
+  await small.take('two', 'read-write');
+  await assert.rejects(small.take('three', 'read-write'), { code: 'DATABASE_UNAVAILABLE' });
+  await small.catalog.create('three');
+  await small.take('three', 'read-write');
+  await small.close();
+});
