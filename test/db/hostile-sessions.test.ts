@@ -163,6 +163,33 @@ describe('streams that are left open', () => {
   });
 });
 
+describe('long requests that wait', () => {
+  // Their number was bounded, but not their bytes: 1,024 of 16 MiB each fitted one connection.
+  it('are refused above a size, and the connection goes on', async () => {
+    const scene = await HranaScene.open();
+    await scene.pipeline(['CREATE TABLE t(v)', { type: 'close' }]);
+    const holder = await scene.pipeline(['BEGIN IMMEDIATE']);
+    const socket = scene.socket();
+    socket.send({ type: 'hello', jwt: null });
+    await socket.ask({ type: 'open_stream', stream_id: 1 });
+    const args = [{ type: 'text', value: 'x'.repeat(15 * MIB) }];
+    const insert = {
+      type: 'execute',
+      stream_id: 1,
+      stmt: { sql: 'INSERT INTO t VALUES (?)', args },
+    };
+    const ids = Array.from({ length: 6 }, () => socket.post(insert));
+    const codes = () => socket.messages.slice(2).map(({ error }) => error?.code ?? 'ok');
+    assert.deepEqual(codes(), ['BLOCKED', 'BLOCKED']);
+    await scene.pipeline(['ROLLBACK', { type: 'close' }], holder.baton);
+    for (const id of ids) await socket.answer(id);
+    assert.deepEqual(codes(), ['BLOCKED', 'BLOCKED', 'ok', 'ok', 'ok', 'ok']);
+    assert.equal((await socket.ask(insert)).type, 'response_ok');
+    socket.session.close();
+    await scene.close();
+  });
+});
+
 function varintAt(bytes: Uint8Array, from: number): { value: number; end: number } {
   let value = 0;
   let at = from;

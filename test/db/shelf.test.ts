@@ -124,3 +124,28 @@ it('tells clients by which code it cannot open, and its owner once', async () =>
     await bad.close();
   }
 });
+
+// Names are free, and each that a client thought of was another 800 KB of disk.
+it('makes no more on first use than its folder may have', async () => {
+  const small = await DatabaseShelf.open({
+    folder: join(root, 'few'),
+    sqlite: sqliteModule,
+    codec: codecModule,
+    clock: new ManualClock(),
+    creates: 'on-first-use',
+    createdCountMax: 2,
+    openCountMax: 8,
+    sessionLimits: SESSION_LIMITS,
+    databaseLimits: {},
+    engineLimits: {},
+    storeSizeBytesMax: 2 ** 30,
+    retentionMs: 0,
+    report: () => {},
+  });
+  await small.take('one', 'read-write');
+  await small.take('two', 'read-write');
+  await assert.rejects(small.take('three', 'read-write'), { code: 'DATABASE_UNAVAILABLE' });
+  await small.catalog.create('three');
+  await small.take('three', 'read-write');
+  await small.close();
+});

@@ -135,6 +135,7 @@ export class DatabaseCatalog {
     copy: ReceivedCopy,
     place: (replace: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
+    checkDatabaseName(name);
     const { id, epoch, lsn, chain, fill } = copy;
     const folder = this.temporaryPath();
     try {

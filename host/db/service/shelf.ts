@@ -24,6 +24,8 @@ export interface ShelfOptions {
   readonly clock: Clock;
   /** A database that is not there is made by the first who may write. */
   readonly creates: 'on-first-use' | 'never';
+  /** Databases of the folder above which none is made on first use. */
+  readonly createdCountMax?: number;
   readonly sessionLimits: SessionLimits;
   readonly databaseLimits: Partial<DatabaseLimits>;
   readonly engineLimits: Partial<EngineLimits>;
@@ -85,6 +87,9 @@ interface Place {
 
 /** Databases that cannot be opened and are remembered for it. */
 const FAULTS_COUNT_MAX = 1_024;
+/** Databases of the folder above which none is made on first use: each takes some 800 KB of disk,
+ *  and names are free. */
+const CREATED_COUNT_MAX = 4_096;
 
 export class DatabaseShelf {
   readonly #options: ShelfOptions;
@@ -249,6 +254,7 @@ export class DatabaseShelf {
         throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}${way}`);
       }
     }
+    await this.#assertRoom(name);
     try {
       await this.#catalog.create(name).catch((error: unknown) => {
         // A command was faster.
@@ -258,6 +264,15 @@ export class DatabaseShelf {
     } catch (error) {
       throw this.#unavailable(name, error);
     }
+  }
+
+  /** Whoever may write may make databases, by names that nobody has thought of. */
+  async #assertRoom(name: string): Promise<void> {
+    const { length } = await this.#catalog.list();
+    const most = this.#options.createdCountMax ?? CREATED_COUNT_MAX;
+    if (length < most) return;
+    const message = `${name} is not made: there are ${length} databases, the limit on first use`;
+    throw new HranaError('DATABASE_UNAVAILABLE', message);
   }
 
   async #openThere(name: string): Promise<OpenedDatabase> {
