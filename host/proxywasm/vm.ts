@@ -84,7 +84,11 @@ export class Vm {
     if (!(memory instanceof WebAssembly.Memory)) {
       throw new GatewayError('GW_PLUGIN_START', 'it exports no memory');
     }
-    this.memory = new GuestMemory(memory, (sizeBytes) => this.#allocate(sizeBytes));
+    this.memory = new GuestMemory(
+      memory,
+      (sizeBytes) => this.#allocate(sizeBytes),
+      (steps) => this.charge(steps),
+    );
     this.#contexts.set(this.root.id, this.root);
   }
 
