@@ -33,6 +33,18 @@ export const HOST_CALL_STEPS = 8;
 /** Bytes that the host copies for a guest, covered by one step. */
 export const HOST_COPY_SIZE_BYTES_LOG2 = 10;
 
+/** Bytes that the host makes text of, or text that it makes bytes of, covered by one step: to read
+ *  them, to compare and to change their case costs several times a copy. */
+export const HOST_TEXT_SIZE_BYTES_LOG2 = 7;
+/** Headers that are looked through for nothing; more of them cost a step for each eight texts. */
+export const FREE_SEARCH_TEXTS_COUNT = 256;
+/** To look for a metric or a queue among all that there are, under the lock of all threads: some
+ *  40 and 3 us. */
+export const METRIC_SEARCH_STEPS = 512;
+export const QUEUE_SEARCH_STEPS = 64;
+/** Random bytes that one step covers: they come at some 10 ns each. */
+export const HOST_RANDOM_SIZE_BYTES_LOG2 = 3;
+
 /** Serialized header maps: the bounds of Envoy's host. */
 export const PAIRS_SIZE_BYTES_MAX = 1_048_576;
 export const PAIRS_COUNT_MAX = 1_024;

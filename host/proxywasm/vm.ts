@@ -87,7 +87,11 @@ export class Vm {
     if (!(memory instanceof WebAssembly.Memory)) {
       throw new GatewayError('GW_PLUGIN_START', 'it exports no memory');
     }
-    this.memory = new GuestMemory(memory, (sizeBytes) => this.#allocate(sizeBytes));
+    this.memory = new GuestMemory(
+      memory,
+      (sizeBytes) => this.#allocate(sizeBytes),
+      (steps) => this.charge(steps),
+    );
   }
 
   /** Starts and configures the guest. Errors: GW_PLUGIN_START with the call that failed. */

@@ -129,6 +129,40 @@ describe('a hostile guest', () => {
     }
   });
 
+  const HUGE = '(i32.const 0) (i32.const 16000000)';
+  const NONE = '(i32.const 0) (i32.const 0)';
+  const OUT = '(i32.const 16) (i32.const 20)';
+  for (const [name, args] of [
+    ['proxy_get_property', `${HUGE} ${OUT}`],
+    ['proxy_get_header_map_value', `(i32.const 0) ${HUGE} ${OUT}`],
+    ['proxy_replace_header_map_value', `(i32.const 0) (i32.const 64) (i32.const 1) ${HUGE}`],
+    ['proxy_remove_header_map_value', `(i32.const 0) ${HUGE}`],
+    ['proxy_set_header_map_pairs', `(i32.const 0) ${HUGE}`],
+    ['proxy_get_shared_data', `${HUGE} ${OUT} (i32.const 24)`],
+    ['proxy_resolve_shared_queue', `${HUGE} ${NONE} (i32.const 16)`],
+    ['proxy_call_foreign_function', `${HUGE} ${NONE} ${OUT}`],
+    ['proxy_send_local_response', `(i32.const 99) ${HUGE} ${NONE} ${NONE} (i32.const -1)`],
+    ['proxy_http_call', `${HUGE} ${NONE} ${NONE} ${NONE} (i32.const 0) (i32.const 16)`],
+  ] as const) {
+    it(`that calls ${name} with a huge text again and again pays for its size`, () => {
+      // A call cost 8 steps however long a text it named: 125,000 times 16 MB, tens of ms each,
+      // were within the steps of one callback.
+      const scene = new PluginScene();
+      const types = 'i32 '.repeat(args.split('(i32.const').length - 1);
+      const bytes = filter(
+        `${ON_REQUEST} (drop (memory.grow (i32.const 260)))
+          (loop $l (drop (call $log (i32.const 2) (i32.const 64) (i32.const 1)))
+            (drop (call $asked ${args})) (br $l)) (i32.const 0))
+          (data (i32.const 64) "x")`,
+        `${LOG} (import "env" "${name}" (func $asked (param ${types}) (result i32)))`,
+      );
+      scene.install(bytes);
+      assert.equal(scene.get().failure, 'GW_PLUGIN_STEPS');
+      const asked = scene.messages().filter((message) => message === 'x').length;
+      assert.ok(asked > 0 && asked <= 9, `${asked} calls`);
+    });
+  }
+
   it('that imports from what every object has gets stubs, and changes no object', () => {
     // A stub for `x` of a module called `__proto__` became a property of every object there is.
     const scene = new PluginScene();

@@ -378,6 +378,25 @@ describe('a queue', () => {
   });
 });
 
+describe('a repeated header', () => {
+  for (const [mode, expected] of [
+    ['join', 'one, two'],
+    ['first', 'one'],
+  ] as const) {
+    it(`is given as repeatedHeaders: ${mode} says`, () => {
+      const scene = new PluginScene();
+      const body = `(drop (call $proxy_get_header_map_value (i32.const 0) (i32.const 2048)
+          (i32.const 4) (i32.const 24) (i32.const 28)))
+        (drop (call $proxy_log (i32.const 2) (i32.load (i32.const 24)) (i32.load (i32.const 28))))`;
+      const callback = { params: 3, result: CONTINUE, body };
+      const module = guest({ proxy_on_request_headers: callback }, ['x-in']);
+      scene.install(module, { repeatedHeaders: mode });
+      scene.get(['test'], [...REQUEST, 'x-in', 'two']);
+      assert.deepEqual(scene.messages(), ['request_headers', expected]);
+    });
+  }
+});
+
 describe('metrics of a guest', () => {
   it('count, are set and are read back, through an instance that died', () => {
     const scene = new PluginScene();

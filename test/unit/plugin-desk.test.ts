@@ -15,6 +15,7 @@ import { PluginStore } from '../../host/workers/plugins/plugin-store.ts';
 import { type PluginTask, runPluginTask } from '../../host/workers/plugins/plugin-task.ts';
 import type { PublishedPlugin } from '../../host/workers/plugins/published.ts';
 import { image, sha256Of } from '../support/plugin-images.ts';
+import { wat } from '../support/plugin-modules.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-desk-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -274,6 +275,33 @@ describe('the desk of plugins', () => {
     // A canary of what runs is none, and no push either.
     assert.equal((await made.push(image('changed'), 0.5)).isUnchanged, true);
     assert.equal(made.desk.entries()[0]!.isPushed, false);
+  });
+
+  it('warns of imports that the host does not have, and strictly refuses them', async () => {
+    // They were told by the first call of one, and by inspect; never by what loaded the module.
+    const made = await scene();
+    const foreign = wat(`(module (import "env" "proxy_redis_init" (func (result i32)))
+      (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 64)))`);
+    await made.push(foreign);
+    const expected = [
+      'it imports the function env.proxy_redis_init, which this host does not have',
+    ];
+    assert.deepEqual(made.desk.warnings(made.desk.entries()[0]!), expected);
+    assert.deepEqual(made.warned, ['a plugin has warnings']);
+    made.desk.commit(await made.desk.prepare(configOf(', priority: 1')));
+    assert.equal(made.warned.length, 1);
+    // A reload that makes the plugin strict is refused, and what runs runs on.
+    await assert.rejects(made.desk.prepare(configOf(', strict: true')), {
+      code: 'GW_PLUGIN_IMPORT',
+    });
+    const strict = await scene(', strict: true');
+    await assert.rejects(strict.push(foreign), {
+      code: 'GW_PLUGIN_IMPORT',
+      detail: `plugin a: ${expected[0]}`,
+    });
+    assert.deepEqual(strict.told(), [sha256Of(strict.configured), null]);
+    assert.equal(strict.lists.length, 0);
   });
 
   it('says when what the configuration names could not run below a push', async () => {

@@ -24,9 +24,9 @@ export function callFunctions(vm: Vm): HostFunctions {
     ): number {
       const { memory, calls } = vm;
       const name = memory.text(servicePtr, serviceSizeBytes);
-      const pairs = memory.bytes(headersPtr, headersSizeBytes);
+      const pairs = memory.textBytes(headersPtr, headersSizeBytes);
       const body = memory.bytes(bodyPtr, bodySizeBytes);
-      const trailers = memory.bytes(trailersPtr, trailersSizeBytes);
+      const trailers = memory.textBytes(trailersPtr, trailersSizeBytes);
       if (name === null || pairs === null || body === null) return INVALID_MEMORY_ACCESS;
       if (trailers === null || !memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
       const headers = readPairs(pairs);

@@ -166,7 +166,7 @@ function readAsked(vm: Vm, places: Places, timeoutMs: number): GrpcAsked | numbe
   const target = memory.bytes(...places.target);
   const service = memory.text(...places.service);
   const method = memory.text(...places.method);
-  const pairs = memory.bytes(...places.metadata);
+  const pairs = memory.textBytes(...places.metadata);
   if (target === null || service === null || method === null || pairs === null) {
     return INVALID_MEMORY_ACCESS;
   }

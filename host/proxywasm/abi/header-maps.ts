@@ -9,7 +9,12 @@ import {
   joinedHeaderValue,
   removeHeader,
 } from '../../core/index.ts';
-import { HOST_COPY_SIZE_BYTES_LOG2, PAIRS_COUNT_MAX, PAIRS_SIZE_BYTES_MAX } from '../limits.ts';
+import {
+  FREE_SEARCH_TEXTS_COUNT,
+  HOST_TEXT_SIZE_BYTES_LOG2,
+  PAIRS_COUNT_MAX,
+  PAIRS_SIZE_BYTES_MAX,
+} from '../limits.ts';
 import type { Vm } from '../vm.ts';
 import type { HostFunctions } from './function.ts';
 import { pairsSizeBytes, readPairs, writePairs } from './pairs.ts';
@@ -41,7 +46,7 @@ function wholeMapFunctions(vm: Vm): HostFunctions {
       if (typeof headers === 'number') return headers;
       const sizeBytes = pairsSizeBytes(headers);
       if (sizeBytes > PAIRS_SIZE_BYTES_MAX) return SERIALIZATION_FAILURE;
-      vm.charge(sizeBytes >> HOST_COPY_SIZE_BYTES_LOG2);
+      vm.charge(sizeBytes >> HOST_TEXT_SIZE_BYTES_LOG2);
       return vm.memory.giveWritten(sizeBytes, outPtr, outSizePtr, (target, offset) => {
         writePairs(headers, target, offset);
       });
@@ -49,9 +54,8 @@ function wholeMapFunctions(vm: Vm): HostFunctions {
     proxy_set_header_map_pairs(map: number, ptr: number, sizeBytes: number): number {
       const headers = writable(vm, map);
       if (typeof headers === 'number') return headers;
-      const bytes = vm.memory.bytes(ptr, sizeBytes);
+      const bytes = vm.memory.textBytes(ptr, sizeBytes);
       if (bytes === null) return INVALID_MEMORY_ACCESS;
-      vm.charge(bytes.length >> HOST_COPY_SIZE_BYTES_LOG2);
       const given = readPairs(bytes);
       if (given === null) return PARSE_FAILURE;
       if (!given.every((text, index) => (index % 2 === 0 ? isName(text) : isHeaderValue(text)))) {
@@ -63,6 +67,7 @@ function wholeMapFunctions(vm: Vm): HostFunctions {
     proxy_get_header_map_size(map: number, outPtr: number): number {
       const headers = readable(vm, map);
       if (typeof headers === 'number') return headers;
+      chargeSearch(vm, headers);
       return vm.memory.setU32(outPtr, pairsSizeBytes(headers));
     },
   };
@@ -109,13 +114,20 @@ function valueFunctions(vm: Vm): HostFunctions {
       if (typeof headers === 'number') return headers;
       const key = vm.memory.text(keyPtr, keySizeBytes);
       if (key === null) return INVALID_MEMORY_ACCESS;
+      chargeSearch(vm, headers);
       removeHeader(headers, key.toLowerCase());
       return OK;
     },
   };
 }
 
+/** What it costs to look through a map: a guest may fill one, and ask it again and again. */
+function chargeSearch(vm: Vm, headers: HeaderList): void {
+  if (headers.length > FREE_SEARCH_TEXTS_COUNT) vm.charge(headers.length >> 3);
+}
+
 function headerOf(vm: Vm, headers: HeaderList, key: string): string | undefined {
+  chargeSearch(vm, headers);
   if (key === NEVER_JOINED || vm.spec.repeatedHeaders === 'first') return headerValue(headers, key);
   return joinedHeaderValue(headers, key);
 }
@@ -136,6 +148,7 @@ function change(
   if (given === null || value === null) return INVALID_MEMORY_ACCESS;
   const key = given.toLowerCase();
   if (!isName(key) || !isHeaderValue(value)) return BAD_ARGUMENT;
+  chargeSearch(vm, headers);
   if (pairsSizeBytes(headers) + key.length + value.length + 10 > PAIRS_SIZE_BYTES_MAX) {
     return BAD_ARGUMENT;
   }

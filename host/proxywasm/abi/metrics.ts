@@ -3,7 +3,7 @@
 // whatever id it tries.
 
 import type { MetricKind } from '../contract.ts';
-import { METRIC_NAME_SIZE_BYTES_MAX } from '../limits.ts';
+import { METRIC_NAME_SIZE_BYTES_MAX, METRIC_SEARCH_STEPS } from '../limits.ts';
 import type { Vm } from '../vm.ts';
 import type { HostFunctions } from './function.ts';
 import { BAD_ARGUMENT, INTERNAL_FAILURE, INVALID_MEMORY_ACCESS, NOT_FOUND, OK } from './values.ts';
@@ -23,6 +23,7 @@ export function metricFunctions(vm: Vm): HostFunctions {
       const name = vm.memory.bytes(namePtr, nameSizeBytes);
       if (name === null || !vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
       if (name.length === 0 || name.length > METRIC_NAME_SIZE_BYTES_MAX) return BAD_ARGUMENT;
+      vm.charge(METRIC_SEARCH_STEPS);
       const id = vm.services.metrics.define(vm.spec.name, metricKind, name.toString('utf8'));
       if (id < 0) return INTERNAL_FAILURE;
       vm.metricIds.add(id);

@@ -5,6 +5,7 @@
 import { headerValue, joinedHeaderValue } from '../../core/index.ts';
 import type { ExchangeMaps } from '../contexts.ts';
 import {
+  HOST_TEXT_SIZE_BYTES_LOG2,
   PROPERTIES_COUNT_MAX,
   PROPERTY_PATH_SIZE_BYTES_MAX,
   PROPERTY_VALUE_SIZE_BYTES_MAX,
@@ -43,6 +44,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       const value = propertyOf(vm, path);
       if (value === undefined) return NOT_FOUND;
       if (typeof value === 'string') return vm.memory.giveText(value, outPtr, outSizePtr);
+      vm.charge(value.length >> HOST_TEXT_SIZE_BYTES_LOG2);
       return vm.memory.give(value, outPtr, outSizePtr);
     },
     proxy_set_property(

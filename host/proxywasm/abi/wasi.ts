@@ -1,7 +1,11 @@
 // The part of WASI preview 1 that Proxy-Wasm modules import: no files, no network, no waiting.
 // Statuses are WASI's errno. Source: WASI preview 1, and what Envoy's host answers.
 
-import { RANDOM_SIZE_BYTES_MAX } from '../limits.ts';
+import {
+  HOST_RANDOM_SIZE_BYTES_LOG2,
+  LOG_LINE_SIZE_BYTES_MAX,
+  RANDOM_SIZE_BYTES_MAX,
+} from '../limits.ts';
 import { GuestExit, type Vm } from '../vm.ts';
 import { monotonicNanoseconds, wallNanoseconds } from './clock.ts';
 import type { HostFunctions } from './function.ts';
@@ -45,7 +49,10 @@ function outputFunctions(vm: Vm): HostFunctions {
         sizeBytes += part.length;
         if (sizeBytes > memory.sizeBytes) return INVAL;
       }
-      const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      vm.charge(vectorsCount);
+      // No more of it is written.
+      const shownSizeBytes = Math.min(sizeBytes, LOG_LINE_SIZE_BYTES_MAX);
+      const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts, shownSizeBytes);
       if (line.length > 0) vm.log.guest(fd === STDOUT_FD ? LEVEL_INFO : LEVEL_ERROR, line);
       memory.setU32(writtenPtr, sizeBytes);
       return SUCCESS;
@@ -99,6 +106,7 @@ function processFunctions(vm: Vm): HostFunctions {
       if (sizeBytes < 0 || sizeBytes > RANDOM_SIZE_BYTES_MAX) return INVAL;
       const target = vm.memory.bytes(ptr, sizeBytes);
       if (target === null) return FAULT;
+      vm.charge(sizeBytes >> HOST_RANDOM_SIZE_BYTES_LOG2);
       vm.services.fillRandom(target);
       return SUCCESS;
     },

@@ -30,6 +30,9 @@ export interface LoadOrder {
   readonly likely?: string;
 }
 
+/** Of one module: it may import a thousand functions that are not there. */
+const WARNINGS_LOGGED_MAX = 10;
+
 export class ModuleDesk {
   readonly #deps: ModuleDeskDeps;
   readonly #cache = new ModuleCache();
@@ -58,8 +61,13 @@ export class ModuleDesk {
     );
     const runningKey = running?.key ?? '';
     const plugin = await this.#deps.load({ config, dir, source, known, runningKey });
-    if (plugin !== null && source.kind === 'configured') {
-      this.#configured.set(config.name, plugin.module.report.sha256);
+    if (plugin === null) return null;
+    const { sha256, warnings } = plugin.module.report;
+    if (source.kind === 'configured') this.#configured.set(config.name, sha256);
+    // Told once for each module, and not at every reload.
+    if (warnings.length > 0 && known.every(({ report }) => report.sha256 !== sha256)) {
+      const shown = warnings.slice(0, WARNINGS_LOGGED_MAX);
+      this.#deps.log.warn('a plugin has warnings', { plugin: config.name, warnings: shown });
     }
     return plugin;
   }

@@ -42,6 +42,8 @@ export interface PluginDeskDeps extends ModuleDeskDeps {
 /** Plugins that are loaded at once: enough to keep the pool's threads busy, and few enough that no
  *  number of them fills its queue. */
 const LOADS_UNDER_WAY_MAX = 8;
+/** Of a module's own that are shown: `inspect` has the rest. */
+const WARNINGS_COUNT_MAX = 10;
 /** What versions shared that are gone is kept for streams that still end in them. */
 const FORGET_AFTER_MS = 60_000;
 
@@ -93,9 +95,9 @@ export class PluginDesk {
   }
 
   /** What an operator should know of a plugin; none where all is as it should be. */
-  warnings({ config, damage }: DeskEntry): readonly string[] {
+  warnings({ config, current, damage }: DeskEntry): readonly string[] {
     const fault = this.#modules.faultOf(config.name);
-    const found = [];
+    const found = current.module.report.warnings.slice(0, WARNINGS_COUNT_MAX);
     if (damage !== '') found.push(`what was pushed is damaged: ${damage}`);
     if (fault !== '') found.push(`what the configuration names could not run: ${fault}`);
     return found;
