@@ -33,6 +33,11 @@ export const HOST_CALL_STEPS = 8;
 /** Bytes that the host copies for a guest, covered by one step. */
 export const HOST_COPY_SIZE_BYTES_LOG2 = 10;
 
+/** Random bytes that one step covers: they take 1 ns each. */
+export const RANDOM_SIZE_BYTES_LOG2 = 6;
+/** Bytes of a path or a serialized map that one step covers, where each is looked at by itself. */
+export const PARSED_SIZE_BYTES_LOG2 = 4;
+
 /** Serialized header maps: the bounds of Envoy's host. */
 export const PAIRS_SIZE_BYTES_MAX = 1_048_576;
 export const PAIRS_COUNT_MAX = 1_024;

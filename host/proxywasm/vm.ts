@@ -84,7 +84,11 @@ export class Vm {
     if (!(memory instanceof WebAssembly.Memory)) {
       throw new GatewayError('GW_PLUGIN_START', 'it exports no memory');
     }
-    this.memory = new GuestMemory(memory, (sizeBytes) => this.#allocate(sizeBytes));
+    this.memory = new GuestMemory(
+      memory,
+      (sizeBytes) => this.#allocate(sizeBytes),
+      (steps) => this.charge(steps),
+    );
     this.#contexts.set(this.root.id, this.root);
   }
 
@@ -295,6 +299,7 @@ export class Vm {
       this.#depth -= 1;
       this.effective = before;
       if (isOutermost) {
+        this.log.endLines();
         this.#owner.onSteps(steps - Math.max(0, this.#fuel.value - this.#hostSteps));
       }
     }
@@ -328,6 +333,7 @@ export class Vm {
     const why = isSpent ? `more than ${steps} steps` : describeTrap(error);
     this.death = new GatewayError(code, `${name}: ${why}`, error);
     this.#isAllocating = false;
+    this.log.endLines();
     this.log.host('error', `${this.death.detail}${traceOf(error)}`);
     this.close();
     this.#owner.onDeath(this, this.death);
