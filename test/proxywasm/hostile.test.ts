@@ -291,8 +291,8 @@ describe('a hostile guest', () => {
     return scene.book.stats()[0]!.stepsUsed;
   }
 
-  // fd_write copied what 1,024 vectors pointed to, all to the same 4 KiB, for the price of a call: a
-  // callback of a million steps held its worker for five minutes. Long keys did the same.
+  // fd_write copied what 1,024 vectors pointed to, all to the same 4 KiB, for the price of a call:
+  // a callback of a million steps held its worker for five minutes. Long keys did the same.
   for (const [name, module, cheap, dear, least] of [
     ['fd_write', 'wasi_snapshot_preview1', [1, 0, 1, 0], [1, 0, 1_000, 0], 999],
     ['random_get', 'wasi_snapshot_preview1', [0, 0], [0, 65_536], 1_024],
