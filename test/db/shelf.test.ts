@@ -14,9 +14,9 @@ import { codecModule } from './store-scene.ts';
 const root = mkdtempSync(join(tmpdir(), 'sluice-shelf-'));
 let shelf: DatabaseShelf;
 
-before(async () => {
-  shelf = await DatabaseShelf.open({
-    folder: join(root, 'databases'),
+function open(folder: string, openCountMax: number): Promise<DatabaseShelf> {
+  return DatabaseShelf.open({
+    folder,
     sqlite: sqliteModule,
     codec: codecModule,
     clock: new ManualClock(),
@@ -24,10 +24,15 @@ before(async () => {
     sessionLimits: SESSION_LIMITS,
     databaseLimits: {},
     engineLimits: {},
+    openCountMax,
     storeSizeBytesMax: 2 ** 30,
     retentionMs: 0,
     report: () => {},
   });
+}
+
+before(async () => {
+  shelf = await open(join(root, 'databases'), 64);
   await shelf.take('shop', 'read-write');
 });
 
@@ -70,4 +75,26 @@ it('gives each of many that want it alone their turn, and openers theirs', async
     });
   });
   await Promise.all(jobs);
+});
+
+// What a follower follows is in use all the time: the next database was refused with a number that
+// no configuration could change.
+it('closes what nobody uses for who comes next; names the limit where all are used', async () => {
+  const small = await open(join(root, 'small'), 2);
+  try {
+    await small.take('a', 'read-write');
+    await small.take('b', 'read-write');
+    await small.take('c', 'read-write');
+    assert.ok(!small.isTaken('a'));
+    const refused = {
+      code: 'DATABASE_UNAVAILABLE',
+      message: '2 databases are in use by the worker, as db.limits.open allows',
+    };
+    await small.use('b', () =>
+      small.use('c', () => assert.rejects(small.take('a', 'read-write'), refused)),
+    );
+    await small.take('a', 'read-only');
+  } finally {
+    await small.close();
+  }
 });

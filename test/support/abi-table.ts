@@ -3,6 +3,7 @@
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
 import assert from 'node:assert/strict';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
 import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
@@ -51,6 +52,8 @@ function fails(status: number, ...args: readonly Argument[]): Call {
 }
 
 /** Succeeds and gives the guest a byte string. */
+const inflated = (probe: AbiProbe) => inflateSync(Buffer.from(probe.given(), 'latin1')).toString();
+
 function gives(text: string, ...args: readonly Argument[]): Call {
   return { args, status: OK, see: (probe) => probe.given(), is: text };
 }
@@ -415,6 +418,13 @@ const withStream = ({ vm }: AbiProbe) => {
 const withCall = ({ vm }: AbiProbe) => {
   vm.grpc.call({ ...GRPC_ASKED, timeoutMs: 0 }, Buffer.from('first'));
 };
+/** Four streams that hold all that may wait, but for one byte. */
+const withFullQueues = (probe: AbiProbe) => {
+  probe.grpcWaitingSizeBytes = 8_388_608;
+  for (let count = 0; count < 3; count++) withStream(probe);
+  probe.grpcWaitingSizeBytes -= 1;
+  withStream(probe);
+};
 const withAllCalls = (probe: AbiProbe) => {
   while (!probe.vm.hasAllCalls) withStream(probe);
 };
@@ -505,6 +515,7 @@ const CALLS: readonly Row[] = [
       fails(PARSE_FAILURE, 'wallet', 's', 'm', 'no pairs', '', 0),
       ...BAD_GRPC_SERVICES.map((service) => fails(PARSE_FAILURE, service, 's', 'm', '', '', 0)),
       { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', '', 0), prepare: withAllCalls },
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', 'ab', 0), prepare: withFullQueues },
     ],
   ),
   row(
@@ -545,6 +556,8 @@ const CALLS: readonly Row[] = [
     ],
     [
       fails(NOT_FOUND, 1, 'message', 0),
+      { ...fails(INTERNAL_FAILURE, 1, 'ab', 0), prepare: withFullQueues },
+      { ...fails(OK, 1, 'a', 0), prepare: withFullQueues },
       { ...fails(BAD_ARGUMENT, 1, 'message', 0), prepare: withCall },
       {
         ...fails(BAD_ARGUMENT, 1, 'message', 0),
@@ -726,8 +739,17 @@ const REST: readonly Row[] = [
   row(
     'proxy_call_foreign_function',
     'bytes bytes out32 out32',
-    [gives('', 'declare_property', 'x'), gives('', 'clear_route_cache', '')],
-    [fails(NOT_FOUND, 'sign', ''), fails(BAD_ARGUMENT, 'uncompress', 'not deflated')],
+    [
+      gives('', 'declare_property', 'x'),
+      gives('', 'clear_route_cache', ''),
+      gives('a text', 'uncompress', deflateSync('a text')),
+      { args: ['compress', 'a text'], status: OK, see: inflated, is: 'a text' },
+    ],
+    [
+      fails(NOT_FOUND, 'sign', ''),
+      fails(BAD_ARGUMENT, 'uncompress', 'not deflated'),
+      fails(BAD_ARGUMENT, 'uncompress', deflateSync('a text').subarray(0, -1)),
+    ],
   ),
   row(
     'proxy_continue_request',

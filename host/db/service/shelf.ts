@@ -27,6 +27,8 @@ export interface ShelfOptions {
   readonly sessionLimits: SessionLimits;
   readonly databaseLimits: Partial<DatabaseLimits>;
   readonly engineLimits: Partial<EngineLimits>;
+  /** Databases that are open at once: each has a Wasm heap of 8 MiB and more. */
+  readonly openCountMax: number;
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
   /** Where databases have copies at other gateways. */
@@ -80,9 +82,6 @@ interface Place {
   /** Commands that work with it: it stays open for them. */
   usesCount: number;
 }
-
-/** Databases that one worker has open: each has a Wasm heap of 8 MiB and more. */
-const OPEN_COUNT_MAX = 64;
 
 export class DatabaseShelf {
   readonly #options: ShelfOptions;
@@ -238,8 +237,10 @@ export class DatabaseShelf {
         const message = `there is no database ${name} here: ${standing.explanation}`;
         throw new HranaError('DATABASE_NOT_FOUND', message);
       }
-      if (this.#options.creates === 'never' || access === 'read-only') {
-        throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}`);
+      const isNever = this.#options.creates === 'never';
+      if (isNever || access === 'read-only') {
+        const way = isNever ? ': `sluice db create` makes one, or db.create lets clients' : '';
+        throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}${way}`);
       }
     }
     try {
@@ -356,7 +357,8 @@ export class DatabaseShelf {
   }
 
   #makeRoom(): void {
-    if (this.#places.size < OPEN_COUNT_MAX) return;
+    const { openCountMax } = this.#options;
+    if (this.#places.size < openCountMax) return;
     for (const { name, sessions, database } of this.opened()) {
       if (this.#places.get(name)!.usesCount > 0) continue;
       if (sessions.streamCount > 0 || sessions.socketCount > 0) continue;
@@ -364,7 +366,7 @@ export class DatabaseShelf {
       this.#close(name);
       return;
     }
-    const message = `${OPEN_COUNT_MAX} databases are in use by the worker, the limit`;
+    const message = `${openCountMax} databases are in use by the worker, as db.limits.open allows`;
     throw new HranaError('DATABASE_UNAVAILABLE', message);
   }
 
