@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { testPlugin } from '../../host/cli/plugin/test.ts';
-import { pairs } from '../support/abi-table.ts';
+import { pairs } from '../support/abi-rows.ts';
 import { wat } from '../support/plugin-modules.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-plugin-services-'));

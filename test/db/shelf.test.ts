@@ -1,7 +1,7 @@
 // Databases that are opened, closed and taken away at the same moments.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
@@ -13,6 +13,8 @@ import { codecModule } from './store-scene.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-shelf-'));
 let shelf: DatabaseShelf;
+
+const events: string[] = [];
 
 function open(folder: string, openCountMax: number): Promise<DatabaseShelf> {
   return DatabaseShelf.open({
@@ -27,7 +29,7 @@ function open(folder: string, openCountMax: number): Promise<DatabaseShelf> {
     openCountMax,
     storeSizeBytesMax: 2 ** 30,
     retentionMs: 0,
-    report: () => {},
+    report: (name, { kind }) => events.push(`${name} ${kind}`),
   });
 }
 
@@ -96,5 +98,29 @@ it('closes what nobody uses for who comes next; names the limit where all are us
     await small.take('a', 'read-only');
   } finally {
     await small.close();
+  }
+});
+
+// Clients were told the path of the file, and the gateway's log nothing.
+it('tells clients by which code it cannot open, and its owner once', async () => {
+  const folder = join(root, 'bad');
+  const bad = await open(folder, 2);
+  try {
+    await bad.catalog.create('bad');
+    const pages = join(folder, 'bad', 'pages', 'data.mdb');
+    const whole = readFileSync(pages);
+    const refused = { code: 'DATABASE_UNAVAILABLE', message: 'the database bad: DB_FORMAT' };
+    for (let round = 0; round < 2; ++round) {
+      writeFileSync(pages, 'no pages');
+      for (let times = 0; times < 3; ++times) {
+        await assert.rejects(bad.take('bad', 'read-only'), refused);
+      }
+      assert.deepEqual(events.splice(0), ['bad open-failed']);
+      writeFileSync(pages, whole);
+      await bad.take('bad', 'read-only');
+      await bad.alone('bad', async () => {});
+    }
+  } finally {
+    await bad.close();
   }
 });

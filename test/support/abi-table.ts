@@ -4,72 +4,26 @@
 
 import assert from 'node:assert/strict';
 import { deflateSync, inflateSync } from 'node:zlib';
-import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
-import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
+import type { AbiProbe } from './abi-probe.ts';
+import {
+  BAD_ARGUMENT,
+  CAS_MISMATCH,
+  EMPTY,
+  fails,
+  gives,
+  INTERNAL_FAILURE,
+  int64,
+  NOT_FOUND,
+  OK,
+  PARSE_FAILURE,
+  pairs,
+  type Row,
+  row,
+  UNIMPLEMENTED,
+} from './abi-rows.ts';
 
-export interface Call {
-  /** All but the `out` ones. */
-  readonly args: readonly Argument[];
-  readonly status: number;
-  readonly prepare?: (probe: AbiProbe) => unknown;
-  /** Compared behind the call. */
-  readonly see?: (probe: AbiProbe) => unknown;
-  readonly is?: unknown;
-}
-
-export interface Row {
-  readonly name: string;
-  readonly parameters: readonly Parameter[];
-  readonly good: readonly Call[];
-  readonly missing: readonly Call[];
-}
-
-const OK = 0;
-const NOT_FOUND = 1;
-const BAD_ARGUMENT = 2;
-const PARSE_FAILURE = 4;
-const EMPTY = 7;
-const CAS_MISMATCH = 8;
-const INTERNAL_FAILURE = 10;
-const UNIMPLEMENTED = 12;
-
-function row(
-  name: string,
-  parameters: string,
-  good: readonly Call[],
-  missing: readonly Call[],
-): Row {
-  return { name, parameters: parametersOf(parameters), good, missing };
-}
-
-export function parametersOf(text: string): Parameter[] {
-  return text === '' ? [] : (text.split(' ') as Parameter[]);
-}
-
-function fails(status: number, ...args: readonly Argument[]): Call {
-  return { args, status };
-}
-
-/** Succeeds and gives the guest a byte string. */
 const inflated = (probe: AbiProbe) => inflateSync(Buffer.from(probe.given(), 'latin1')).toString();
-
-function gives(text: string, ...args: readonly Argument[]): Call {
-  return { args, status: OK, see: (probe) => probe.given(), is: text };
-}
-
-export function pairs(...headers: string[]): Buffer {
-  const bytes = Buffer.alloc(pairsSizeBytes(headers));
-  writePairs(headers, bytes, 0);
-  return bytes;
-}
-
-function int64(value: bigint): string {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(value);
-  return bytes.toString('latin1');
-}
-
 const REQUEST_PAIRS = pairs(':method', 'GET', ':path', '/a?b=1', 'x-in', 'one');
 const CALL_PAIRS = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
 const requestHead = (probe: AbiProbe) => probe.exchange.maps[0];

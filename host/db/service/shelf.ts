@@ -83,6 +83,9 @@ interface Place {
   usesCount: number;
 }
 
+/** Databases that cannot be opened and are remembered for it. */
+const FAULTS_COUNT_MAX = 1_024;
+
 export class DatabaseShelf {
   readonly #options: ShelfOptions;
   readonly #catalog: DatabaseCatalog;
@@ -92,6 +95,8 @@ export class DatabaseShelf {
   readonly #places = new Map<string, Place>();
   /** Those that are being closed: they cannot be opened before they are. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** Codes by which databases could not be opened, as the gateway's log has been told. */
+  readonly #faults = new Map<string, string>();
   /** Of databases that are closed again. */
   readonly #past: DatabaseCounts = { commitsCount: 0, groupsCount: 0, refusalsCount: 0 };
   #isClosed = false;
@@ -152,6 +157,7 @@ export class DatabaseShelf {
       opening.then(
         (opened) => {
           made.opened = opened;
+          this.#faults.delete(name);
         },
         () => {
           // Where it was closed meanwhile, the place may be another one's by now.
@@ -231,7 +237,7 @@ export class DatabaseShelf {
       return await this.#openThere(name);
     } catch (error) {
       const isMissing = isGatewayError(error) && error.code === 'DB_NOT_FOUND';
-      if (!isMissing) throw unavailable(name, error);
+      if (!isMissing) throw this.#unavailable(name, error);
       const standing = this.#options.replication?.standing;
       if (standing !== undefined && standing.role !== 'primary') {
         const message = `there is no database ${name} here: ${standing.explanation}`;
@@ -250,7 +256,7 @@ export class DatabaseShelf {
       });
       return await this.#openThere(name);
     } catch (error) {
-      throw unavailable(name, error);
+      throw this.#unavailable(name, error);
     }
   }
 
@@ -293,6 +299,20 @@ export class DatabaseShelf {
       startLsn: database.stats.lsn,
       close: closeBoth,
     };
+  }
+
+  /** Clients get the code, the gateway's log what it is about: once for each code, until it opens. */
+  #unavailable(name: string, error: unknown): HranaError {
+    if (!isGatewayError(error)) throw error;
+    const { code } = error;
+    if (this.#faults.get(name) !== code) {
+      if (this.#faults.size >= FAULTS_COUNT_MAX) this.#faults.clear();
+      this.#faults.set(name, code);
+      this.#options.report(name, { kind: 'open-failed', error });
+    }
+    const fault = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}`);
+    fault.cause = error;
+    return fault;
   }
 
   #openPrimary(parts: Parts, closePages: () => Promise<void>): Promise<Database> {
@@ -400,12 +420,4 @@ function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: Opened
   sum.commitsCount += lsn - startLsn;
   sum.groupsCount += groupsCount;
   sum.refusalsCount += sessions.refusedCount;
-}
-
-function unavailable(name: string, error: unknown): HranaError {
-  if (!isGatewayError(error)) throw error;
-  const { code, detail } = error;
-  const fault = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}: ${detail}`);
-  fault.cause = error;
-  return fault;
 }
