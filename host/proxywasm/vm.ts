@@ -301,6 +301,7 @@ export class Vm {
       this.#depth -= 1;
       this.effective = before;
       if (isOutermost) {
+        this.log.endLines();
         this.#owner.onSteps(steps - Math.max(0, this.#fuel.value - this.#hostSteps));
       }
     }
@@ -334,6 +335,7 @@ export class Vm {
     const why = isSpent ? `more than ${steps} steps` : describeTrap(error);
     this.death = new GatewayError(code, `${name}: ${why}`, error);
     this.#isAllocating = false;
+    this.log.endLines();
     this.log.host('error', `${this.death.detail}${traceOf(error)}`);
     this.close();
     this.#owner.onDeath(this, this.death);

@@ -333,6 +333,41 @@ describe('a hostile guest', () => {
     assert.deepEqual(scene.lines, []);
   });
 
+  /** Steps that one call of a host function takes. */
+  function stepsOf(module: string, name: string, args: readonly number[]): number {
+    const scene = new PluginScene();
+    const given = args.map((arg) => `(i32.const ${arg})`).join(' ');
+    scene.install(
+      wat(`(module
+        (import "${module}" "${name}"
+          (func $call (param ${args.map(() => 'i32').join(' ')}) (result i32)))
+        (memory (export "memory") 16)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          (drop (call $call ${given}))
+          (i32.const 0)))`),
+    );
+    scene.get();
+    return scene.book.stats()[0]!.stepsUsed;
+  }
+
+  // fd_write copied what 1,024 vectors pointed to, all to the same 4 KiB, for the price of a call:
+  // a callback of a million steps held its worker for five minutes. Long keys did the same.
+  for (const [name, module, cheap, dear, least] of [
+    ['fd_write', 'wasi_snapshot_preview1', [1, 0, 1, 0], [1, 0, 1_000, 0], 999],
+    ['random_get', 'wasi_snapshot_preview1', [0, 0], [0, 65_536], 1_024],
+    ['proxy_get_header_map_value', 'env', [0, 0, 1, 0, 4], [0, 0, 524_288, 0, 4], 512],
+    ['proxy_get_shared_data', 'env', [0, 1, 0, 4, 8], [0, 524_288, 0, 4, 8], 512],
+    ['proxy_set_property', 'env', [0, 1, 0, 1], [0, 1, 0, 65_536], 64],
+    ['proxy_get_property', 'env', [0, 1, 0, 4], [0, 1_024, 0, 4], 64],
+  ] as const) {
+    it(`that gives ${name} much to do pays for it`, () => {
+      const more = stepsOf(module, name, dear) - stepsOf(module, name, cheap);
+      assert.ok(more >= least, `${more} steps more, ${least} wanted`);
+    });
+  }
+
   // Go's allocator collects garbage, and its collector reads the clock: a Go filter died of the
   // refusal after some sixty requests.
   it('that asks WASI from malloc is answered', () => {

@@ -447,3 +447,28 @@ describe('metrics of a guest', () => {
     assert.deepEqual([id, scene.services.metrics.value(id)], [0, 5]);
   });
 });
+
+describe('the output of a guest', () => {
+  it('is logged by lines, however many pieces a runtime writes one in', () => {
+    const scene = new PluginScene();
+    const write = (fd: number, ptr: number, size: number): string => `
+      (i32.store (i32.const 0) (i32.const ${ptr}))
+      (i32.store (i32.const 4) (i32.const ${size}))
+      (drop (call $write (i32.const ${fd}) (i32.const 0) (i32.const 1) (i32.const 8)))`;
+    scene.install(
+      wat(`(module
+        (import "wasi_snapshot_preview1" "fd_write"
+          (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "a line\\n and its rest")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          ${write(1, 64, 2)} ${write(2, 66, 4)} ${write(1, 66, 9)} ${write(1, 75, 9)}
+          (i32.const 0)))`),
+    );
+    scene.get();
+    const lines = scene.lines.map(({ level, message }) => `${level}: ${message}`);
+    assert.deepEqual(lines, ['info: a line', 'info:  and its rest', 'error: line']);
+  });
+});
