@@ -48,10 +48,10 @@ export function filterVerdicts({ rows, tenants, swap }: FilterResult): FilterVer
       isMet: rssBytes <= TENANTS_RSS_BYTES_MAX,
     },
     {
-      what: 'first request of a tenant, median (99 in 100)',
+      what: 'first request of a tenant, 99 in 100 (median)',
       bar: `<= ${COLD_MS_MAX} ms`,
-      measured: `${coldMs.p50.toFixed(2)} (${coldMs.p99.toFixed(2)}) ms`,
-      isMet: coldMs.p50 <= COLD_MS_MAX,
+      measured: `${coldMs.p99.toFixed(2)} (${coldMs.p50.toFixed(2)}) ms`,
+      isMet: coldMs.p99 <= COLD_MS_MAX,
     },
     {
       what: `failed requests, ${swap.swapsCount} switches under ${rate}/s`,

@@ -62,9 +62,7 @@ export class Vm {
   #hostSteps = 0;
   #active: StreamContext | null = null;
   #stopTick: (() => void) | null = null;
-
-  /** Who shares data and queues with this instance. */
-  readonly vmId: string;
+  #vmId: string | null = null;
 
   /** Instantiates a module; start() follows. Errors: GW_PLUGIN_START. */
   constructor(spec: PluginSpec, module: PluginModule, services: HostServices, owner: VmOwner) {
@@ -72,7 +70,6 @@ export class Vm {
     this.module = module;
     this.services = services;
     this.#owner = owner;
-    this.vmId = vmIdOf(spec, module.report.sha256);
     this.log = new LogGate(spec.name, services);
     this.calls = new OutCalls(this);
     this.grpc = new GrpcCalls(this);
@@ -117,6 +114,12 @@ export class Vm {
       throw new GatewayError('GW_PLUGIN_START', 'proxy_on_configure returned false');
     }
     this.configuring = null;
+  }
+
+  /** Who shares data and queues with this instance: a hash that few ask for. */
+  get vmId(): string {
+    this.#vmId ??= vmIdOf(this.spec, this.module.report.sha256);
+    return this.#vmId;
   }
 
   has(name: string): boolean {
