@@ -21,7 +21,7 @@ export interface PreparedHead {
   readonly status: number;
   readonly headers: readonly string[];
   /** What a listener has made of status and headers, kept for the next time; null before. */
-  listenerHead: Uint8Array | null;
+  listenerHead: ArrayBuffer | null;
 }
 
 export interface Exchange {

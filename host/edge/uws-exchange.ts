@@ -186,7 +186,7 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     const isPlain =
       this.#body === null &&
       !this.#isTainted &&
-      head.length > 0 &&
+      head.byteLength > 0 &&
       body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
       !isBodiless(this.method, status);
     if (!isPlain || res === null) {

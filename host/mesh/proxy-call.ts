@@ -69,11 +69,12 @@ export class ProxyCall implements UpstreamHandler {
     this.#clock = clock;
   }
 
-  start(request: UpstreamRequest): void {
+  /** Units: `nowMs` of the clock. */
+  start(request: UpstreamRequest, nowMs: number): void {
     const { exchange } = this.#visit;
     this.#recorder.enter(this.#visit);
     exchange.onAbort = (refusal) => this.#onAbort(refusal ?? this.#recorder.abortCode);
-    const call = this.#endpoint.pool.send(request, this);
+    const call = this.#endpoint.pool.send(request, this, nowMs);
     // The pool may have refused at once; the outcome is then recorded already.
     if (this.#state === 'ended') return;
     this.#call = call;

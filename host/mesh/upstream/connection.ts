@@ -66,6 +66,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   readonly address: string;
   /** To be closed when it has no request in flight. */
   isRetiring = false;
+  /** How long it may be idle. */
+  readonly #keepAliveMs: number;
   readonly #owner: ConnectionOwner;
   readonly #parser: ResponseParser;
   readonly #deadline: Deadline;
@@ -88,8 +90,9 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   readonly #gather = new BodyGather();
   #isStaged = false;
 
-  constructor(owner: ConnectionOwner, opening: Opening, socket: Socket) {
+  constructor(owner: ConnectionOwner, opening: Opening, socket: Socket, keepAliveMs: number) {
     this.#owner = owner;
+    this.#keepAliveMs = keepAliveMs;
     this.address = opening.address;
     this.#lastActivityMs = owner.clock.nowMs();
     this.#parser = new ResponseParser(this, owner.knownHeads);
@@ -117,10 +120,9 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   /** Sends a call. The caller has made sure that there is room. False: its head cannot be sent,
    *  nothing was, and the call is still the caller's. */
-  dispatch(call: Call): boolean {
+  dispatch(call: Call, nowMs: number): boolean {
     const head = requestHead(call.request);
     if (head === null) return false;
-    const nowMs = this.#owner.clock.nowMs();
     call.carrier = this;
     this.inFlight.push(call);
     this.#lastActivityMs = nowMs;
@@ -155,8 +157,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#noteFlushed();
   }
 
-  /** Lets an idle connection live for that long after its last activity. */
-  idleFor(keepAliveMs: number): void {
+  /** Lets an idle connection live for a while after its last activity. */
+  beIdle(): void {
     // The upstream's own promise bounds ours, less a second for the way.
     const { keepAliveSeconds } = this.#parser;
     const promisedMs = keepAliveSeconds < 0 ? Infinity : 1000 * keepAliveSeconds - 1000;
@@ -164,7 +166,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
       this.close();
       return;
     }
-    this.#dueMs = this.#lastActivityMs + Math.min(keepAliveMs, promisedMs);
+    this.#dueMs = this.#lastActivityMs + Math.min(this.#keepAliveMs, promisedMs);
     this.#owner.deadlines.arm(this.#deadline, this.#dueMs);
   }
 

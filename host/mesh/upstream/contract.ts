@@ -12,7 +12,8 @@ export interface UpstreamRequest {
   /** Final: lower-case names, checked values as byte strings, with `host`; without
    *  `content-length`, `transfer-encoding` and `connection`, which the client writes itself. A
    *  request that holds a character above 0xff, here or in `target`, fails with GW_INTERNAL.
-   *  As a list, or as the lines they go on the wire as. Shape: `host: h\r\nx-a: 1\r\n`. */
+   *  As a list, or as the lines they go on the wire as, which are not checked again and must be a
+   *  byte string. Shape: `host: h\r\nx-a: 1\r\n`. */
   readonly headers: HeaderList | string;
   /** 0 for none, the exact size, or BODY_SIZE_UNKNOWN for a chunked body. */
   readonly bodySizeBytes: number;
