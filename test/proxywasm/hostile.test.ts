@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { deflateSync } from 'node:zlib';
 import { isGatewayError } from '../../host/core/index.ts';
 import { wat } from '../support/plugin-modules.ts';
 import { PluginScene } from '../support/plugin-scene.ts';
@@ -101,6 +102,32 @@ describe('a hostile guest', () => {
       assert.ok(asked > 100 && asked <= (LIMITS.steps + 256) / 8, `${asked} calls`);
     });
   }
+
+  it('that inflates a bomb again and again is stopped, though none of it is ever whole', () => {
+    // What failed cost nothing: 125,000 times 16 MiB were within the steps of one callback.
+    const scene = new PluginScene();
+    for (const bomb of [
+      deflateSync(Buffer.alloc(20_000_000)),
+      deflateSync(Buffer.alloc(16_000_000)).subarray(0, -1),
+    ]) {
+      const bytes = [...bomb].map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('');
+      const again = filter(
+        `(data (i32.const 8192) "${bytes}") (data (i32.const 0) "uncompress")
+        ${ON_REQUEST} (loop $l
+          (drop (call $log (i32.const 2) (i32.const 0) (i32.const 10)))
+          (drop (call $foreign (i32.const 0) (i32.const 10) (i32.const 8192)
+            (i32.const ${bomb.length}) (i32.const 0) (i32.const 0)))
+          (br $l)) (i32.const 0))`,
+        `${LOG} (import "env" "proxy_call_foreign_function"
+          (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))`,
+      );
+      scene.lines.length = 0;
+      scene.install(again);
+      assert.equal(scene.get().failure, 'GW_PLUGIN_STEPS');
+      const asked = scene.messages().filter((message) => message === 'uncompress').length;
+      assert.ok(asked > 0 && asked <= 4, `${asked} times`);
+    }
+  });
 
   it('that imports from what every object has gets stubs, and changes no object', () => {
     // A stub for `x` of a module called `__proto__` became a property of every object there is.

@@ -21,7 +21,8 @@ export const SESSION_LIMITS: SessionLimits = {
   replySizeBytesMax: 64 * MIB,
 };
 
-/** A stream without a request for this long may be closed for one that wants its place. */
+/** A stream without a request for this long may be closed for one that wants its place, or its
+ *  connection. */
 export const STREAM_IDLE_MS_MIN = 10_000;
 /** Requests of one pipeline, and steps of one batch; a migration has hundreds. */
 export const PIPELINE_REQUESTS_COUNT_MAX = 10_000;
