@@ -104,7 +104,7 @@ function sqlite(path: string, sql: string): string {
 
 describe('sluice db', () => {
   it('makes, fills from a file, backs up with the log, branches and deletes', async () => {
-    assert.equal(await fine('create', 'shop'), 'shop is made\n');
+    assert.equal(await fine('create', 'shop'), `shop is made, in the new folder ${dir}\n`);
     assert.equal(statSync(join(dir, 'shop')).mode & 0o777, 0o700, 'nobody else reads it');
     await runAll('shop', [
       'create table t(a)',
@@ -176,6 +176,7 @@ describe('sluice db', () => {
     await refusedBy('GW_FLAG_BAD_VALUE', 'create', 'shop', 'file.db');
     await refusedBy('GW_FLAG_BAD_VALUE', 'list', 'shop');
     await refusedBy('GW_FLAG_BAD_VALUE', 'restore', 'x');
+    await refusedBy('GW_FLAG_BAD_VALUE', 'list', '--dir', dir, '--admin', 'http://127.0.0.1:1');
     await refusedBy('GW_FLAG_BAD_VALUE', 'restore', 'x', '--from', 'f', '--at', '3');
     await refusedBy('GW_FLAG_BAD_VALUE', 'branch', 'bank', 'x', '--at', 'yesterday');
     await refusedBy('DB_NAME', 'create', 'v3');
@@ -185,6 +186,7 @@ describe('sluice db', () => {
     await refusedBy('DB_FORMAT', 'create', 'x', '--from', join(root, 'text'));
     const elsewhere = join(root, 'elsewhere');
     await refusedBy('DB_NOT_FOUND', 'list', '--dir', elsewhere);
+    await refusedBy('DB_NOT_FOUND', 'restore', 'x', '--at', '1', '--as', 'y', '--dir', elsewhere);
     assert.ok(!existsSync(elsewhere));
   });
 

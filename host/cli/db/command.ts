@@ -90,9 +90,13 @@ export function dbCommand(
 async function openDatabases(flags: Flags, action: string, read: ReadModule): Promise<Databases> {
   const token = adminTokenOf(flags);
   const url = flags.text('admin');
+  if (url !== null && flags.has('dir')) {
+    throw new GatewayError('GW_FLAG_BAD_VALUE', 'a command takes either --dir or --admin');
+  }
   if (url !== null) return new GatewayDatabases({ url, token });
   const folder = dirOf(flags);
-  const missing = action === 'create' || action === 'restore' ? 'make' : 'refuse';
+  const isFilled = action === 'create' || (action === 'restore' && flags.has('from'));
+  const missing = isFilled ? 'make' : 'refuse';
   try {
     return await FolderDatabases.open({ folder, read, missing });
   } catch (error) {
@@ -117,7 +121,9 @@ async function create({ databases, flags, output }: Context): Promise<number> {
   const from = flags.text('from');
   if (from === null) await databases.create(name);
   else await databases.importFile(name, from);
-  output.stdout.write(`${name} is made${from === null ? '' : ` of ${from}`}\n`);
+  const { newFolder } = databases;
+  const where = newFolder === null ? '' : `, in the new folder ${newFolder}`;
+  output.stdout.write(`${name} is made${from === null ? '' : ` of ${from}`}${where}\n`);
   return 0;
 }
 

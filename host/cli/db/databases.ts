@@ -9,6 +9,8 @@ export type ListedDatabase =
   | { readonly name: string; readonly error: string };
 
 export interface Databases {
+  /** The folder, where it was not there before: a command may have been typed in a wrong place. */
+  readonly newFolder: string | null;
   /** In the order of their names. */
   list(): Promise<readonly ListedDatabase[]>;
   names(): Promise<readonly string[]>;

@@ -32,20 +32,30 @@ export interface FolderOptions {
   readonly missing: 'make' | 'refuse';
 }
 
+interface OpenedFolder extends Pick<FolderOptions, 'folder' | 'read'> {
+  readonly isNew: boolean;
+}
+
 export class FolderDatabases implements Databases {
+  readonly newFolder: string | null;
   readonly #catalog: DatabaseCatalog;
   readonly #standing: Standing;
   readonly #read: ReadModule;
 
-  private constructor(catalog: DatabaseCatalog, standing: Standing, read: ReadModule) {
+  private constructor(catalog: DatabaseCatalog, standing: Standing, options: OpenedFolder) {
     this.#catalog = catalog;
     this.#standing = standing;
-    this.#read = read;
+    this.#read = options.read;
+    this.newFolder = options.isNew ? options.folder : null;
   }
 
   /** Errors: DB_STORE_LOCKED while another process has the folder; DB_NOT_FOUND. */
   static async open({ folder, read, missing }: FolderOptions): Promise<FolderDatabases> {
-    if (missing === 'refuse') await assertFolder(folder);
+    const isNew = !(await isFolder(folder));
+    if (isNew && missing === 'refuse') {
+      const detail = `there is no folder ${folder}: --dir is db.dir of the configuration`;
+      throw new GatewayError('DB_NOT_FOUND', detail);
+    }
     const catalog = await DatabaseCatalog.open({
       folder,
       codecModule: compileCodec(read('codec.wasm')),
@@ -54,7 +64,7 @@ export class FolderDatabases implements Databases {
       retentionMs: RETENTION_MS,
     });
     try {
-      return new FolderDatabases(catalog, standingOfFolder(folder), read);
+      return new FolderDatabases(catalog, standingOfFolder(folder), { folder, read, isNew });
     } catch (error) {
       await catalog.close();
       throw error;
@@ -151,8 +161,6 @@ export class FolderDatabases implements Databases {
   }
 }
 
-async function assertFolder(folder: string): Promise<void> {
-  const found = await stat(folder).catch(() => null);
-  if (found?.isDirectory() === true) return;
-  throw new GatewayError('DB_NOT_FOUND', `there is no folder ${folder}`);
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true;
 }

@@ -16,6 +16,7 @@ import { type AdminAddress, AdminClient } from '../admin-client.ts';
 import type { BackupReport, Databases, ListedDatabase, Progress } from './databases.ts';
 
 export class GatewayDatabases implements Databases {
+  readonly newFolder = null;
   readonly #client: AdminClient;
 
   constructor(address: AdminAddress) {

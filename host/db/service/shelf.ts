@@ -316,7 +316,7 @@ export class DatabaseShelf {
     };
   }
 
-  /** Clients get the code, the gateway's log what it is about: once for each code, until it opens. */
+  /** Clients get the code, the gateway's log the whole: once for each code, until it opens. */
   #unavailable(name: string, error: unknown): HranaError {
     if (!isGatewayError(error)) throw error;
     const { code } = error;
