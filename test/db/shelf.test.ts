@@ -149,3 +149,20 @@ it('makes no more on first use than its folder may have', async () => {
   await small.take('three', 'read-write');
   await small.close();
 });
+
+// Whoever came while a command waited for the database opened it again, was closed under, and heard
+// of a failed disk; with many of them a database could not be deleted for seconds.
+it('keeps who comes while it closes until the command has had it', async () => {
+  await shelf.take('shop', 'read-only');
+  const order: string[] = [];
+  const alone = shelf.alone('shop', async () => {
+    order.push('command');
+  });
+  const requests = Array.from({ length: 3 }, async () => {
+    const { sessions } = await shelf.takeOpen('shop', 'read-only');
+    assert.equal(sessions.isClosed, false);
+    order.push('request');
+  });
+  await Promise.all([alone, ...requests]);
+  assert.deepEqual(order, ['command', 'request', 'request', 'request']);
+});

@@ -32,12 +32,13 @@ export class Sessions implements SessionHost {
   readonly #http: HttpSessions;
   readonly #streams = new Set<SqlStream>();
   readonly #sockets = new Set<SocketSession>();
+  #isClosed = false;
 
   constructor({ database, clock, limits, turn, onStatement }: SessionsOptions) {
     this.database = database;
     this.clock = clock;
     this.limits = limits;
-    this.turn = turn ?? new Turn(clock);
+    this.turn = turn ?? new Turn();
     this.#onStatement = onStatement ?? null;
     this.#http = new HttpSessions(this, new Batons());
   }
@@ -66,8 +67,13 @@ export class Sessions implements SessionHost {
     this.#http.expire(this.limits.idleMsMax);
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Everything that is open is rolled back, and what was not answered will not be. */
   close(): void {
+    this.#isClosed = true;
     for (const socket of [...this.#sockets]) socket.leave();
     for (const stream of [...this.#streams]) stream.abandon();
   }

@@ -246,7 +246,7 @@ class PortSessions {
       this.#run(id, flags, body, opened);
       return;
     }
-    this.#deps.shelf.take(name, access).then(
+    this.#deps.shelf.takeOpen(name, access).then(
       (found) => this.#run(id, flags, body, found),
       (error) => this.#refuse(id, error),
     );
@@ -306,7 +306,7 @@ class PortSessions {
     const found = this.#deps.shelf.find(name);
     if (found !== null) this.#begin(id, flags, socket, found);
     else {
-      this.#deps.shelf.take(name, access).then(
+      this.#deps.shelf.takeOpen(name, access).then(
         (opened) => this.#begin(id, flags, socket, opened),
         (error) => this.#end(id, TRY_LATER, this.#faultOf(error).message),
       );

@@ -87,6 +87,8 @@ interface Place {
 
 /** Databases that cannot be opened and are remembered for it. */
 const FAULTS_COUNT_MAX = 1_024;
+/** Of a request whose database is closed as soon as it is open. */
+const ATTEMPTS_COUNT_MAX = 8;
 /** Databases of the folder above which none is made on first use: each takes some 800 KB of disk,
  *  and names are free. */
 const CREATED_COUNT_MAX = 4_096;
@@ -110,7 +112,7 @@ export class DatabaseShelf {
     this.#options = options;
     this.#catalog = catalog;
     this.#codec = new PageCodec(options.codec);
-    this.#turn = new Turn(options.clock);
+    this.#turn = new Turn();
     this.#xxh64 = (bytes, seed) => this.#codec.xxh64(bytes, seed);
   }
 
@@ -173,6 +175,16 @@ export class DatabaseShelf {
     return place.opening;
   }
 
+  /** Opens a database for a request, again where a command has closed it meanwhile. Errors: as for
+   *  take. */
+  async takeOpen(name: string, access: Access): Promise<OpenedDatabase> {
+    for (let attempt = 0; attempt < ATTEMPTS_COUNT_MAX; attempt++) {
+      const opened = await this.take(name, access);
+      if (!opened.sessions.isClosed) return opened;
+    }
+    throw new HranaError('DATABASE_UNAVAILABLE', `the database ${name} is being closed`);
+  }
+
   get catalog(): DatabaseCatalog {
     return this.#catalog;
   }
@@ -199,16 +211,17 @@ export class DatabaseShelf {
   /** Runs a job while the database is not open: it is closed for it, and who wants it waits.
    *  Errors: DB_STORE_LOCKED while a command works with it, and those of the job. */
   async alone<T>(name: string, job: () => Promise<T>): Promise<T> {
-    while (this.#places.has(name) || this.#closing.has(name)) {
-      const usesCount = this.#places.get(name)?.usesCount ?? 0;
-      if (usesCount > 0) {
-        throw new GatewayError('DB_STORE_LOCKED', `${name} is in use by ${usesCount} commands`);
-      }
-      if (this.#places.has(name)) this.#close(name);
-      await this.#closing.get(name);
+    const usesCount = this.#places.get(name)?.usesCount ?? 0;
+    if (usesCount > 0) {
+      throw new GatewayError('DB_STORE_LOCKED', `${name} is in use by ${usesCount} commands`);
     }
-    if (this.#isClosed) throw new GatewayError('DB_UNAVAILABLE', 'the gateway is shutting down');
-    const done = job();
+    if (this.#places.has(name)) this.#close(name);
+    // Whoever comes from now on waits for the job: else they would open it while this one waits.
+    const before = this.#closing.get(name) ?? Promise.resolve();
+    const done = before.then(() => {
+      if (this.#isClosed) throw new GatewayError('DB_UNAVAILABLE', 'the gateway is shutting down');
+      return job();
+    });
     const held = done.then(
       () => {},
       () => {},
