@@ -1,9 +1,16 @@
-// XXH64 and CRC-32C: published vectors and properties, on the kernel and on the oracle.
+// XXH64 and CRC-32C: published vectors and properties, on the kernel and on the oracle, and XXH64
+// against Debian's xxhsum.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { WINDOW_SIZE_BYTES } from '../../assembly/shared/codec-layout.ts';
+import { SeededRandom } from '../../host/core/index.ts';
+import { needDebian } from '../support/debian.ts';
 import { testSeed } from '../support/seed.ts';
 import { codec } from '../support/wasm.ts';
 import { crc32cOracle, xxh64Oracle } from './checksum-oracle.ts';
@@ -66,6 +73,29 @@ for (const [name, checksums] of Object.entries({ oracle, kernel })) {
     });
   });
 }
+
+describe("with Debian's xxhsum", () => {
+  it('XXH64 of files of many lengths is the same', () => {
+    needDebian('xxhsum', 'xxhash');
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-xxh64-'));
+    try {
+      const random = new SeededRandom(seed);
+      const lengths = [0, 1, 3, 4, 7, 8, 31, 32, 33, 4_095, 4_096, WINDOW_SIZE_BYTES + 5];
+      for (let count = 0; count < 40; ++count) lengths.push(random.uint32() % 20_000);
+      const expected = lengths.map((length, index) => {
+        const bytes = new Uint8Array(length).map(() => random.uint32());
+        writeFileSync(join(folder, String(index)), bytes);
+        return `${kernel.xxh64(bytes, 0n).toString(16).padStart(16, '0')}  ${index}`;
+      });
+      const names = lengths.map((_, index) => String(index));
+      const run = spawnSync('xxhsum', ['-H1', ...names], { cwd: folder, encoding: 'utf8' });
+      assert.equal(run.status, 0, run.stderr);
+      assert.deepEqual(run.stdout.trim().split('\n'), expected);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
 
 describe('kernel and oracle agree', () => {
   it('for any bytes and seed', () => {

@@ -21,22 +21,40 @@ export interface StoreReport {
   readonly findingsCount: number;
 }
 
-/** Reads everything. `lsn` is the newest that there can be. Cost: O(store), in slices. */
+/** What there can be at most, and what there should be. */
+export interface ExpectedRecords {
+  readonly lsn: Lsn;
+  readonly recordsSizeBytes: number;
+}
+
+/** Reads everything. Nobody writes meanwhile. Cost: O(store), in slices. */
 export async function checkStore(
   environment: Environment,
   codec: PageCodec,
-  lsn: Lsn,
+  { lsn, recordsSizeBytes }: ExpectedRecords,
 ): Promise<StoreReport> {
   const findings: string[] = [];
   const report = { recordsCount: 0, recordsSizeBytes: 0, findingsCount: 0 };
+  const find = (finding: string): void => {
+    report.findingsCount += 1;
+    if (findings.length < FINDINGS_COUNT_MAX) findings.push(finding);
+  };
   const into = new Uint8Array(DB_PAGE_SIZE_BYTES);
   for (const name of ['current', 'history'] as const) {
     const keySize = name === 'current' ? PAGE_KEY_SIZE_BYTES : VERSION_KEY_SIZE_BYTES;
     let start: Buffer = Buffer.alloc(0);
-    for (;;) {
+    let isOrdered = true;
+    while (isOrdered) {
       const keys = batchOfKeys(environment, name, start);
       if (keys.length === 0) break;
       for (const key of keys) {
+        // A search would miss it, and this one would never end.
+        isOrdered = Buffer.compare(key, start) >= 0;
+        if (!isOrdered) {
+          find(`${name}: key ${key.toString('hex')} follows ${start.toString('hex')}`);
+          break;
+        }
+        start = Buffer.concat([key, Buffer.from([0])]);
         const record = environment[name].getBinary(key) ?? Buffer.alloc(0);
         report.recordsCount += 1;
         report.recordsSizeBytes += record.length;
@@ -44,13 +62,13 @@ export async function checkStore(
           key.length === keySize
             ? findingOf(codec, key, record, lsn, into)
             : `a key of ${key.length} bytes`;
-        if (finding === null) continue;
-        report.findingsCount += 1;
-        if (findings.length < FINDINGS_COUNT_MAX) findings.push(`${name}: ${finding}`);
+        if (finding !== null) find(`${name}: ${finding}`);
       }
-      start = Buffer.concat([keys.at(-1)!, Buffer.from([0])]);
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+  if (report.recordsSizeBytes !== recordsSizeBytes) {
+    find(`records of ${report.recordsSizeBytes} bytes were found, of ${recordsSizeBytes} written`);
   }
   return { ...report, findings };
 }

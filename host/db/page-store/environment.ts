@@ -4,20 +4,16 @@
 // descriptor that syncs (test/db/store-faults.test.ts looks); asynchronous ones with a callback
 // never end on Node 20. LMDB pages of 4 KiB: larger ones write up to four times as much a fold.
 
-import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
 import { GatewayError, isGatewayError } from '../../core/index.ts';
+import { checkFile, LMDB_PAGE_SIZE_BYTES } from './file-check.ts';
 
 /** Address space, not memory: the map is never moved under readers of other threads. */
 const MAP_SIZE_BYTES_MIN = 1_073_741_824;
 const MAP_SIZE_BYTES_MAX = 1_099_511_627_776;
 /** Records, free pages and what a fold writes before it frees what was there. */
 const MAP_SIZE_FACTOR = 4;
-const PAGE_SIZE_BYTES = 4_096;
-/** What LMDB of data format 2 begins its two meta pages with, after the page's own head. */
-const MAGIC = Buffer.from('dec0efbe02000000', 'hex');
-const MAGIC_OFFSET = 24;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 const NO_ROOM = /MDB_MAP_FULL|ENOSPC|EDQUOT|EFBIG|no space left|file too large|quota|MapFull/i;
 /** Of the errno in what lmdb-js throws: ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is what
@@ -69,9 +65,9 @@ export class Environment {
         overlappingSync: false,
         mapSize: Math.min(
           MAP_SIZE_BYTES_MAX,
-          Math.ceil(mapSize / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES,
+          Math.ceil(mapSize / LMDB_PAGE_SIZE_BYTES) * LMDB_PAGE_SIZE_BYTES,
         ),
-        pageSize: PAGE_SIZE_BYTES,
+        pageSize: LMDB_PAGE_SIZE_BYTES,
       });
       return new Environment(folder, root);
     } catch (error) {
@@ -124,31 +120,6 @@ async function loadLmdb(): Promise<typeof import('lmdb').open> {
   } catch (error) {
     if (isGatewayError(error)) throw error;
     throw new GatewayError('GW_INTERNAL', `LMDB cannot be loaded: ${messageOf(error)}`, error);
-  }
-}
-
-/** lmdb-js ends the process where a file is none of LMDB's. Errors: what was found. */
-function checkFile(path: string): void {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  try {
-    const head = Buffer.alloc(2 * PAGE_SIZE_BYTES);
-    const size = readSync(file, head, 0, head.length, 0);
-    const isEmpty = size === 0;
-    for (const page of [0, PAGE_SIZE_BYTES]) {
-      const at = page + MAGIC_OFFSET;
-      const found = head.subarray(at, at + MAGIC.length);
-      if (!isEmpty && !found.equals(MAGIC)) {
-        throw new TypeError(`${found.toString('hex')} at byte ${at}, expected LMDB's mark`);
-      }
-    }
-  } finally {
-    closeSync(file);
   }
 }
 
