@@ -3,7 +3,7 @@
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
 import assert from 'node:assert/strict';
-import { deflateSync, inflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
 import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
@@ -52,8 +52,6 @@ function fails(status: number, ...args: readonly Argument[]): Call {
 }
 
 /** Succeeds and gives the guest a byte string. */
-const inflated = (probe: AbiProbe) => inflateSync(Buffer.from(probe.given(), 'latin1')).toString();
-
 function gives(text: string, ...args: readonly Argument[]): Call {
   return { args, status: OK, see: (probe) => probe.given(), is: text };
 }
@@ -729,17 +727,8 @@ const REST: readonly Row[] = [
   row(
     'proxy_call_foreign_function',
     'bytes bytes out32 out32',
-    [
-      gives('', 'declare_property', 'x'),
-      gives('', 'clear_route_cache', ''),
-      gives('a text', 'uncompress', deflateSync('a text')),
-      { args: ['compress', 'a text'], status: OK, see: inflated, is: 'a text' },
-    ],
-    [
-      fails(NOT_FOUND, 'sign', ''),
-      fails(BAD_ARGUMENT, 'uncompress', 'not deflated'),
-      fails(BAD_ARGUMENT, 'uncompress', deflateSync('a text').subarray(0, -1)),
-    ],
+    [gives('', 'declare_property', 'x'), gives('a', 'uncompress', deflateSync('a'))],
+    [fails(NOT_FOUND, 'sign', ''), fails(BAD_ARGUMENT, 'uncompress', 'not deflated')],
   ),
   row(
     'proxy_continue_request',
