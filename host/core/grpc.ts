@@ -48,6 +48,8 @@ export interface GrpcHandler {
 }
 
 export interface GrpcCall {
+  /** What was given and has not left. */
+  readonly waitingSizeBytes: number;
   /** Sends a message, which is copied. False: there is no room, and nothing was taken. */
   send(message: Uint8Array): boolean;
   /** Nothing more is sent. */

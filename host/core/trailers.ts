@@ -40,6 +40,8 @@ const OF_HEADS = new Set([
   'range',
   'retry-after',
   'set-cookie',
+  'traceparent',
+  'tracestate',
   'vary',
   'via',
   'www-authenticate',
@@ -53,10 +55,15 @@ export function passableTrailers(given: readonly string[]): HeaderList {
   for (let index = 0; index < given.length; index += 2) {
     const name = given[index]!.toLowerCase();
     const value = given[index + 1]!;
-    if (isFramingHeader(name) || OF_HEADS.has(name) || name.startsWith('x-forwarded-')) continue;
-    if (isToken(name) && isHeaderValue(value)) passed.push(name, value);
+    if (mayBeTrailer(name) && isToken(name) && isHeaderValue(value)) passed.push(name, value);
   }
   return passed;
+}
+
+/** Servers that put names in variables take `_` for `-`. */
+function mayBeTrailer(given: string): boolean {
+  const name = given.replaceAll('_', '-');
+  return !isFramingHeader(name) && !OF_HEADS.has(name) && !name.startsWith('x-forwarded-');
 }
 
 /** As lines of HTTP/1.1. */

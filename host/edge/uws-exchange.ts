@@ -184,7 +184,6 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     prepared.listenerHead ??= preparedHead(status, headers);
     const head = prepared.listenerHead;
     const isPlain =
-      this.isInHandler &&
       this.#body === null &&
       !this.#isTainted &&
       head.length > 0 &&
@@ -196,9 +195,17 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     if (this.#phase !== 'open') return;
     this.#phase = 'ended';
+    const isClosing = this.#mustClose();
     try {
-      res.writeStatus(head);
-      res.end(body, this.#mustClose());
+      if (this.isInHandler) {
+        res.writeStatus(head);
+        res.end(body, isClosing);
+      } else {
+        res.cork(() => {
+          res.writeStatus(head);
+          res.end(body, isClosing);
+        });
+      }
       this.#settle();
     } catch (error) {
       this.#failNatively(error);

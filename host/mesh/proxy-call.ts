@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type HeaderList,
   NO_TRAILERS,
+  type PreparedHead,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
@@ -45,6 +46,8 @@ export class ProxyCall implements UpstreamHandler {
   #state: State = 'waiting';
   #status = 0;
   #heldHeaders: HeaderList = [];
+  /** The held head as others had it before; null where it is of this exchange alone. */
+  #heldPrepared: PreparedHead | null = null;
   #heldSizeBytes = 0;
   #trailers: readonly string[] = NO_TRAILERS;
 
@@ -79,14 +82,27 @@ export class ProxyCall implements UpstreamHandler {
     exchange.readBody(new RequestBody(this.#visit, call, sizeBytesMax, this));
   }
 
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
+  onHead(
+    status: number,
+    given: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void {
     const { exchange } = this.#visit;
-    applyHeaderOperations(headers, this.#route.responseOperations);
-    for (const text of this.#extra) headers.push(text);
+    const { responseOperations } = this.#route;
+    const isAsGiven = responseOperations === null && this.#extra.length === 0;
+    const isHeld = bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304;
+    const isShared = kept !== null && isAsGiven && isHeld;
+    const headers = kept === null || isShared ? given : given.slice();
+    if (!isAsGiven) {
+      applyHeaderOperations(headers, responseOperations);
+      for (const text of this.#extra) headers.push(text);
+    }
     this.#status = status;
-    if (bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304) {
+    if (isHeld) {
       this.#state = 'held';
       this.#heldHeaders = headers;
+      this.#heldPrepared = isShared ? kept : null;
       this.#heldSizeBytes = bodySizeBytes;
       return;
     }
@@ -102,11 +118,11 @@ export class ProxyCall implements UpstreamHandler {
       // The chunk is the connection's read buffer, so it may only be given away to be copied.
       if (chunk.length === this.#heldSizeBytes && chunk.length <= RESPOND_COPY_SIZE_BYTES_MAX) {
         // onEnd follows and finds the exchange answered.
-        this.#finish(this.#status, 0);
-        exchange.respond(this.#status, this.#heldHeaders, chunk);
+        this.#respondHeld(chunk);
         return;
       }
-      exchange.begin(this.#status, this.#heldHeaders, this.#heldSizeBytes);
+      const headers = this.#heldPrepared === null ? this.#heldHeaders : this.#heldHeaders.slice();
+      exchange.begin(this.#status, headers, this.#heldSizeBytes);
     }
     if (!exchange.write(chunk)) this.#holdUpstream();
   }
@@ -118,10 +134,12 @@ export class ProxyCall implements UpstreamHandler {
   onEnd(): void {
     if (this.#state === 'ended') return;
     const { exchange } = this.#visit;
-    const isHeld = this.#state === 'held';
-    this.#finish(this.#status, 0);
-    if (isHeld) exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
-    else exchange.end(this.#trailers);
+    if (this.#state === 'held') {
+      this.#respondHeld(NO_BYTES);
+      return;
+    }
+    this.#finish(this.#status, 0, this.#call!.arrivalMs);
+    exchange.end(this.#trailers);
   }
 
   onError(code: ErrorCode, detail: string): void {
@@ -131,14 +149,14 @@ export class ProxyCall implements UpstreamHandler {
     this.#visit.detail = detail;
     if (this.#state === 'streaming') {
       // The status has left already; a cut connection is the only honest end.
-      this.#finish(this.#status, reason);
+      this.#finish(this.#status, reason, this.#clock.nowMs());
       exchange.abort();
       return;
     }
     const problem = problemResponse(code, publicDetail(code, detail));
     for (const text of this.#extra) problem.headers.push(text);
     this.#visit.answered(Buffer.byteLength(problem.body));
-    this.#finish(problem.status, reason);
+    this.#finish(problem.status, reason, this.#clock.nowMs());
     exchange.respond(problem.status, problem.headers, problem.body);
   }
 
@@ -151,6 +169,15 @@ export class ProxyCall implements UpstreamHandler {
     if (this.#state === 'ended') return;
     this.#call?.cancel();
     this.onError(code, detail);
+  }
+
+  /** Answers with the held head and the whole body. */
+  #respondHeld(body: Uint8Array): void {
+    const { exchange } = this.#visit;
+    const prepared = this.#heldPrepared;
+    this.#finish(this.#status, 0, this.#call!.arrivalMs);
+    if (prepared !== null) exchange.respondPrepared(prepared, body);
+    else exchange.respond(this.#status, this.#heldHeaders, body);
   }
 
   #holdUpstream(): void {
@@ -168,17 +195,17 @@ export class ProxyCall implements UpstreamHandler {
     if (this.#state === 'ended') return;
     this.#call?.cancel();
     const { status, reason } = ERRORS[code];
-    this.#finish(this.#state === 'streaming' ? this.#status : status, reason);
+    const known = this.#state === 'streaming' ? this.#status : status;
+    this.#finish(known, reason, this.#clock.nowMs());
   }
 
   /** Records the outcome. It comes before the last bytes leave, so that whoever has an answer finds
    *  it in the metrics. */
-  #finish(status: number, reason: number): void {
+  #finish(status: number, reason: number, nowMs: number): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    if (!NO_FAULT_OF_ENDPOINT.has(reason)) {
+    if (reason === 0 || !NO_FAULT_OF_ENDPOINT.has(reason)) {
       const outcome = status >= 500 || reason !== 0 ? 'failed' : 'answered';
       this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
     }

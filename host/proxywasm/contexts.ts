@@ -34,6 +34,10 @@ export class StreamContext {
   isLogging = false;
   /** Waits for proxy_done() before it is deleted. */
   isFinishing = false;
+  /** Waits for onTouched. */
+  isTouched = false;
+  /** In the table of its instance. */
+  next: StreamContext | null = null;
   /** Called behind a guest's call in which another context asked for something here, and when the
    *  instance dies. */
   onTouched: (() => void) | null = null;

@@ -14,7 +14,11 @@ import {
 } from '../core/index.ts';
 import { MAP_GRPC_INITIAL, MAP_GRPC_TRAILING } from './abi/values.ts';
 import type { GuestContext, StreamContext } from './contexts.ts';
-import { GRPC_MESSAGE_SIZE_BYTES_MAX, GRPC_QUEUE_SIZE_BYTES_MAX } from './limits.ts';
+import {
+  GRPC_MESSAGE_SIZE_BYTES_MAX,
+  GRPC_QUEUE_SIZE_BYTES_MAX,
+  GRPC_WAITING_SIZE_BYTES_MAX,
+} from './limits.ts';
 import type { Vm } from './vm.ts';
 
 export type GrpcKind = 'call' | 'stream';
@@ -42,6 +46,13 @@ export class GrpcCalls {
     return this.#inFlight.size;
   }
 
+  /** Whether a message may be given: what waits of all calls stays within a bound. */
+  hasRoomFor(sizeBytes: number): boolean {
+    let waiting = sizeBytes;
+    for (const { call } of this.#inFlight.values()) waiting += call.waitingSizeBytes;
+    return waiting <= GRPC_WAITING_SIZE_BYTES_MAX;
+  }
+
   /** `call`, `stream`, or null for what is not in flight. */
   kindOf(id: number): GrpcKind | null {
     return this.#inFlight.get(id)?.kind ?? null;
@@ -64,7 +75,7 @@ export class GrpcCalls {
   send(id: number, message: Uint8Array): 'ok' | 'full' | 'ended' {
     const known = this.#inFlight.get(id)!;
     if (known.hasEnded) return 'ended';
-    return known.call.send(message) ? 'ok' : 'full';
+    return this.hasRoomFor(message.length) && known.call.send(message) ? 'ok' : 'full';
   }
 
   /** Nothing more is sent; what the service still says is told. */

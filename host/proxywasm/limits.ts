@@ -85,6 +85,8 @@ export const CALL_REPLY_SIZE_BYTES_MAX = 4_194_304;
 export const GRPC_MESSAGE_SIZE_BYTES_MAX = 4_194_304;
 /** What one gRPC stream may have waiting to be sent: two of the largest messages. */
 export const GRPC_QUEUE_SIZE_BYTES_MAX = 8_388_672;
+/** The same for all calls of one instance together: 128 stalled ones would hold a gigabyte. */
+export const GRPC_WAITING_SIZE_BYTES_MAX = 33_554_432;
 /** Metadata that a guest sends with a call: as much as a request's headers. */
 export const GRPC_METADATA_SIZE_BYTES_MAX = 16_384;
 /** Service and method together; the longest in public APIs have some 120. */

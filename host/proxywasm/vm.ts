@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../core/index.ts';
 import { hostImports } from './abi/imports.ts';
-import { type CallResult, type GuestContext, RootContext, StreamContext } from './contexts.ts';
+import { ContextTable } from './context-table.ts';
+import { type CallResult, type GuestContext, RootContext, type StreamContext } from './contexts.ts';
 import type { HostServices, PluginModule, PluginSpec } from './contract.ts';
 import { GrpcCalls } from './grpc-calls.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -49,9 +50,11 @@ export class Vm {
   readonly #owner: VmOwner;
   readonly #exports: WebAssembly.Exports;
   readonly #fuel: WebAssembly.Global;
-  readonly #contexts = new Map<number, GuestContext>();
+  readonly #streams = new ContextTable();
   readonly #functions = new Map<string, GuestFunction | null>();
-  readonly #touched = new Set<StreamContext>();
+  /** Streams whose onTouched is to be called; those before the index have been. */
+  #touched: StreamContext[] = [];
+  #toldCount = 0;
   readonly #queueWatches: (() => void)[] = [];
   #nextId = ROOT_CONTEXT_ID + 1;
   #depth = 0;
@@ -89,7 +92,6 @@ export class Vm {
       (sizeBytes) => this.#allocate(sizeBytes),
       (steps) => this.charge(steps),
     );
-    this.#contexts.set(this.root.id, this.root);
   }
 
   /** Starts and configures the guest. Errors: GW_PLUGIN_START with the call that failed. */
@@ -122,21 +124,21 @@ export class Vm {
   }
 
   context(id: number): GuestContext | undefined {
-    return this.#contexts.get(id);
+    return id === this.root.id ? this.root : this.#streams.get(id);
   }
 
   get streamsCount(): number {
-    return this.#contexts.size - 1;
+    return this.#streams.size;
   }
 
   /** Makes a context known to the guest. Null where it died of it. */
   createStream(make: (id: number) => StreamContext): StreamContext | null {
     if (this.death !== null) return null;
-    if (this.#contexts.size > CONTEXTS_COUNT_MAX) return null;
+    if (this.#streams.size >= CONTEXTS_COUNT_MAX) return null;
     const id = this.#nextId;
     this.#nextId = id >= 0x7fff_fffe ? ROOT_CONTEXT_ID + 1 : id + 1;
     const context = make(id);
-    this.#contexts.set(id, context);
+    this.#streams.add(context);
     this.callStream(context, 'proxy_on_context_create', [id, this.root.id]);
     return this.death === null ? context : null;
   }
@@ -205,7 +207,7 @@ export class Vm {
   /** The guest is done with a stream: it is released when the guest's call has ended. */
   releaseLater(context: StreamContext): void {
     context.onTouched = () => this.release(context);
-    this.#touched.add(context);
+    this.#tellLater(context);
   }
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
@@ -238,7 +240,7 @@ export class Vm {
 
   /** A stream other than the one that is called has to look at what was asked of it. */
   touch(context: StreamContext): void {
-    if (context !== this.#active) this.#touched.add(context);
+    if (context !== this.#active) this.#tellLater(context);
   }
 
   setTick(ms: number): void {
@@ -268,7 +270,7 @@ export class Vm {
 
   #forget(context: StreamContext): void {
     if (this.grpc.count > 0) this.grpc.endOf(context);
-    if (this.#contexts.delete(context.id)) this.#owner.onStreamGone(this);
+    if (this.#streams.delete(context)) this.#owner.onStreamGone(this);
   }
 
   #startCall(name: string, args: number[]): number {
@@ -335,19 +337,29 @@ export class Vm {
     this.log.host('error', `${this.death.detail}${traceOf(error)}`);
     this.close();
     this.#owner.onDeath(this, this.death);
-    for (const context of this.#contexts.values()) {
-      if (!(context instanceof StreamContext)) continue;
+    for (const context of this.#streams.all()) {
       if (context.isFinishing) this.#forget(context);
       else this.touch(context);
     }
   }
 
+  #tellLater(context: StreamContext): void {
+    if (context.isTouched) return;
+    context.isTouched = true;
+    this.#touched.push(context);
+  }
+
   #tellTouched(): void {
-    if (this.#depth > 0 || this.#touched.size === 0) return;
-    for (const context of this.#touched) {
-      this.#touched.delete(context);
+    if (this.#depth > 0 || this.#touched.length === 0) return;
+    // What they do may touch further ones, and tell all there are.
+    while (this.#toldCount < this.#touched.length) {
+      const context = this.#touched[this.#toldCount]!;
+      this.#toldCount += 1;
+      context.isTouched = false;
       context.onTouched?.();
     }
+    this.#touched = [];
+    this.#toldCount = 0;
   }
 }
 

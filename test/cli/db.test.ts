@@ -3,7 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -97,6 +105,7 @@ function sqlite(path: string, sql: string): string {
 describe('sluice db', () => {
   it('makes, fills from a file, backs up with the log, branches and deletes', async () => {
     assert.equal(await fine('create', 'shop'), 'shop is made\n');
+    assert.equal(statSync(join(dir, 'shop')).mode & 0o777, 0o700, 'nobody else reads it');
     await runAll('shop', [
       'create table t(a)',
       ...[1, 2, 3].map((n) => `insert into t values(${n})`),

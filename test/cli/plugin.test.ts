@@ -184,6 +184,41 @@ describe('sluice plugin test', () => {
     assert.match(out, /1 of 3 cases as they should be/);
   });
 
+  it('has trailers on both sides, and says where they differ', async () => {
+    const marks = (name: string, map: number) => `
+      (func (export "${name}") (param i32 i32) (result i32)
+        (call $add (i32.const ${map}) (i32.const 64) (i32.const 3) (i32.const 67) (i32.const 2)))`;
+    const module = file(
+      'trailers.wasm',
+      wat(`(module
+        (import "env" "proxy_add_header_map_value"
+          (func $add (param i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "x-sit")
+        (func (export "proxy_abi_version_0_2_1"))
+        ${marks('proxy_on_request_trailers', 1)} ${marks('proxy_on_response_trailers', 3)})`),
+    );
+    const cases = file(
+      'trailers.yaml',
+      `cases:
+  - name: both
+    request: { method: POST, body: [a, b], trailers: { X-T: [one, two], Cookie: none } }
+    upstream: { trailers: { x-t: three } }
+    expect:
+      upstream: { body: ab, trailers: { x-t: [one, two], x-s: it, cookie: null } }
+      response: { body: "", trailers: { x-t: three, x-s: it } }
+  - name: none
+    request: { body: a }
+    expect: { upstream: { trailers: { x-s: null } }, response: { trailers: { x-s: it } } }
+`,
+    );
+    const { texts, ...streams } = output();
+    assert.equal(await testPlugin({ module, cases }, streams), 1);
+    assert.match(texts.out, /^ok {4}both$/m);
+    assert.match(texts.out, /^ +response\.trailers\.x-s: expected "it", found none$/m);
+    assert.match(texts.out, /1 of 2 cases as they should be/);
+  });
+
   it('gives the same result each time: clock and chance are fixed', async () => {
     const cases = 'cases: [{ name: a, expect: { upstream: { headers: { x-request-id: x } } } }]';
     const [first, second] = [await run(cases), await run(cases)];

@@ -30,6 +30,7 @@ before(async () => {
     sessionLimits: SESSION_LIMITS,
     databaseLimits: {},
     engineLimits: {},
+    openCountMax: 64,
     storeSizeBytesMax: 2 ** 30,
     retentionMs: 0,
     report: () => {},

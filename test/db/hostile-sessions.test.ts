@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../../host/core/index.ts';
 import { HranaScene } from '../support/hrana.ts';
 import { makeEngine, Rows } from '../support/sql.ts';
 
@@ -119,6 +120,73 @@ describe('a message of very many statements', () => {
     socket.session.close();
     const [[count]] = (await scene.rows('SELECT count(*) FROM t')) as [[string]];
     assert.ok(Number(count) < 200, `${count} statements ran`);
+  });
+});
+
+describe('streams that are left open', () => {
+  let scene: HranaScene;
+  let clock: ManualClock;
+  beforeEach(async () => {
+    clock = new ManualClock();
+    scene = await HranaScene.open({ clock });
+    await scene.pipeline(['CREATE TABLE t(v)', { type: 'close' }]);
+  });
+  afterEach(() => scene.close());
+
+  // A stream kept its place in the order of idleness while it was used by cursors, and the look for
+  // idle ones ended at it: one busy client kept the forgotten streams of all others open.
+  it('are closed in time, beside one that is used by cursors', async () => {
+    const busy = await scene.pipeline(['SELECT 1']);
+    const idle = await scene.pipeline(['BEGIN', 'SELECT * FROM t']);
+    clock.advance(599_000);
+    const steps = [{ stmt: { sql: 'SELECT 1' } }];
+    const { bytes } = await scene.post('cursor', { baton: busy.baton, batch: { steps } });
+    const [head] = new TextDecoder().decode(bytes).split('\n');
+    clock.advance(2_000);
+    scene.sessions.sweep();
+    assert.equal((await scene.pipeline([], idle.baton)).code, 'STREAM_EXPIRED');
+    assert.equal((await scene.pipeline([], JSON.parse(head!).baton)).status, 200);
+  });
+
+  // Each holds a connection, of which there are 128: whoever came later was refused for 10 minutes.
+  it('in transactions go after 10 s, when others want their connections', async () => {
+    const batons: string[] = [];
+    for (let count = 0; count < 128; count++) {
+      batons.push((await scene.pipeline(['BEGIN', 'SELECT * FROM t'])).baton);
+    }
+    const refused = await scene.pipeline(['SELECT 1', { type: 'close' }]);
+    assert.equal(refused.results[0].error.code, 'SQLITE_BUSY');
+    clock.advance(10_001);
+    assert.deepEqual(await scene.rows('SELECT 1'), [['1']]);
+    assert.equal((await scene.pipeline([], batons[0])).code, 'STREAM_EXPIRED');
+    assert.equal((await scene.pipeline([], batons[1])).status, 200);
+  });
+});
+
+describe('long requests that wait', () => {
+  // Their number was bounded, but not their bytes: 1,024 of 16 MiB each fitted one connection.
+  it('are refused above a size, and the connection goes on', async () => {
+    const scene = await HranaScene.open();
+    await scene.pipeline(['CREATE TABLE t(v)', { type: 'close' }]);
+    const holder = await scene.pipeline(['BEGIN IMMEDIATE']);
+    const socket = scene.socket();
+    socket.send({ type: 'hello', jwt: null });
+    await socket.ask({ type: 'open_stream', stream_id: 1 });
+    const args = [{ type: 'text', value: 'x'.repeat(15 * MIB) }];
+    const insert = {
+      type: 'execute',
+      stream_id: 1,
+      stmt: { sql: 'INSERT INTO t VALUES (?)', args },
+    };
+    const ids = Array.from({ length: 6 }, () => socket.post(insert));
+    const codes = () => socket.messages.slice(2).map(({ error }) => error?.code ?? 'ok');
+    assert.deepEqual(codes(), ['BLOCKED', 'BLOCKED']);
+    await scene.pipeline(['ROLLBACK', { type: 'close' }], holder.baton);
+    for (const id of ids) await socket.answer(id);
+    assert.deepEqual(codes(), ['BLOCKED', 'BLOCKED', 'ok', 'ok', 'ok', 'ok']);
+    assert.equal((await socket.ask(insert)).type, 'response_ok');
+    socket.session.close();
+    await scene.close();
   });
 });
 

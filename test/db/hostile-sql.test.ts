@@ -78,3 +78,40 @@ describe('statements that nest', () => {
     assert.deepEqual(told, { code: 'DB_LIMIT', rows: [[1n]], changedCount: 0 });
   });
 });
+
+describe('a memory that temporary tables have filled', () => {
+  // A text that no longer fitted was a RangeError: an internal error to its client, whose stream
+  // was stuck with it, and an end of the thread where the statement had waited for the writer.
+  it('is out of memory for other clients, and room again when its client goes', () => {
+    const small = makeEngine({ limits: { heapSizeBytesMax: 64 * 1_048_576 } });
+    const hog = small.connect('read-only');
+    run(hog, 'CREATE TEMP TABLE hog(b)');
+    for (let size = 1_048_576; size >= 1_024; size /= 8) {
+      const error = fault(() => {
+        for (;;) run(hog, `INSERT INTO hog VALUES (zeroblob(${size}))`);
+      });
+      assert.equal(error.sqlCode, 'SQLITE_NOMEM');
+    }
+    const text = `SELECT '${'x'.repeat(900_000)}'`;
+    const borrowed = (call: (connection: SqlConnection) => unknown) => () => {
+      const connection = small.connect('read-write');
+      try {
+        call(connection);
+      } finally {
+        connection.release();
+      }
+    };
+    for (const call of [
+      borrowed((connection) => run(connection, text)),
+      borrowed((connection) => connection.runSequence(text)),
+      borrowed((connection) => connection.describe(text)),
+      borrowed((connection) => run(connection, 'SELECT ?', 'x'.repeat(500_000))),
+    ]) {
+      assert.equal(fault(call).sqlCode, 'SQLITE_NOMEM');
+    }
+    hog.release();
+    borrowed((connection) => run(connection, text))();
+    assertIntact(small);
+    small.close();
+  });
+});

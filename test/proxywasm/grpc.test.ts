@@ -10,10 +10,10 @@ import { PluginScene } from '../support/plugin-scene.ts';
 
 const INTERNAL = 13;
 
-/** Logs what each callback brings: `initial one`, `message text`, `trailing two`, `close c` with
- *  the status as a letter, and the status's message. A request begins a call for the path `/c`, a
- *  stream for `/s`; of the root's, in a tick, a stream. A message `x` traps, a message `q` gives
- *  the call up. */
+/** Logs what each callback brings: `initial one`, `message text`, `trailing two`, `closef` with the
+ *  status as a letter, and the status's message. A request begins a call for the path `/c`, a
+ *  stream for `/s`; a tick begins one of the root's. A message `x` traps, `q` gives the call up,
+ *  and `r` is replied to. */
 const GUEST = `(module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_header_map_value"
@@ -108,6 +108,7 @@ class PlayedService implements ServiceCaller {
     const events: string[] = [];
     this.calls.push({ request, handler, events });
     return {
+      waitingSizeBytes: 0,
       send: (message: Uint8Array) => {
         events.push(`send ${Buffer.from(message)}`);
         return true;

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ServiceReply } from '../../host/core/index.ts';
-import { pairs } from '../support/abi-table.ts';
+import { pairs } from '../support/abi-rows.ts';
 import { wat } from '../support/plugin-modules.ts';
 import { PluginScene, REQUEST } from '../support/plugin-scene.ts';
 

@@ -6,10 +6,10 @@ import { describe, it } from 'node:test';
 import { wat } from '../support/plugin-modules.ts';
 import { PluginScene, REQUEST, type Visited } from '../support/plugin-scene.ts';
 
-/** Logs `head`, `body` with an exclamation mark at the end of the stream, `reqtrl` or `restrl` with
- *  the value of `x-t`. Adds `x-seen: MARK` to trailers, where MARK is its configuration. For a
- *  trailer `h` it holds them, `a` it answers, `x` it traps; a tick lets the request and the
- *  response go on. Heads cannot be changed any more, and are readable. */
+/** Logs `body`, and `body!` at the end of the stream, `reqtrl` or `restrl` with the value of `x-t`.
+ *  Adds `x-seen: MARK` to trailers, where MARK is its configuration. For a trailer `h` it holds
+ *  them, for `a` it answers, for `x` it traps; a tick lets request and response go on. Heads, which
+ *  have left, cannot be changed. */
 function guest({ body = '(i32.const 0)', hasTrailers = true } = {}) {
   const callback = (name: string, map: number, place: number) => `
   (func (export "${name}") (param i32 i32) (result i32) (local $c i32)

@@ -72,6 +72,8 @@ export class AbiProbe {
   /** What was done with gRPC calls, in order. */
   readonly grpcEvents: string[] = [];
   hasGrpcRoom = true;
+  /** Of each call that begins. */
+  grpcWaitingSizeBytes = 0;
   readonly vm: Vm;
   readonly stream: StreamContext;
   readonly exchange: ExchangeMaps;
@@ -92,6 +94,7 @@ export class AbiProbe {
         grpc: (request) => {
           this.grpcRequests.push(request);
           return {
+            waitingSizeBytes: this.grpcWaitingSizeBytes,
             send: (message) => {
               this.grpcEvents.push(`send ${Buffer.from(message).toString()}`);
               return this.hasGrpcRoom;

@@ -3,71 +3,27 @@
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
 import assert from 'node:assert/strict';
-import { deflateSync } from 'node:zlib';
-import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
+import { deflateSync, inflateSync } from 'node:zlib';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
-import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
+import type { AbiProbe } from './abi-probe.ts';
+import {
+  BAD_ARGUMENT,
+  CAS_MISMATCH,
+  EMPTY,
+  fails,
+  gives,
+  INTERNAL_FAILURE,
+  int64,
+  NOT_FOUND,
+  OK,
+  PARSE_FAILURE,
+  pairs,
+  type Row,
+  row,
+  UNIMPLEMENTED,
+} from './abi-rows.ts';
 
-export interface Call {
-  /** All but the `out` ones. */
-  readonly args: readonly Argument[];
-  readonly status: number;
-  readonly prepare?: (probe: AbiProbe) => unknown;
-  /** Compared behind the call. */
-  readonly see?: (probe: AbiProbe) => unknown;
-  readonly is?: unknown;
-}
-
-export interface Row {
-  readonly name: string;
-  readonly parameters: readonly Parameter[];
-  readonly good: readonly Call[];
-  readonly missing: readonly Call[];
-}
-
-const OK = 0;
-const NOT_FOUND = 1;
-const BAD_ARGUMENT = 2;
-const PARSE_FAILURE = 4;
-const EMPTY = 7;
-const CAS_MISMATCH = 8;
-const INTERNAL_FAILURE = 10;
-const UNIMPLEMENTED = 12;
-
-function row(
-  name: string,
-  parameters: string,
-  good: readonly Call[],
-  missing: readonly Call[],
-): Row {
-  return { name, parameters: parametersOf(parameters), good, missing };
-}
-
-export function parametersOf(text: string): Parameter[] {
-  return text === '' ? [] : (text.split(' ') as Parameter[]);
-}
-
-function fails(status: number, ...args: readonly Argument[]): Call {
-  return { args, status };
-}
-
-/** Succeeds and gives the guest a byte string. */
-function gives(text: string, ...args: readonly Argument[]): Call {
-  return { args, status: OK, see: (probe) => probe.given(), is: text };
-}
-
-export function pairs(...headers: string[]): Buffer {
-  const bytes = Buffer.alloc(pairsSizeBytes(headers));
-  writePairs(headers, bytes, 0);
-  return bytes;
-}
-
-function int64(value: bigint): string {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(value);
-  return bytes.toString('latin1');
-}
-
+const inflated = (probe: AbiProbe) => inflateSync(Buffer.from(probe.given(), 'latin1')).toString();
 const REQUEST_PAIRS = pairs(':method', 'GET', ':path', '/a?b=1', 'x-in', 'one');
 const CALL_PAIRS = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
 const requestHead = (probe: AbiProbe) => probe.exchange.maps[0];
@@ -416,6 +372,13 @@ const withStream = ({ vm }: AbiProbe) => {
 const withCall = ({ vm }: AbiProbe) => {
   vm.grpc.call({ ...GRPC_ASKED, timeoutMs: 0 }, Buffer.from('first'));
 };
+/** Four streams that hold all that may wait, but for one byte. */
+const withFullQueues = (probe: AbiProbe) => {
+  probe.grpcWaitingSizeBytes = 8_388_608;
+  for (let count = 0; count < 3; count++) withStream(probe);
+  probe.grpcWaitingSizeBytes -= 1;
+  withStream(probe);
+};
 const withAllCalls = (probe: AbiProbe) => {
   while (!probe.vm.hasAllCalls) withStream(probe);
 };
@@ -506,6 +469,7 @@ const CALLS: readonly Row[] = [
       fails(PARSE_FAILURE, 'wallet', 's', 'm', 'no pairs', '', 0),
       ...BAD_GRPC_SERVICES.map((service) => fails(PARSE_FAILURE, service, 's', 'm', '', '', 0)),
       { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', '', 0), prepare: withAllCalls },
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', 'ab', 0), prepare: withFullQueues },
     ],
   ),
   row(
@@ -546,6 +510,8 @@ const CALLS: readonly Row[] = [
     ],
     [
       fails(NOT_FOUND, 1, 'message', 0),
+      { ...fails(INTERNAL_FAILURE, 1, 'ab', 0), prepare: withFullQueues },
+      { ...fails(OK, 1, 'a', 0), prepare: withFullQueues },
       { ...fails(BAD_ARGUMENT, 1, 'message', 0), prepare: withCall },
       {
         ...fails(BAD_ARGUMENT, 1, 'message', 0),
@@ -727,8 +693,17 @@ const REST: readonly Row[] = [
   row(
     'proxy_call_foreign_function',
     'bytes bytes out32 out32',
-    [gives('', 'declare_property', 'x'), gives('a', 'uncompress', deflateSync('a'))],
-    [fails(NOT_FOUND, 'sign', ''), fails(BAD_ARGUMENT, 'uncompress', 'not deflated')],
+    [
+      gives('', 'declare_property', 'x'),
+      gives('', 'clear_route_cache', ''),
+      gives('a text', 'uncompress', deflateSync('a text')),
+      { args: ['compress', 'a text'], status: OK, see: inflated, is: 'a text' },
+    ],
+    [
+      fails(NOT_FOUND, 'sign', ''),
+      fails(BAD_ARGUMENT, 'uncompress', 'not deflated'),
+      fails(BAD_ARGUMENT, 'uncompress', deflateSync('a text').subarray(0, -1)),
+    ],
   ),
   row(
     'proxy_continue_request',

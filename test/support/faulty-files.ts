@@ -10,8 +10,17 @@ export type Fault = 'end-before' | 'end-within' | 'end-after' | 'io-error' | 'no
 
 const IS_TRACED = process.env.TRACE !== undefined;
 
-/** What a step does to the disk. */
-type StepKind = 'write' | 'sync' | 'names' | 'read';
+/** What a step does to the disk; `fold`: it is one of the page store. */
+type StepKind = 'write' | 'sync' | 'names' | 'read' | 'fold';
+
+/** A fault at the next steps of a kind. */
+export interface AimedFault {
+  /** Of what TRACE=1 shows. */
+  readonly step: RegExp;
+  /** How many of them pass before it. */
+  passCount: number;
+  readonly fault: Fault;
+}
 
 export class FaultyFiles implements LogFiles {
   readonly disk: SimulatedDisk;
@@ -20,6 +29,10 @@ export class FaultyFiles implements LogFiles {
   stepCount = 0;
   /** Faults by the step at which they happen. */
   readonly faults = new Map<number, Fault>();
+  /** Taken away when it has happened. */
+  aimed: AimedFault | null = null;
+  /** Called for each fault that happens. */
+  onFault: (step: string, fault: Fault) => void = () => {};
   /** Whether the process has ended. */
   isEnded = false;
   /** Errors that were given out, an end not counted. */
@@ -68,6 +81,11 @@ export class FaultyFiles implements LogFiles {
 
   async syncFolder(): Promise<void> {
     this.#step('sync', 'folder', () => this.disk.syncFolder());
+  }
+
+  /** A fold of a page store beside the log: it happens whole or not at all. */
+  fold(lsn: number, whole: () => void): void {
+    this.#step('fold', String(lsn), whole);
   }
 
   #file(path: string, inode: ReturnType<SimulatedDisk['inode']>): LogFile {
@@ -128,7 +146,8 @@ export class FaultyFiles implements LogFiles {
   ): Fault | null {
     if (this.isEnded) throw new Error('the process has ended');
     this.stepCount += 1;
-    const fault = this.faults.get(this.stepCount) ?? null;
+    const fault = this.faults.get(this.stepCount) ?? this.#aimedAt(`${kind} ${what}`);
+    if (fault !== null) this.onFault(`${kind} ${what}`, fault);
     if (IS_TRACED) console.log(`${this.stepCount} ${kind} ${what} ${fault ?? ''}`);
     if (fault === 'short' && kind === 'write') return fault;
     if (fault === 'end-before') this.#end();
@@ -144,6 +163,15 @@ export class FaultyFiles implements LogFiles {
     whole();
     if (fault === 'end-after') this.#end();
     return fault;
+  }
+
+  #aimedAt(step: string): Fault | null {
+    const { aimed } = this;
+    if (aimed === null || !aimed.step.test(step)) return null;
+    aimed.passCount -= 1;
+    if (aimed.passCount >= 0) return null;
+    this.aimed = null;
+    return aimed.fault;
   }
 
   #end(): never {

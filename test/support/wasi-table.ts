@@ -2,7 +2,7 @@
 // Source: WASI preview 1; what is answered for what a gateway does not have, from Envoy's host.
 
 import type { AbiProbe } from './abi-probe.ts';
-import { type Call, parametersOf, type Row } from './abi-table.ts';
+import { type Call, parametersOf, type Row } from './abi-rows.ts';
 
 const SUCCESS = 0;
 const BADF = 8;

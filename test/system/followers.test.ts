@@ -3,116 +3,29 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { type Client, createClient } from '@libsql/client';
 import { SeededRandom } from '../../host/core/index.ts';
-import { freePort, type GatewayProcess, startGateway } from '../support/gateway.ts';
+import {
+  assertSame,
+  clientOf,
+  follow,
+  kill,
+  makeItems,
+  newPlace,
+  post,
+  removeFolders,
+  replication,
+  rowsOf,
+  start,
+  TOKEN,
+  until,
+} from '../support/follower-scene.ts';
 import { parseExposition, sampleValue } from '../support/prometheus-parser.ts';
 import { testSeed } from '../support/seed.ts';
 
-const TOKEN = 'what-both-gateways-know';
-/** On a disk that others use too. */
-const WAIT_MS_MAX = 90_000;
 const random = new SeededRandom(testSeed('followers'));
-const folders: string[] = [];
-after(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-followers-'));
-  folders.push(folder);
-  return folder;
-}
-
-interface Place {
-  readonly folder: string;
-  readonly port: number;
-  readonly engine: 'uws' | 'node';
-}
-
-async function newPlace(engine: 'uws' | 'node' = 'uws'): Promise<Place> {
-  return { folder: newFolder(), port: await freePort(), engine };
-}
-
-function start({ folder, port, engine }: Place, db: object = {}): Promise<GatewayProcess> {
-  return startGateway({
-    config: {
-      listen: [{ port, address: '127.0.0.1', engine }],
-      workers: { io: 2, db: 2 },
-      db: { dir: folder, create: 'on-first-use', replication: { token: TOKEN }, ...db },
-      routes: [{ match: { path: '/db/{database}/*' }, db: {} }],
-    },
-  });
-}
-
-const follow = (port: number) => ({ follow: `http://127.0.0.1:${port}/db` });
-
-function clientOf({ port }: { readonly port: number }, name: string): Client {
-  return createClient({ url: `http://127.0.0.1:${port}/db/${name}/` });
-}
-
-async function rowsOf(place: { readonly port: number }, name: string, sql: string) {
-  const { rows } = await clientOf(place, name).execute(sql);
-  return rows.map((row) => Object.values(row));
-}
-
-const ALL = 'SELECT id, length(body), total(amount) FROM item GROUP BY id ORDER BY id';
-
-async function makeItems(place: Place, name: string, count: number, sizeBytes = 10) {
-  const client = clientOf(place, name);
-  await client.execute(
-    'CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, amount INTEGER, body BLOB)',
-  );
-  for (let done = 0; done < count; ++done) {
-    const sql = 'INSERT INTO item (amount, body) VALUES (?, randomblob(?))';
-    await client.execute({ sql, args: [random.uint32() % 1000, sizeBytes] });
-  }
-}
-
-/** Asks until the answer is there; the error of the last time says why it never was. */
-async function until(what: string, ask: () => Promise<void>): Promise<void> {
-  const endMs = Date.now() + WAIT_MS_MAX;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (Date.now() > endMs) throw new Error(`never: ${what}`, { cause: error });
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-async function assertSame(primary: Place, follower: Place, name: string): Promise<void> {
-  const expected = await rowsOf(primary, name, ALL);
-  await until(`${name} is the same`, async () => {
-    assert.deepEqual(await rowsOf(follower, name, ALL), expected);
-  });
-  for (const place of [primary, follower]) {
-    assert.deepEqual(await rowsOf(place, name, 'PRAGMA integrity_check'), [['ok']]);
-  }
-  const content = 'SELECT id, amount, hex(substr(body, -500)) FROM item ORDER BY id';
-  assert.deepEqual(await rowsOf(follower, name, content), await rowsOf(primary, name, content));
-}
-
-async function kill({ child }: GatewayProcess): Promise<void> {
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
-}
-
-async function post(gateway: GatewayProcess, path: string): Promise<Response> {
-  return fetch(`${gateway.adminUrl}${path}`, { method: 'POST' });
-}
-
-async function replication(gateway: GatewayProcess) {
-  const answer = await fetch(`${gateway.adminUrl}/replication`);
-  return (await answer.json()) as { role: string; term: number; follows: string | null };
-}
+after(removeFolders);
 
 for (const engine of ['uws', 'node'] as const) {
   describe(`a follower over HTTP, both on ${engine} listeners`, { timeout: 180_000 }, () => {

@@ -89,6 +89,7 @@ class Told implements GrpcHandler {
 
 interface Scene {
   readonly pool: Http2Pool;
+  readonly deadlines: Deadlines;
   readonly server: GrpcServer;
   begin(request?: Partial<GrpcRequest>): { readonly call: GrpcCall; readonly told: Told };
   /** Sends one message and waits for the end. */
@@ -141,7 +142,7 @@ function poolFor(port: number, { tls, ca = '', pendingMax = 1_024 }: SceneOption
     call.end();
     return told.over;
   };
-  return { pool, begin, ask };
+  return { pool, deadlines, begin, ask };
 }
 
 async function makeScene(
@@ -570,6 +571,29 @@ describe('the end of a gRPC call', () => {
 });
 
 describe('a connection for gRPC', () => {
+  it('keeps nothing of calls that are over, in whatever way', async () => {
+    const scene = await makeScene((exchange) => {
+      if (exchange.headers['x-what'] === 'answer') exchange.answer('a');
+      else if (exchange.headers['x-what'] === 'reset') exchange.stream.close(2);
+    });
+    for (let round = 0; round < 10; round++) {
+      const asked = Array.from({ length: 30 }, (_, index) => {
+        const what = ['answer', 'reset', 'nothing'][index % 3]!;
+        const { call, told } = scene.begin({ timeoutMs: 20_000, metadata: ['x-what', what] });
+        call.send(Buffer.from('ask'));
+        call.end();
+        return { call, told, what };
+      });
+      for (const { told, what } of asked) if (what !== 'nothing') await told.over;
+      for (const { call } of asked) call.cancel();
+    }
+    // The ends of idle connections are all that is waited for.
+    await untilTrue(() => scene.deadlines.armedCount <= scene.pool.connectionsCount);
+    await untilTrue(() => scene.server.exchanges.every(({ closedWith }) => closedWith >= 0));
+    assert.equal(scene.server.exchanges.length, 300);
+    await scene.stop();
+  });
+
   it('that the upstream ends is not used again, and its streams go on', async () => {
     const held: GrpcExchange[] = [];
     const scene = await makeScene((exchange) => held.push(exchange));

@@ -22,24 +22,40 @@ interface Context {
 }
 
 interface Action {
+  /** What stands behind its name. */
+  readonly usage: string;
   readonly run: (context: Context) => Promise<number>;
   /** Words behind the action's own: one too many is a mistake, such as a flag without dashes. */
   readonly wordsMax: number;
 }
 
 const ACTIONS: Readonly<Record<string, Action>> = {
-  list: { run: list, wordsMax: 0 },
-  create: { run: create, wordsMax: 1 },
-  delete: { run: remove, wordsMax: 1 },
-  check: { run: check, wordsMax: 1 },
-  backup: { run: backup, wordsMax: 2 },
-  restore: { run: restore, wordsMax: 1 },
-  branch: { run: branch, wordsMax: 2 },
-  stats: { run: stats, wordsMax: 1 },
-  promote: { run: promote, wordsMax: 0 },
+  list: { usage: '[--json]', run: list, wordsMax: 0 },
+  create: { usage: 'NAME [--from FILE]', run: create, wordsMax: 1 },
+  delete: { usage: 'NAME', run: remove, wordsMax: 1 },
+  check: { usage: '[NAME]', run: check, wordsMax: 1 },
+  backup: { usage: 'NAME FILE', run: backup, wordsMax: 2 },
+  restore: {
+    usage: 'NAME --at MOMENT --as OTHER, or NAME --from FILE',
+    run: restore,
+    wordsMax: 1,
+  },
+  branch: { usage: 'NAME OTHER [--at MOMENT]', run: branch, wordsMax: 2 },
+  stats: { usage: 'NAME [--json]', run: stats, wordsMax: 1 },
+  promote: { usage: '', run: promote, wordsMax: 0 },
 };
 
 export const DB_ACTIONS: readonly string[] = [...Object.keys(ACTIONS), 'shell'];
+
+const SHELL_USAGE = 'shell NAME, or shell --url URL';
+
+/** A line for each action, for the help. */
+export const DB_USAGE: string = [
+  ...Object.entries(ACTIONS).map(([name, { usage }]) => `${name} ${usage}`.trimEnd()),
+  SHELL_USAGE,
+]
+  .map((line) => `  $ sluice db ${line}`)
+  .join('\n');
 
 export function dbCommand(
   argv: readonly string[],
@@ -92,6 +108,7 @@ async function list({ databases, flags, output }: Context): Promise<number> {
   const rows = await databases.list();
   const text = flags.isSet('json') ? `${JSON.stringify(rows, null, 2)}\n` : overviewText(rows);
   output.stdout.write(text);
+  if (rows.length === 0) output.stderr.write('there are no databases\n');
   return rows.every(({ error }) => error === undefined) ? 0 : 1;
 }
 

@@ -65,7 +65,8 @@ export class GatewayDatabases implements Databases {
   }
 
   async backup(name: string, path: string, onProgress: Progress): Promise<BackupReport> {
-    if ((await stat(path).catch(() => null)) !== null) throw new GatewayError('DB_EXISTS', path);
+    if ((await stat(path).catch(() => null)) !== null)
+      throw new GatewayError('DB_EXISTS', `the file ${path}, and none is replaced`);
     const response = await this.#client.open({ method: 'GET', path: `${pathOf(name)}/backup` });
     const sizeBytes = Number(response.headers['content-length']);
     const lsn = Number(response.headers['x-sluice-lsn']);

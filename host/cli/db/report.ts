@@ -28,7 +28,7 @@ function cellsOf(row: ListedDatabase): readonly string[] {
   return [
     name,
     `lsn ${grouped(logLsn)}`,
-    `${grouped(pageCount)} pages`,
+    `${grouped(pageCount)} pages folded`,
     `${grouped(fileSizeBytes)} B`,
     base === null ? '' : `branch of ${base.parent} at lsn ${grouped(base.lsn)}`,
   ];

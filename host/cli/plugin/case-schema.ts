@@ -104,36 +104,40 @@ const STATUS = leaf('a status from 200 to 599', {}, (value) =>
     : undefined,
 );
 
-const REQUEST = object('a map with method, path, headers and body', {
+const REQUEST = object('a map with method, path, headers, body and trailers', {
   method: withDefault(TEXT, 'GET', 'method'),
   path: withDefault(TEXT, '/', 'path with query'),
   authority: withDefault(TEXT, 'example.test', 'host'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const UPSTREAM = object('a map with status, headers and body', {
+const UPSTREAM = object('a map with status, headers, body and trailers', {
   status: withDefault(STATUS, 200, 'status'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const WANTED_REQUEST_MAP = object('a map with headers and body', {
+const WANTED_REQUEST_MAP = object('a map with headers, body and trailers', {
   headers: withDefault(WANTED_HEADERS, {}, 'headers, also `:path` and the like'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
 });
 
 /** False: nothing of the request may reach the upstream. */
 const WANTED_REQUEST: Schema<false | Infer<typeof WANTED_REQUEST_MAP>> = {
   ...WANTED_REQUEST_MAP,
-  expected: 'false, or a map with headers and body',
+  expected: 'false, or a map with headers, body and trailers',
   read: (value, at) => (value === false ? false : WANTED_REQUEST_MAP.read(value, at)),
 };
 
-const WANTED_RESPONSE = object('a map with status, headers, body, details and failure', {
+const WANTED_RESPONSE = object('a map with what the client gets', {
   status: optional(STATUS, 'status'),
   headers: withDefault(WANTED_HEADERS, {}, 'headers'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
   details: optional(WANTED, 'what the filter says about its own answer'),
   failure: optional(TEXT, 'code of what went wrong, like GW_PLUGIN_TRAP'),
 });
@@ -161,6 +165,43 @@ const EXCHANGE_FIELDS = {
   expect: withDefault(WANTED_ALL, {}, 'what must come of it'),
 };
 
+const GRPC_STATUS = leaf('a whole number from 0 to 16', {}, (value) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 16
+    ? (value as number)
+    : undefined,
+);
+
+const GRPC_ANSWER = object('a map with status, message, messages, metadata and trailers', {
+  status: withDefault(GRPC_STATUS, 0, 'status'),
+  message: withDefault(TEXT, '', "the status's message"),
+  messages: withDefault(GIVEN_BODY, [], 'each a message'),
+  metadata: withDefault(GIVEN_HEADERS, {}, 'initial metadata'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'trailing metadata'),
+});
+
+/** What one call to a service is answered with. */
+const ANSWER = object('a map with status, headers, body and trailers, or grpc, or fails', {
+  status: withDefault(STATUS, 200, 'status'),
+  headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
+  body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
+  grpc: optional(GRPC_ANSWER, 'what a gRPC service answers, instead of all that'),
+  fails: withDefault(FLAG, false, 'whether there is no answer'),
+});
+
+const SERVICES = dictionary(
+  text('the name of a service', { sizeCharsMax: 256 }),
+  list(ANSWER, { of: 'answers', countMin: 1, countMax: EXCHANGES_COUNT_MAX }),
+  { of: 'services', countMax: 64 },
+);
+
+const WANTED_CALL = object('a map with service, headers, body and trailers', {
+  service: required(TEXT, 'name of the service'),
+  headers: withDefault(WANTED_HEADERS, {}, 'headers, also `:path`; of gRPC, metadata'),
+  body: optional(WANTED, 'body; of gRPC, the messages one behind the other'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
+});
+
 const CASE = object('a map with name, and request and expect, or exchanges', {
   name: required(TEXT, 'what the case shows'),
   config: optional(ANYTHING, "instead of the file's own"),
@@ -173,6 +214,11 @@ const CASE = object('a map with name, and request and expect, or exchanges', {
       countMax: EXCHANGES_COUNT_MAX,
     }),
     'several exchanges with one instance, instead of request, upstream and expect',
+  ),
+  services: withDefault(SERVICES, {}, 'what services answer, each call the next'),
+  calls: optional(
+    list(WANTED_CALL, { of: 'calls', countMin: 0, countMax: 1_000 }),
+    'all calls to services that must have been made, in order',
   ),
   logs: withDefault(
     list(WANTED, { of: 'log lines', countMin: 0, countMax: 1_000 }),
@@ -197,7 +243,16 @@ export const CASE_FILE = object('a map with cases', {
 export type CaseFile = Infer<typeof CASE_FILE>;
 export type Case = Infer<typeof CASE>;
 export type Exchange = NonNullable<Case['exchanges']>[number];
+export type PlayedAnswer = Infer<typeof ANSWER>;
+export type WantedCall = Infer<typeof WANTED_CALL>;
 export type WantedHeaders = Infer<typeof WANTED_HEADERS>;
+
+/** Headers as a case gives them, as a list. */
+export function flatHeaders(headers: Infer<typeof GIVEN_HEADERS>): string[] {
+  return headers.flatMap(([name, values]) =>
+    values.flatMap((value) => [name.toLowerCase(), value]),
+  );
+}
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');

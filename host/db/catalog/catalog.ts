@@ -27,6 +27,8 @@ import { beginningOf, type Moment, replayUpTo } from './restore.ts';
 const TEMPORARY_FOLDER = '.temporary';
 const PAGES_FOLDER = 'pages';
 const LOG_FOLDER = 'log';
+/** LMDB's file can be read by all of a machine, what it holds is the gateway's user's. */
+const FOLDER_MODE = 0o700;
 /** Durable pins of branches, so that other pins can have any name. */
 const BRANCH_PIN = 'branch ';
 
@@ -133,10 +135,11 @@ export class DatabaseCatalog {
     copy: ReceivedCopy,
     place: (replace: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
+    checkDatabaseName(name);
     const { id, epoch, lsn, chain, fill } = copy;
     const folder = this.temporaryPath();
     try {
-      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true, mode: FOLDER_MODE });
       const store = await this.#openStoreIn(folder, { copyOf: { id, epoch } });
       try {
         await fill(store);
@@ -346,7 +349,7 @@ export class DatabaseCatalog {
     await this.assertFree(name);
     const folder = this.temporaryPath();
     try {
-      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true, mode: FOLDER_MODE });
       const branch = base === null ? {} : { base, parent: parent! };
       const store = await this.#openStoreIn(folder, branch);
       try {

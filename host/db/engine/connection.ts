@@ -68,9 +68,14 @@ export class Connection implements SqlConnection {
     this.#giveBack = giveBack;
     this.file = new PageFile(runtime.space);
     this.authorizer = new Authorizer(runtime.sqlite);
-    this.#db = openDatabase(runtime, this.file);
-    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#arguments = new ArgumentArea(runtime.sqlite, runtime.limits.valueSizeBytesMax);
+    try {
+      this.#db = openDatabase(runtime, this.file);
+    } catch (error) {
+      this.#arguments.free();
+      throw error;
+    }
+    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#prepared = new PreparedStatements(runtime.limits.statementsCountMax, (statement) => {
       runtime.sqlite.exports.sqlite3_finalize(statement.pointer);
     });
@@ -241,6 +246,8 @@ export class Connection implements SqlConnection {
     } finally {
       if (prepared.setsChanges) this.counters.hasChanged = true;
     }
+    // A pragma's table asks for it while it runs.
+    if (this.authorizer.sawPersonal) this.#isPersonal = true;
     if (prepared.beginsReadonly) this.#beginReadonly();
     this.#watchTransaction();
     const rowsWritten = exports.sqlite3_total_changes(db) - changesBefore;

@@ -89,6 +89,10 @@ export function tooManyPages(most: number): SqlError {
   return limit('SQLITE_FULL', `${what}; ${way}`);
 }
 
+export function outOfMemory(): SqlError {
+  return limit('SQLITE_NOMEM', 'out of memory');
+}
+
 export function badArguments(message: string): SqlError {
   return new SqlError({ code: 'DB_ARGS', sqlCode: 'ARGS_INVALID', message });
 }

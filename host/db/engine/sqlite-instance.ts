@@ -4,6 +4,7 @@
 // database, which bounds what it can take and gives all of it back.
 
 import type { Clock } from '../../core/index.ts';
+import { outOfMemory } from './faults.ts';
 import { C_STACK_SIZE_BYTES } from './limits.ts';
 import type { SqliteExports } from './sqlite-exports.ts';
 
@@ -75,10 +76,10 @@ export class SqliteInstance {
     return pointer;
   }
 
-  /** Errors: RangeError when the memory is full. */
+  /** Errors: SqlError SQLITE_NOMEM when the memory is full, which a client's tables can make it. */
   allocate(sizeBytes: number): number {
     const pointer = this.exports.malloc(sizeBytes);
-    if (pointer === 0) throw new RangeError(`no ${sizeBytes} bytes in SQLite's memory`);
+    if (pointer === 0) throw outOfMemory();
     return pointer;
   }
 

@@ -118,6 +118,7 @@ export class JsonRows {
 
 /** JSON has no infinity, but a number that is read as one. SQLite knows no NaN. */
 function jsonFloat(value: number): string {
+  if (Object.is(value, -0)) return '-0.0';
   if (Number.isFinite(value)) return String(value);
   return value > 0 ? '1e999' : '-1e999';
 }

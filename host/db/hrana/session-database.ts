@@ -22,7 +22,7 @@ export interface SessionHost {
   readonly turn: Turn;
   /** It is closed, whoever closed it. */
   left(stream: SqlStream): void;
-  /** Takes a connection back from a stream that does not need it. */
+  /** Takes a connection back from a stream that does not need it, or whose client is silent. */
   freeConnection(): boolean;
   refused(): void;
   /** A statement begins: the thread gets on. */

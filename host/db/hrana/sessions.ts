@@ -92,7 +92,7 @@ export class Sessions implements SessionHost {
     for (const stream of this.#streams) {
       if (stream.giveBack()) return true;
     }
-    return false;
+    return this.#http.expireOne(STREAM_IDLE_MS_MIN, 'connected');
   }
 
   refused(): void {

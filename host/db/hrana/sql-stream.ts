@@ -7,7 +7,7 @@ import type { Lsn, RowSink, RunOutcome, SqlDescription, SqlStatement } from '../
 import { type Connection, SessionCounters } from '../engine/index.ts';
 import { isSqlError, SqlError } from '../sql-error.ts';
 import { HranaError } from './hrana-error.ts';
-import type { Job } from './jobs.ts';
+import type { Job, JobState } from './jobs.ts';
 import type { Access, SessionHost } from './session-database.ts';
 
 export class SqlStream {
@@ -46,6 +46,10 @@ export class SqlStream {
 
   get isIdle(): boolean {
     return this.#jobs.length === 0;
+  }
+
+  get hasConnection(): boolean {
+    return this.#connection !== null;
   }
 
   get isAutocommit(): boolean {
@@ -87,7 +91,7 @@ export class SqlStream {
     this.#isRunning = true;
     let thrown = refusal;
     for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
-      const state = job.resume(thrown);
+      const state = this.#resume(job, thrown);
       thrown = null;
       if (state === 'writer') {
         thrown = this.#waitForWriter();
@@ -107,6 +111,17 @@ export class SqlStream {
       }
     }
     this.#isRunning = false;
+  }
+
+  #resume(job: Job, error: SqlError | null): JobState {
+    try {
+      return job.resume(error);
+    } catch (thrown) {
+      // The gateway's own fault: who waits behind it must not wait for ever.
+      this.#isRunning = false;
+      this.abandon();
+      throw thrown;
+    }
   }
 
   #rest(): void {

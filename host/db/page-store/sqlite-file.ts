@@ -40,7 +40,8 @@ export async function exportSqliteFile(
   path: string,
   onProgress: (doneCount: number, totalCount: number) => void = () => {},
 ): Promise<Lsn> {
-  if (await exists(path)) throw new GatewayError('DB_EXISTS', path);
+  if (await exists(path))
+    throw new GatewayError('DB_EXISTS', `the file ${path}, and none is replaced`);
   const pin = source.pin(atLsn);
   const temporary = `${path}.${process.pid}.tmp`;
   try {

@@ -71,6 +71,10 @@ export class OutgoingGrpcCall implements GrpcCall, DeadlineOwner, StreamReceiver
     setImmediate(() => this.#begin());
   }
 
+  get waitingSizeBytes(): number {
+    return Math.max(this.#queueSizeBytes, this.#stream?.writableLength ?? 0);
+  }
+
   send(message: Uint8Array): boolean {
     if (this.#handler === null || this.#isEnded) return true;
     const sizeBytes = GRPC_PREFIX_SIZE_BYTES + message.length;
@@ -156,7 +160,7 @@ export class OutgoingGrpcCall implements GrpcCall, DeadlineOwner, StreamReceiver
   #onHead(httpStatus: number, headers: HeaderList, isAll: boolean): void {
     if (this.#handler === null) return;
     this.#isRepeatable = false;
-    this.#queue = [];
+    this.#dropQueue();
     if (isAll) {
       this.#trailers = [...headers];
       return;
@@ -220,6 +224,7 @@ export class OutgoingGrpcCall implements GrpcCall, DeadlineOwner, StreamReceiver
     if (isRefused && this.#isRepeatable) {
       // A connection that was about to end has not looked at it.
       this.#isRepeatable = false;
+      this.#hasRead = false;
       this.#stream = null;
       this.#begin();
     } else if (isConnectionLost && !isRefused) {
@@ -240,11 +245,16 @@ export class OutgoingGrpcCall implements GrpcCall, DeadlineOwner, StreamReceiver
     handler.onClose(status, message);
   }
 
+  #dropQueue(): void {
+    this.#queue = [];
+    this.#queueSizeBytes = 0;
+  }
+
   #leave(): void {
     this.#deps.deadlines.disarm(this.#deadline);
     this.#giveUpOpening?.();
     this.#giveUpOpening = null;
-    this.#queue = [];
+    this.#dropQueue();
     const stream = this.#stream;
     this.#stream = null;
     if (stream === null || stream.destroyed) return;

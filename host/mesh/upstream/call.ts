@@ -41,6 +41,7 @@ export class Call implements UpstreamCall {
   carrier: CallCarrier | null = null;
   /** Waiting: when to give up. Carried: when the response head is due. Units: ms of the clock. */
   dueMs = Infinity;
+  arrivalMs = 0;
   readonly hasBody: boolean;
   /** Whether it may share a connection with other requests in flight. */
   readonly isShareable: boolean;

@@ -11,6 +11,7 @@ import {
   DRAIN_SIZE_BYTES_MAX,
   type ErrorCode,
   type HeaderList,
+  type PreparedHead,
   type Progress,
   STREAM_BUFFER_SIZE_BYTES_MAX,
   type UploadBudget,
@@ -20,6 +21,7 @@ import type { Call, CallCarrier } from './call.ts';
 import type { ReadReceiver } from './connector.ts';
 import type { FailureFacts } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
+import type { KnownHeads } from './known-heads.ts';
 import type { Opening } from './opening.ts';
 import { lastChunk, requestHead } from './request-writer.ts';
 import {
@@ -35,6 +37,7 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   readonly uploadBudget: UploadBudget;
   readonly progress: Progress;
+  readonly knownHeads: KnownHeads;
   /** Requests in flight on one connection; 1 = no pipelining. */
   readonly pipeline: number;
   /** A connection has room again for requests. */
@@ -89,7 +92,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#owner = owner;
     this.address = opening.address;
     this.#lastActivityMs = owner.clock.nowMs();
-    this.#parser = new ResponseParser(this);
+    this.#parser = new ResponseParser(this, owner.knownHeads);
     this.#deadline = new Deadline(this);
     this.#socket = socket;
     this.#queue = new SocketQueue(socket, owner.uploadBudget, () => this.#onDrain());
@@ -243,9 +246,15 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   // === ResponseSink
 
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
+  onHead(
+    status: number,
+    headers: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void {
     const call = this.inFlight[0]!;
     call.isHeadReceived = true;
+    call.arrivalMs = this.#lastActivityMs;
     this.#drainedSizeBytes = 0;
     const { handler } = call;
     if (handler === null) {
@@ -254,12 +263,13 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     }
     this.#owner.deadlines.arm(this.#deadline, this.#lastActivityMs + call.request.idleMs);
     if (call.isPaused) this.#socket.pause();
-    handler.onHead(status, headers, bodySizeBytes);
+    handler.onHead(status, headers, bodySizeBytes, kept);
   }
 
   onBody(chunk: Uint8Array): void {
     const call = this.inFlight[0]!;
     if (call.handler !== null) {
+      call.arrivalMs = this.#lastActivityMs;
       call.handler.onChunk(chunk);
       return;
     }
@@ -275,6 +285,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   onComplete(leftoverSizeBytes: number): void {
     const call = this.inFlight.shift()!;
+    call.arrivalMs = this.#lastActivityMs;
     this.#flushedCount -= 1;
     this.#servedCount += 1;
     const isUnasked = leftoverSizeBytes > 0 && this.#flushedCount === 0;

@@ -2,7 +2,7 @@
 // with methods, so that a request costs no closure; every callback is synchronous and may call
 // back.
 
-import type { ErrorCode, HeaderList } from '../../core/index.ts';
+import type { ErrorCode, HeaderList, PreparedHead } from '../../core/index.ts';
 
 export interface UpstreamRequest {
   /** A token, as it goes on the wire. */
@@ -34,8 +34,14 @@ export interface FailureFacts {
 export interface UpstreamHandler {
   /** The response head, hop-by-hop headers and `content-length` taken out, values as byte
    *  strings. `bodySizeBytes` is exact, or BODY_SIZE_UNKNOWN; for HEAD and 304 it is the size
-   *  announced, if any. */
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
+   *  announced, if any. `kept`: the same head where it is kept for responses to come; then
+   *  `headers` is its list, and must stay as it is. */
+  onHead(
+    status: number,
+    headers: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void;
   /** Body bytes, valid only during the call. After pause() at most one more read's bytes come. */
   onChunk(chunk: Uint8Array): void;
   /** What followed a chunked body, as headers are checked; before onEnd. */
@@ -48,6 +54,8 @@ export interface UpstreamHandler {
 }
 
 export interface UpstreamCall {
+  /** When the last bytes of its response were read. Units: ms of the clock. */
+  readonly arrivalMs: number;
   /** Sends body bytes; they are copied or sent before it returns. False: wait for onDrain. Bytes
    *  given after the response has ended are dropped. More than announced fails the call. */
   write(chunk: Uint8Array): boolean;

@@ -20,6 +20,7 @@ import { Connection, type ConnectionOwner } from './connection.ts';
 import { Connector } from './connector.ts';
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
+import { KnownHeads } from './known-heads.ts';
 import { Opening, type OpeningOwner } from './opening.ts';
 import { WaitingQueue } from './waiting-queue.ts';
 
@@ -53,6 +54,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
   readonly uploadBudget: UploadBudget;
   readonly progress: Progress;
   readonly pipeline: number;
+  readonly knownHeads = new KnownHeads();
   readonly #random: Random;
   readonly #config: PoolConfig;
   readonly #connector: Connector;

@@ -27,6 +27,9 @@ const AUTHORITY = /^[A-Za-z0-9.\-_~%:[\]]{0,261}$/;
 /** Names of services and methods: identifiers, with packages around them. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_./-]*$/;
 
+/** Calls in flight that one step covers. */
+const CALLS_PER_STEP_LOG2 = 3;
+
 /** A pointer and a size. */
 type Place = readonly [number, number];
 
@@ -111,8 +114,8 @@ function beginCall(
   const asked = readAsked(vm, places, timeoutMs >>> 0);
   if (typeof asked === 'number') return asked;
   if (message.length > GRPC_MESSAGE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
-  if (vm.hasAllCalls) return INTERNAL_FAILURE;
-  vm.charge(message.length >> HOST_COPY_SIZE_BYTES_LOG2);
+  chargeMessage(vm, message);
+  if (vm.hasAllCalls || !vm.grpc.hasRoomFor(message.length)) return INTERNAL_FAILURE;
   return vm.memory.setU32(outPtr, vm.grpc.call(asked, message));
 }
 
@@ -132,7 +135,7 @@ function streamFunctions(vm: Vm): HostFunctions {
       const kind = vm.grpc.kindOf(id);
       if (kind === null) return NOT_FOUND;
       if (kind === 'call' || message.length > GRPC_MESSAGE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
-      vm.charge(message.length >> HOST_COPY_SIZE_BYTES_LOG2);
+      chargeMessage(vm, message);
       const sent = vm.grpc.send(id, message);
       if (sent !== 'ok') return sent === 'full' ? INTERNAL_FAILURE : BAD_ARGUMENT;
       if (isLast !== 0) vm.grpc.end(id);
@@ -150,6 +153,11 @@ function streamFunctions(vm: Vm): HostFunctions {
       return OK;
     },
   };
+}
+
+/** Pays for the copy, and for a look at what waits of each call in flight. */
+function chargeMessage(vm: Vm, message: Uint8Array): void {
+  vm.charge((message.length >> HOST_COPY_SIZE_BYTES_LOG2) + (vm.grpc.count >> CALLS_PER_STEP_LOG2));
 }
 
 /** What a guest asks for, or why it cannot be had. */

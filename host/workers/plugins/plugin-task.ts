@@ -126,7 +126,7 @@ function tryOut(spec: PluginSpec, module: PluginModule): void {
       services: {
         knows: () => true,
         call: () => () => {},
-        grpc: () => ({ send: () => true, end() {}, cancel() {} }),
+        grpc: () => ({ waitingSizeBytes: 0, send: () => true, end() {}, cancel() {} }),
       },
     }),
   );

@@ -34,6 +34,10 @@ export async function shellCommand(
   { output, input, read }: ShellSurroundings,
 ): Promise<number> {
   const url = flags.text('url');
+  if (flags.has('admin')) {
+    const detail = 'a shell reaches a gateway by --url, such as http://127.0.0.1:8080/db/NAME/';
+    throw new GatewayError('GW_FLAG_BAD_VALUE', detail);
+  }
   const name = url === null ? word(flags, 1, 'the name of the database') : labelOf(url);
   const isTerminal = input.isTTY === true;
   const mode = modeOf(flags.text('mode') ?? (isTerminal ? 'table' : 'list'));
