@@ -38,8 +38,9 @@ export class Turn {
     this.#isOpen = false;
     if (this.#resting.length === 0 || this.#isResumeDue) return;
     this.#isResumeDue = true;
-    // Not yet: what has come meanwhile is first, and has not been looked for.
-    setImmediate(() => this.#resume());
+    // Not yet: what has come meanwhile is first, and has not been looked for; and what that is
+    // answered is posted at the end of its turn.
+    setImmediate(() => setImmediate(() => this.#resume()));
   }
 
   /** One at least: what comes must not keep them for ever. */
