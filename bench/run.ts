@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ContenderName } from './contenders.ts';
 import { JOBS } from './database/jobs.ts';
+import { jobPicture } from './database/picture.ts';
 import { runRecovery } from './database/recovery.ts';
-import { rateCurve } from './database/report.ts';
 import { type DatabaseResult, runDatabases } from './database/suite.ts';
 import { runDeltaTable } from './delta-table.ts';
 import { kernelFiles, kernelText, runKernel } from './kernel-suite.ts';
@@ -43,7 +43,7 @@ const QUICK_PAIRS_COUNT = 4;
 const DELTA_TABLE = 'delta-table';
 const DATABASES = 'databases';
 const FILTERS = 'filters';
-const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000, loadMs: 8_000 };
+const FILTERS_FULL = { rounds: 9, exchangesCount: 50_000, tenantsCount: 5_000, loadMs: 12_000 };
 const FILTERS_QUICK = { rounds: 3, exchangesCount: 5_000, tenantsCount: 500, loadMs: 2_000 };
 const RECOVERY = 'databases-recovery';
 const RECOVERY_FULL = { sizeBytes: 2 ** 30, smallCount: 1_000, rounds: 3, loadMs: 8_000 };
@@ -189,7 +189,7 @@ function drawCurves({ rows }: DatabaseResult): void {
   mkdirSync(folder, { recursive: true });
   for (const { name } of JOBS) {
     if (!rows.some(({ job }) => job === name)) continue;
-    writeFileSync(join(folder, `databases-${name}.svg`), rateCurve(rows, name));
+    writeFileSync(join(folder, `databases-${name}.svg`), jobPicture(rows, name));
   }
 }
 

@@ -67,7 +67,7 @@ export interface PluginPushed {
   readonly canaryShare: number | null;
   /** From the order to the last io worker that follows it. */
   readonly switchMs: number;
-  /** The same module runs already: nothing was done. */
+  /** The same module runs already, and was pushed: nothing was done. */
   readonly isUnchanged: boolean;
 }
 
@@ -88,9 +88,23 @@ export interface PluginView {
   readonly traps: number;
   readonly switchMs: number;
   readonly canary: PluginCanaryView | null;
-  readonly lastCanary: PluginCanaryEnd | null;
+  /** What became of canaries, the newest first. */
+  readonly endedCanaries: readonly PluginCanaryEnd[];
   /** What was pushed, the newest first; the first is what runs where the source says so. */
-  readonly pushed: readonly { readonly sha256: string; readonly at: string }[];
+  readonly pushed: readonly PluginPushedView[];
+  /** Why something other runs than was pushed or is configured; none where all is as it should. */
+  readonly warnings: readonly string[];
+}
+
+export interface PluginPushedView {
+  readonly sha256: string;
+  readonly at: string;
+  /** Since the gateway began. */
+  readonly requests: number;
+  readonly failures: number;
+  readonly traps: number;
+  /** Where and of what an instance died last; `''` for never. */
+  readonly lastTrap: string;
 }
 
 export interface PluginCanaryView {

@@ -50,7 +50,12 @@ class DatabasesView implements AdminDatabases {
     const path = this.#fleet.temporaryPath();
     try {
       await receive(path, pieces, this.#sizeBytesMax);
-      await this.#fleet.command<'import'>({ kind: 'import', name, path });
+      await this.#fleet.importFile(name, path);
+    } catch (error) {
+      if (!isGatewayError(error)) throw error;
+      // Whoever sent it does not know where it stands.
+      const detail = error.detail.replaceAll(path, 'the file');
+      throw new GatewayError(error.code, detail, error);
     } finally {
       await rm(path, { force: true });
     }

@@ -11,7 +11,7 @@ import {
   ROUNDS_DEFAULT,
 } from './bench/options.ts';
 import { checkCommand } from './check.ts';
-import { DB_ACTIONS, dbCommand } from './db/command.ts';
+import { DB_ACTIONS, DB_USAGE, dbCommand } from './db/command.ts';
 import { DB_FLAGS } from './db/flags.ts';
 import { PLUGIN_ACTIONS, PLUGIN_FLAGS, pluginCommand } from './plugin/command.ts';
 import type { FlagSpec } from './release/flags.ts';
@@ -63,7 +63,7 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   },
   db: {
     words: '[action] [name] [other]',
-    usage: 'db ACTION [NAME] [options]',
+    usage: `db ACTION [NAME] [options]\n${DB_USAGE}`,
     what: `databases of a gateway, whether it runs or not: ${DB_ACTIONS.join(', ')}`,
     flags: DB_FLAGS,
     run: (argv) => dbCommand(argv),

@@ -30,10 +30,9 @@ export function pluginViews({ desk }: PluginPlane): PluginView[] {
       traps: sum((report) => report.traps),
       switchMs: entry.switchMs,
       canary: canary === null ? null : canaryView(desk.trialsOf(entry, canary), canary),
-      lastCanary: endView(state.lastCanary),
-      pushed: state.versions
-        .map(({ sha256, pushedMs }) => ({ sha256, at: isoTime(pushedMs) }))
-        .reverse(),
+      endedCanaries: state.endedCanaries.map(endView).reverse(),
+      pushed: state.versions.map((version) => pushedView(version, own)).reverse(),
+      warnings: desk.warnings(entry),
     };
   });
 }
@@ -121,10 +120,29 @@ function canaryView(
   };
 }
 
-function endView(end: DeskEntry['state']['lastCanary']): PluginView['lastCanary'] {
-  if (end === null) return null;
-  const { sha256, outcome, why, endedMs } = end;
+function endView({
+  sha256,
+  outcome,
+  why,
+  endedMs,
+}: DeskEntry['state']['endedCanaries'][number]): PluginView['endedCanaries'][number] {
   return { sha256, outcome, why, at: isoTime(endedMs) };
+}
+
+function pushedView(
+  { sha256, pushedMs }: DeskEntry['state']['versions'][number],
+  reports: readonly PluginReport[],
+): PluginView['pushed'][number] {
+  const found = reports.find((report) => report.sha256 === sha256);
+  const {
+    opened = 0,
+    failedStreams = 0,
+    skippedStreams = 0,
+    traps = 0,
+    lastTrap = '',
+  } = found ?? {};
+  const failures = failedStreams + skippedStreams;
+  return { sha256, at: isoTime(pushedMs), requests: opened, failures, traps, lastTrap };
 }
 
 function sourceOf({ isPushed, config }: DeskEntry): PluginView['source'] {

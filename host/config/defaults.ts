@@ -101,6 +101,8 @@ export const DB_IDLE = '10m';
 /** One second of waiting at a millisecond each. */
 export const DB_QUEUE = 1024;
 export const DB_STREAMS = 1024;
+/** Some 300 MiB of memory where each is used a little. */
+export const DB_OPEN = 64;
 /** Twice the largest value, in base64. */
 export const DB_REQUEST = '32MiB';
 export const DB_RESULT = '64MiB';

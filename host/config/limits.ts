@@ -86,5 +86,7 @@ export const FOLLOW_URL_CHARS_MAX = 1_024;
 /** Each holds its request. */
 export const DB_QUEUE_MAX = 65_536;
 export const DB_STREAMS_MAX = 65_536;
+/** Each reserves address space for some times limits.size, of which a process has 128 TiB. */
+export const DB_OPEN_MAX = 1_024;
 /** Four segments of the log, of which one is always in use. */
 export const DB_LOG_SIZE_BYTES_MIN = 67_108_864;

@@ -48,6 +48,8 @@ export interface DbLimits {
   readonly idleMsMax: number;
   readonly queueCountMax: number;
   readonly streamsCountMax: number;
+  /** Databases that one db worker has open. */
+  readonly openCountMax: number;
   readonly requestSizeBytesMax: number;
   readonly resultSizeBytesMax: number;
   readonly databaseSizeBytesMax: number;

@@ -165,7 +165,8 @@ function normaliseDistribution(
 
 function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfig | null {
   if (file === undefined) return null;
-  const { statement, transaction, idle, queue, streams, request, result, size, log } = file.limits;
+  const { statement, transaction, idle, queue, streams, open } = file.limits;
+  const { request, result, size, log } = file.limits;
   return Object.freeze({
     dir: resolveFile(file.dir, surroundings),
     publicKey: file.auth?.publicKey ?? '',
@@ -183,6 +184,7 @@ function normaliseDb(file: FileValue['db'], surroundings: Surroundings): DbConfi
       idleMsMax: idle,
       queueCountMax: queue,
       streamsCountMax: streams,
+      openCountMax: open,
       requestSizeBytesMax: request,
       resultSizeBytesMax: result,
       databaseSizeBytesMax: size,

@@ -50,6 +50,11 @@ const DB_LIMITS = object('a map with statement, transaction, idle, queue, stream
     defaults.DB_STREAMS,
     'streams of one database that are open',
   ),
+  open: withDefault(
+    integer({ min: 1, max: limits.DB_OPEN_MAX }),
+    defaults.DB_OPEN,
+    'databases that one db worker has open; where one follows another, all of them are, at both',
+  ),
   request: withDefault(SIZE, defaults.DB_REQUEST, 'body of one request over HTTP'),
   result: withDefault(SIZE, defaults.DB_RESULT, 'one reply, and the values of one result'),
   size: withDefault(SIZE, defaults.DB_SIZE, 'one database'),

@@ -186,7 +186,8 @@ const PLUGIN = object('a map with name, and file or url', {
   strict: withDefault(
     FLAG,
     false,
-    'whether an unknown import is refused, or answers UNIMPLEMENTED',
+    'whether an unknown import is refused, or answers UNIMPLEMENTED; and whether a pushed module ' +
+      'that is damaged refuses the start',
   ),
   background: withDefault(FLAG, false, 'a module with a root context alone, that sees no requests'),
   repeatedHeaders: withDefault(

@@ -10,7 +10,7 @@ import { GatewayError } from '../core/index.ts';
 
 export const SNAPSHOT_MAGIC = 0x53_4c_53_4e;
 /** Raised with each change of snapshot.fbs or of the words below. */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 export const SNAPSHOT_HEADER_SIZE_BYTES = 32;
 /** FlatBuffers' own offsets are 32 bits with a sign. */
 const SNAPSHOT_SIZE_BYTES_MAX = 2 ** 31 - 1;

@@ -117,6 +117,7 @@ class SnapshotWriter {
     Db.addReplicationKeepMsMax(builder, replication.keepMsMax);
     Db.addRetentionMs(builder, db.retentionMs);
     Db.addLogSizeBytesMax(builder, limits.logSizeBytesMax);
+    Db.addOpenCountMax(builder, limits.openCountMax);
     return Db.endDb(builder);
   }
 

@@ -132,6 +132,7 @@ export class Snapshot {
         resultSizeBytesMax: found.resultSizeBytesMax(),
         databaseSizeBytesMax: found.databaseSizeBytesMax(),
         logSizeBytesMax: found.logSizeBytesMax(),
+        openCountMax: found.openCountMax(),
       }),
     });
   }

@@ -21,7 +21,7 @@ export interface PreparedHead {
   readonly status: number;
   readonly headers: readonly string[];
   /** What a listener has made of status and headers, kept for the next time; null before. */
-  listenerHead: Uint8Array | null;
+  listenerHead: ArrayBuffer | null;
 }
 
 export interface Exchange {
@@ -46,6 +46,9 @@ export interface Exchange {
   readonly localPort: number;
   /** Content-Length; 0 when there is no body; BODY_SIZE_UNKNOWN when it came chunked. */
   readonly bodySizeBytes: number;
+  /** What followed the body, checked as headers are, without what has no place there; complete
+   *  when its last bytes are told. None on uWS, which does not show them. */
+  readonly trailers: readonly string[];
   /** Whether the client asks for a WebSocket, so that acceptWebSocket() may be called. */
   readonly isWebSocketUpgrade: boolean;
 
@@ -75,8 +78,9 @@ export interface Exchange {
   /** Writes body bytes; they are copied or sent before it returns. False means that the client
    *  reads slowly: write no more until onDrain. What was given is kept in any case. */
   write(chunk: Uint8Array): boolean;
-  /** Ends a response that began. Fewer bytes than announced abort the connection instead. */
-  end(): void;
+  /** Ends a response that began. Fewer bytes than announced abort the connection instead.
+   *  `trailers`: sent where engine, framing and client allow, and dropped where they do not. */
+  end(trailers?: readonly string[]): void;
   /** Called when a write returned false and there is room again. */
   onDrain: (() => void) | null;
 

@@ -8,6 +8,7 @@
 //   client ◄─ sink.onResponse… ◄── filter 0 … filter n-1 ◄── responseHeaders/Body ── upstream
 
 import type { ErrorCode } from './errors.ts';
+import type { GrpcCall, GrpcHandler, GrpcRequest } from './grpc.ts';
 import type { HeaderList } from './headers.ts';
 
 /** What filters may ask about an exchange. Read while the stream lives; the mesh keeps it true. */
@@ -39,13 +40,14 @@ export interface FilterSink {
   /** The request's head has passed every filter. `headers` holds `:method`, `:path`, `:authority`
    *  and `:scheme` first, and is the sink's from now on. */
   onRequestHeaders(headers: HeaderList, isLast: boolean): void;
-  /** Body bytes that passed, valid only during the call. False: hold until requestDrained(). */
-  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean;
+  /** Body bytes that passed, valid only during the call. False: hold until requestDrained().
+   *  `trailers`: what passed behind the last bytes; absent where nothing had come. */
+  onRequestBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean;
   /** More of the request's body may come, after requestBody() returned false. */
   onRequestDrain(): void;
   /** The response's head has passed every filter; `:status` stands first. */
   onResponseHeaders(headers: HeaderList, isLast: boolean): void;
-  onResponseBody(chunk: Uint8Array, isLast: boolean): boolean;
+  onResponseBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean;
   onResponseDrain(): void;
   /** A filter answers, and the answer has passed the filters before it. Whatever the upstream said
    *  or will say is void. Comes at most once, and only before onResponseHeaders. */
@@ -73,13 +75,14 @@ export interface FilterStream {
   readonly wantsResponseBody: boolean;
   /** `headers`: with pseudo headers first; the stream's from now on. `isLast`: no body follows. */
   requestHeaders(headers: HeaderList, isLast: boolean): void;
-  /** False: give no more until sink.onRequestDrain(). What was given is kept in any case. */
-  requestBody(chunk: Uint8Array, isLast: boolean): boolean;
+  /** False: give no more until sink.onRequestDrain(). What was given is kept in any case.
+   *  `trailers`: what follows the last bytes, the stream's from now on; never empty. */
+  requestBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean;
   /** After sink.onRequestBody() returned false. */
   requestDrained(): void;
   /** `headers`: with `:status` first. Errors: ignored after a local answer. */
   responseHeaders(headers: HeaderList, isLast: boolean): void;
-  responseBody(chunk: Uint8Array, isLast: boolean): boolean;
+  responseBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean;
   responseDrained(): void;
   /** The exchange is over, in whatever way: filters log it and are done. Comes exactly once.
    *  `reason`: 0 when nothing went wrong. */
@@ -110,6 +113,7 @@ export interface ServiceRequest {
   /** With `:method`, `:path` and `:authority`. */
   readonly headers: HeaderList;
   readonly body: Uint8Array;
+  readonly trailers: HeaderList;
   /** 0 for none beside the service's own. */
   readonly timeoutMs: number;
 }
@@ -118,6 +122,7 @@ export interface ServiceReply {
   /** With `:status` first. */
   readonly headers: HeaderList;
   readonly body: Uint8Array;
+  readonly trailers: HeaderList;
 }
 
 export interface ServiceCaller {
@@ -130,4 +135,6 @@ export interface ServiceCaller {
     replySizeBytesMax: number,
     onReply: (reply: ServiceReply | null) => void,
   ): () => void;
+  /** Begins a gRPC call. Errors: through the handler. */
+  grpc(request: GrpcRequest, handler: GrpcHandler): GrpcCall;
 }

@@ -1,5 +1,6 @@
 // Ground floor: no I/O, no thread, no state beyond a clock and a generator of random numbers.
 
+export { eachAtOnce } from './bounded-work.ts';
 export {
   fromByteString,
   isByteString,
@@ -39,6 +40,8 @@ export type {
   ServiceReply,
   ServiceRequest,
 } from './filter-chain.ts';
+export type { GrpcCall, GrpcHandler, GrpcRequest } from './grpc.ts';
+export { GRPC_STATUS } from './grpc.ts';
 export type { HeaderList } from './headers.ts';
 export {
   headerValue,
@@ -57,5 +60,11 @@ export type { Random } from './random.ts';
 export { SeededRandom, secretBytes, secretFiller, secretSeed, systemRandom } from './random.ts';
 export type { PlaneRoute, RoutePlane } from './route-plane.ts';
 export type { FieldCondition, RouteSpec } from './route-spec.ts';
+export {
+  NO_TRAILERS,
+  passableTrailers,
+  trailerLines,
+  trailersSizeBytes,
+} from './trailers.ts';
 export { parseDurationMs, parsePercentage, parseSizeBytes } from './units.ts';
 export { heldCost, UploadBudget } from './upload-budget.ts';

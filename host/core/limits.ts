@@ -43,8 +43,18 @@ export const RESPONSE_HEADERS_COUNT_MAX = 256;
 export const INTERIM_RESPONSES_COUNT_MAX = 16;
 /** A chunk-size line with its extensions: Node refuses extensions above the same order of size. */
 export const CHUNK_LINE_SIZE_BYTES_MAX = 1_024;
-/** Trailers of a chunked response, checked and dropped: as much as a request's headers. */
+/** Trailers of a chunked response, or such as filters made: as much as a request's headers. */
 export const TRAILERS_SIZE_BYTES_MAX = 16_384;
+/** HTTP/2 towards an upstream, for gRPC: connections to one endpoint of one worker. Each carries as
+ *  many streams as below: together they carry the calls of three plugins with default limits. */
+export const HTTP2_CONNECTIONS_COUNT_MAX = 4;
+/** Streams of one such connection, where the upstream allows as many: Envoy's and Go's default. */
+export const HTTP2_STREAMS_COUNT_MAX = 100;
+/** gRPC messages of one call that are handed on in one turn of the event loop: a filter needs some
+ *  10 us for each, and a read of the least ones would hold 13,000. */
+export const GRPC_MESSAGES_PER_TURN_MAX = 64;
+/** What is kept of a status's message: a sentence, and a service's own error in it. */
+export const GRPC_STATUS_MESSAGE_SIZE_BYTES_MAX = 1_024;
 /** What is left of an abandoned response may be read to keep its connection, up to one read. */
 export const DRAIN_SIZE_BYTES_MAX = 65_536;
 

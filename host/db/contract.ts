@@ -125,6 +125,8 @@ export interface SqlColumn {
 
 /** Takes rows as they are stepped. Bytes are valid only during the call. */
 export interface RowSink {
+  /** Bytes that it holds, for the limit of a reply; 0 where none holds. */
+  readonly size: number;
   columns(columns: readonly SqlColumn[]): void;
   beginRow(): void;
   nullValue(): void;
@@ -182,6 +184,8 @@ export interface SqlConnection {
   /** Statements stop at this time of the clock's nowMs() with DB_DEADLINE; 0 for none. A writing
    *  statement that is stopped takes its transaction with it. */
   deadlineMs: number;
+  /** A statement stops when its sink holds more, and what it has changed is rolled back. */
+  replySizeBytesMax: number;
   /** Another thread stops the statement that runs, with DB_CANCELLED, by storing this number in the
    *  engine's cancel word; 0 for none. */
   ticket: number;

@@ -59,6 +59,8 @@ export type DatabaseEvent =
   | { readonly kind: 'log-failed'; readonly durableLsn: Lsn; readonly error: unknown }
   | { readonly kind: 'log-reopened'; readonly durableLsn: Lsn }
   | { readonly kind: 'reopen-failed'; readonly error: unknown }
+  /** By its owner: there is no database that could say it. */
+  | { readonly kind: 'open-failed'; readonly error: unknown }
   | { readonly kind: 'checkpoint'; readonly lsn: Lsn }
   | { readonly kind: 'checkpoint-failed'; readonly error: unknown };
 

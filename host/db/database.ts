@@ -4,6 +4,8 @@
 //
 //   opening ──► open ──log failed──► reopening ──► open
 //                 └────── close() ──────┴──► closed
+//
+// While it is reopening, what is durable is read as before, and nobody becomes the writer.
 
 import { GatewayError, isGatewayError } from '../core/index.ts';
 import { abortOldReaders, Checkpointer } from './checkpointer.ts';
@@ -93,7 +95,7 @@ export class Database {
       clock,
       limits: options.engineLimits ?? {},
       cancel: options.cancel ?? null,
-      ...(options.refuseWrites === undefined ? {} : { refuseWrites: options.refuseWrites }),
+      refuseWrites: () => this.#refusalOfWrites(),
       onWriterFree: () => this.#writers.onWriterFree(),
     });
     this.#durable = this.#engine.pin();
@@ -124,10 +126,11 @@ export class Database {
     return database;
   }
 
-  /** Lends a connection. Errors: SqlError: DB_LOST while the database is not open, DB_LIMIT where
-   *  too many are lent. */
+  /** Lends a connection; one that is lent while the log is opened again reads what is durable, and
+   *  its writes throw DB_LOST. Errors: SqlError: DB_LOST where the database is closed, DB_LIMIT
+   *  where too many are lent. */
   connect(access: Access, counters?: SessionCounters): Connection {
-    if (this.#state !== 'open') throw lost(`the database is ${this.#state}${this.#fault}`);
+    if (this.#state === 'closed') throw lost('the database is closed');
     return this.#engine.connect(access, counters);
   }
 
@@ -300,6 +303,12 @@ export class Database {
   /** A long log does not have to fit the memory. */
   async #foldWhileReplaying(): Promise<void> {
     if (this.#engine.overlaySizeBytes >= this.limits.foldSizeBytes) await this.#checkpointer.run();
+  }
+
+  /** A writer that began before the log is open would not have what is replayed from it. */
+  #refusalOfWrites(): SqlError | null {
+    if (this.#state === 'open') return this.#options.refuseWrites?.() ?? null;
+    return lost(`the database takes no writes now${this.#fault}`);
   }
 
   #report(event: DatabaseEvent): void {

@@ -12,11 +12,19 @@ export {
   type OpenedPages,
   type Reach,
   replayUpTo,
+  withOwnPages,
 } from './catalog/index.ts';
-export type { RowSink } from './contract.ts';
+export { DB_PAGE_SIZE_BYTES, type RowSink } from './contract.ts';
 export { Database, type DatabaseState, type DatabaseStats } from './database.ts';
 export type { DatabaseEvent, DatabaseLimits } from './database-options.ts';
-export { type Connection, compileSqlite, type EngineLimits } from './engine/index.ts';
+export {
+  type Connection,
+  compileSqlite,
+  type EngineLimits,
+  type Repaging,
+  repage,
+  THREAD_STACK_SIZE_MB,
+} from './engine/index.ts';
 export { DatabaseFront, ownerOf, WorkerLink } from './front/index.ts';
 export { SESSION_LIMITS } from './hrana/index.ts';
 export {

@@ -2,11 +2,10 @@
 // writes what devices report. Workers get views, and ask for what takes long; requests never come
 // here.
 
-import { type Clock, GatewayError } from '../core/index.ts';
+import { type Clock, eachAtOnce, GatewayError } from '../core/index.ts';
 import type { Log, LogFields } from '../telemetry/index.ts';
 import { BaseBook } from './base-book.ts';
 import { BoundedCache } from './bounded-cache.ts';
-import { eachAtOnce } from './bounded-work.ts';
 import type { ChannelView, FromDesk, ToDesk, Wanted } from './channel-view.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import type { Signer } from './envelope.ts';

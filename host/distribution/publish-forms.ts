@@ -1,7 +1,6 @@
 // Has variants and deltas of a release made, a few at a time, and remembers what came of each.
 
-import { isGatewayError } from '../core/index.ts';
-import { eachAtOnce } from './bounded-work.ts';
+import { eachAtOnce, isGatewayError } from '../core/index.ts';
 import type { ContentWriter } from './content-writer.ts';
 import type { FormResult } from './delta.ts';
 import type { PlannedDelta } from './delta-plan.ts';

@@ -3,9 +3,14 @@
 // Whatever ends the work before leaves the old state, and the same command finishes it later: what
 // has been put is found by its hash. All but that last moment is done without the store's lock.
 
-import { type Clock, GatewayError, RESOURCE_SIZE_BYTES_MAX, secretBytes } from '../core/index.ts';
+import {
+  type Clock,
+  eachAtOnce,
+  GatewayError,
+  RESOURCE_SIZE_BYTES_MAX,
+  secretBytes,
+} from '../core/index.ts';
 import { sha256Of } from './artefact-file.ts';
-import { eachAtOnce } from './bounded-work.ts';
 import { readBaseCounts, readChannelState, replaceChannelState } from './channel-state.ts';
 import type { ContentWriter } from './content-writer.ts';
 import type { DeltaTask, FormResult, VariantTask } from './delta.ts';

@@ -1,7 +1,7 @@
 // The request body on node: a paused stream until somebody reads it, so that the client is held
 // back by TCP or by the HTTP/2 window with nothing held here.
 
-import type { BodyReader } from '../core/index.ts';
+import { type BodyReader, HEADERS_COUNT_MAX } from '../core/index.ts';
 import type { NodeHost } from './node-host.ts';
 import type { NodeRequest } from './node-native.ts';
 import type { Upload } from './upload-watch.ts';
@@ -12,6 +12,8 @@ export interface NodeBodyOwner {
   /** Sends `100 Continue`; null when the client does not wait for it. */
   readonly onContinue: (() => void) | null;
   onError(error: unknown): void;
+  /** What followed the body cannot be taken. */
+  onMalformed(detail: string): void;
   /** Nothing came for too long. */
   onCut(): void;
 }
@@ -51,6 +53,11 @@ export class NodeBody implements Upload {
     this.#req.on('end', () => {
       this.isComplete = true;
       this.#host.uploads.delete(this);
+      const count = this.#req.rawTrailers.length / 2;
+      if (count > HEADERS_COUNT_MAX) {
+        this.#owner.onMalformed(`${count} trailers, the limit is ${HEADERS_COUNT_MAX}`);
+        return;
+      }
       this.#deliver(EMPTY, true);
     });
   }

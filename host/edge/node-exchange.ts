@@ -13,7 +13,10 @@ import {
   type Exchange,
   GatewayError,
   type HeaderList,
+  headerValue,
+  NO_TRAILERS,
   type PreparedHead,
+  passableTrailers,
   problemResponse,
   type WebSocketChannel,
   type WebSocketPeer,
@@ -94,12 +97,17 @@ export class NodeExchange implements Exchange {
         : new NodeBody(req, host, {
             onContinue,
             onError: (error) => this.failInternally(error),
+            onMalformed: (detail) => this.failBody(detail),
             onCut: () => this.#cut(),
           });
   }
 
   get scheme(): Exchange['scheme'] {
     return this.#host.scheme;
+  }
+
+  get trailers(): readonly string[] {
+    return passableTrailers(this.#req.rawTrailers);
   }
 
   get localPort(): number {
@@ -183,11 +191,14 @@ export class NodeExchange implements Exchange {
     return isAccepted;
   }
 
-  end(): void {
+  end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.#phase !== 'streaming') return;
     if (this.#leftSizeBytes > 0) {
       this.#break();
       return;
+    }
+    if (trailers.length > 0 && this.#takesTrailers()) {
+      this.#native(() => this.#res.addTrailers(trailersOf(trailers)));
     }
     this.#phase = 'ended';
     this.#finishBody();
@@ -270,6 +281,14 @@ export class NodeExchange implements Exchange {
     // Node takes flat lists for HTTP/1.1 only.
     const head = isHttp1 ? lines : http2Head(lines);
     return this.#native(() => this.#res.writeHead(status, head as never));
+  }
+
+  /** HTTP/2 has a place for them; in HTTP/1.1 it is a chunked body, for a client that says so.
+   *  Source: RFC 9110 section 6.5.1. */
+  #takesTrailers(): boolean {
+    if (this.httpVersion === '2.0') return true;
+    const te = headerValue(this.headers, 'te') ?? '';
+    return this.#leftSizeBytes === BODY_SIZE_UNKNOWN && /(?:^|,)\s*trailers\s*(?:,|$)/i.test(te);
   }
 
   #endNative(bytes?: Uint8Array): void {
@@ -375,4 +394,16 @@ export class NodeExchange implements Exchange {
     this.#host.active--;
     this.#body?.stop();
   }
+}
+
+/** In a form that both of node's classes take: repeated names are joined. */
+function trailersOf(trailers: readonly string[]): Record<string, string> {
+  const byName: Record<string, string> = Object.create(null);
+  for (let index = 0; index < trailers.length; index += 2) {
+    const name = trailers[index]!;
+    const before = byName[name];
+    const value = trailers[index + 1]!;
+    byName[name] = before === undefined ? value : `${before}, ${value}`;
+  }
+  return byName;
 }

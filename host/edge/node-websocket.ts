@@ -126,12 +126,16 @@ class NodeChannel implements WebSocketChannel {
   send(data: Uint8Array, kind: 'text' | 'binary'): boolean {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return true;
+    // What waits already is counted, as uWS does: one message may be larger than the bound.
+    if (socket.bufferedAmount > WEBSOCKET_SEND_SIZE_BYTES_MAX) {
+      this.cut();
+      return true;
+    }
     socket.send(Buffer.from(data), { binary: kind === 'binary' }, this.#sent);
     if (this.#isBatch && socket.bufferedAmount > BATCH_SIZE_BYTES_MAX) {
       this.#stream.uncork();
       this.#stream.cork();
     }
-    if (socket.bufferedAmount > WEBSOCKET_SEND_SIZE_BYTES_MAX) this.cut();
     this.#isFull = socket.bufferedAmount > WEBSOCKET_SEND_PAUSE_SIZE_BYTES;
     return !this.#isFull;
   }

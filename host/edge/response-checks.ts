@@ -56,10 +56,11 @@ export function checkHead(status: number, headers: readonly string[]): CheckedHe
 }
 
 /** The status and header lines of a response that is sent many times, for one native call; no
- *  bytes where the head is not good. */
-export function preparedHead(status: number, headers: readonly string[]): Uint8Array {
+ *  bytes where the head is not good. Bare bytes, as uWS needs 30 ns more to see through a view. */
+export function preparedHead(status: number, headers: readonly string[]): ArrayBuffer {
   const { problem, lines } = checkHead(status, headers);
-  return problem === '' ? Buffer.from(statusLine(status) + lines, 'latin1') : new Uint8Array(0);
+  if (problem !== '') return new ArrayBuffer(0);
+  return new Uint8Array(Buffer.from(statusLine(status) + lines, 'latin1')).buffer;
 }
 
 /** Adds a header of the listener's own, known to be good, to a checked head. */

@@ -12,6 +12,7 @@ import {
   GatewayError,
   type HeaderList,
   headerValue,
+  NO_TRAILERS,
   type PreparedHead,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
@@ -87,6 +88,11 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
 
   get scheme(): Exchange['scheme'] {
     return this.#host.scheme;
+  }
+
+  /** uWS reads over them. */
+  get trailers(): readonly string[] {
+    return NO_TRAILERS;
   }
 
   get localPort(): number {
@@ -178,10 +184,9 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     prepared.listenerHead ??= preparedHead(status, headers);
     const head = prepared.listenerHead;
     const isPlain =
-      this.isInHandler &&
       this.#body === null &&
       !this.#isTainted &&
-      head.length > 0 &&
+      head.byteLength > 0 &&
       body.length <= RESPOND_COPY_SIZE_BYTES_MAX &&
       !isBodiless(this.method, status);
     if (!isPlain || res === null) {
@@ -190,9 +195,17 @@ export class UwsExchange implements Exchange, BodyOwner, StreamOwner {
     }
     if (this.#phase !== 'open') return;
     this.#phase = 'ended';
+    const isClosing = this.#mustClose();
     try {
-      res.writeStatus(head);
-      res.end(body, this.#mustClose());
+      if (this.isInHandler) {
+        res.writeStatus(head);
+        res.end(body, isClosing);
+      } else {
+        res.cork(() => {
+          res.writeStatus(head);
+          res.end(body, isClosing);
+        });
+      }
       this.#settle();
     } catch (error) {
       this.#failNatively(error);

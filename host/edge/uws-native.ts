@@ -9,7 +9,7 @@ import type { ForeignCork } from './uws-cork.ts';
 export interface UwsResponse {
   pause(): void;
   resume(): void;
-  writeStatus(status: string | Uint8Array): unknown;
+  writeStatus(status: string | Uint8Array | ArrayBuffer): unknown;
   writeHeader(name: string | Uint8Array, value: string | Uint8Array): unknown;
   write(chunk: Uint8Array): boolean;
   end(body?: Uint8Array | string, closeConnection?: boolean): unknown;

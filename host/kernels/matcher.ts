@@ -124,21 +124,19 @@ export class Matcher {
       path === this.#path &&
       method === this.#method &&
       authority === this.#authority;
-    this.#path = path;
+    // To keep a young text in an old object has a price: a repeated one is not kept again, nor what
+    // no route asks for.
+    if (!isRepeated) this.#path = path;
     if (this.#table === 0) return this.#refuse(STATUS_NOT_FOUND);
     if (path.length + query.length > TARGET_SIZE_BYTES_MAX) return this.#refuse(STATUS_TOO_LONG);
-    if (isRepeated) {
-      this.#query = query;
-      this.#headers = headers;
-      return this.#first;
-    }
+    if (this.#readsQuery) this.#query = query;
+    if (this.#headerFields.size > 0) this.#headers = headers;
+    if (isRepeated) return this.#first;
     this.#first = NOT_REPEATABLE;
     if (authority !== this.#authority) {
       const status = this.#setHost(authority);
       if (status !== STATUS_OK) return this.#refuse(status);
     }
-    this.#query = query;
-    this.#headers = headers;
     if (path.length > SHORT_TEXT_LENGTH_MAX) {
       if (!isByteString(path)) return this.#refuse(STATUS_BAD_PATH);
       const size = this.#write(path, layout.PATH_OFFSET, layout.PATH_SIZE_BYTES_MAX);

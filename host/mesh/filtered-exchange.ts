@@ -18,8 +18,12 @@ import {
   isFramingHeader,
   isToken,
   type LocalAnswer,
+  NO_TRAILERS,
   type PreparedHead,
+  passableTrailers,
   problemResponse,
+  TRAILERS_SIZE_BYTES_MAX,
+  trailersSizeBytes,
   type WebSocketChannel,
   type WebSocketPeer,
 } from '../core/index.ts';
@@ -50,6 +54,8 @@ export class FilteredExchange implements Exchange, FilterSink {
   authority: string;
   headers: HeaderList;
   bodySizeBytes: number;
+  /** Of the request, when they have passed the filters. */
+  trailers: HeaderList = [];
   onDrain: (() => void) | null = null;
   onAbort: ((refusal?: ErrorCode) => void) | null = null;
   readonly #received: Exchange;
@@ -70,6 +76,8 @@ export class FilteredExchange implements Exchange, FilterSink {
   #isInnerEnded = false;
   /** The head that passed the filters, until the first bytes behind it. */
   #head: Head | null = null;
+  /** What follows the response, when it has passed the filters. */
+  #responseTrailers: HeaderList = [];
   #isBegun = false;
   #sentStatus = 0;
   #sentSizeBytes = 0;
@@ -121,7 +129,8 @@ export class FilteredExchange implements Exchange, FilterSink {
     received.readBody({
       onChunk: (chunk, isLast) => {
         if (this.#isOver) return;
-        if (!this.#stream.requestBody(chunk, isLast) && !isLast) received.pauseBody();
+        const trailers = isLast ? givenTrailers(received.trailers) : undefined;
+        if (!this.#stream.requestBody(chunk, isLast, trailers) && !isLast) received.pauseBody();
       },
     });
   }
@@ -154,7 +163,12 @@ export class FilteredExchange implements Exchange, FilterSink {
     if (isLast || !this.#stream.wantsRequestBody) this.#goOn();
   }
 
-  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onRequestBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
+    if (trailers !== undefined) {
+      const passed = this.#checkTrailers(trailers);
+      if (passed === null) return true;
+      this.trailers = passed;
+    }
     if (this.#reader !== null) {
       this.#reader.onChunk(chunk, isLast);
       return !this.#isReaderPaused;
@@ -162,7 +176,8 @@ export class FilteredExchange implements Exchange, FilterSink {
     // A copy: bytes are valid only during the call.
     this.#waiting.push({ chunk: new Uint8Array(chunk), isLast });
     if (!this.#isGoingOn && this.#hasHeadPassed) {
-      this.bodySizeBytes = isLast ? chunk.length : BODY_SIZE_UNKNOWN;
+      const isSized = isLast && this.trailers.length === 0;
+      this.bodySizeBytes = isSized ? chunk.length : BODY_SIZE_UNKNOWN;
       this.#goOn();
     }
     return this.#reader !== null && !this.#isReaderPaused;
@@ -190,10 +205,15 @@ export class FilteredExchange implements Exchange, FilterSink {
     if (this.#isInnerEnded) this.#finishStream();
   }
 
-  onResponseBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onResponseBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
     if (this.#isOver) return true;
+    if (trailers !== undefined) {
+      const passed = this.#checkTrailers(trailers);
+      if (passed === null) return true;
+      this.#responseTrailers = passed;
+    }
     const head = this.#head;
-    if (head !== null && isLast) {
+    if (head !== null && isLast && this.#responseTrailers.length === 0) {
       // A large body must stay as it is until the client has read it; this one may not.
       this.#respond(head, chunk === this.#wholeBody ? chunk : new Uint8Array(chunk));
       return true;
@@ -322,11 +342,11 @@ export class FilteredExchange implements Exchange, FilterSink {
     return this.#stream.responseBody(chunk, false);
   }
 
-  end(): void {
+  end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.isEnded) return;
     this.#isInnerEnded = true;
     if (this.#isBegun && !hasBody(this.#received.method, this.#sentStatus)) this.#finishStream();
-    else this.#stream.responseBody(NO_BYTES, true);
+    else this.#stream.responseBody(NO_BYTES, true, givenTrailers(trailers));
   }
 
   abort(): void {
@@ -377,7 +397,16 @@ export class FilteredExchange implements Exchange, FilterSink {
 
   #finishStream(): void {
     this.#record(this.#sentStatus);
-    this.#received.end();
+    this.#received.end(this.#responseTrailers);
+  }
+
+  /** Those that may be sent; null where they are too large, and the exchange fails. */
+  #checkTrailers(trailers: HeaderList): HeaderList | null {
+    const sizeBytes = trailersSizeBytes(trailers);
+    if (sizeBytes <= TRAILERS_SIZE_BYTES_MAX) return passableTrailers(trailers);
+    const detail = `${sizeBytes} bytes of trailers, the limit is ${TRAILERS_SIZE_BYTES_MAX}`;
+    this.onFailure('GW_PLUGIN_BAD_MESSAGE', detail);
+    return null;
   }
 
   #onClientGone(code: ErrorCode): void {
@@ -420,6 +449,11 @@ function hasBody(method: string, status: number): boolean {
 function statusOf(headers: readonly string[]): number {
   const status = Number(headerValue(headers, ':status'));
   return Number.isInteger(status) && status >= 200 && status <= 599 ? status : 200;
+}
+
+/** A copy for the filters to change; nothing where there are none. */
+function givenTrailers(trailers: readonly string[]): HeaderList | undefined {
+  return trailers.length === 0 ? undefined : [...trailers];
 }
 
 /** Without pseudo headers. */

@@ -102,13 +102,14 @@ export class ForwardHeaders {
 
   /** The same headers as the lines they go on the wire as, for the request that nearly all are;
    *  `''` for any other, which build() has to look at: from a trusted proxy, with a trace context,
-   *  with a Connection header that lists something, or through a gateway like this one before.
+   *  with a Connection header that lists something, or through a gateway like this one before. Nor
+   *  for one whose headers are not known to be ASCII: the client checks a list, but no lines.
    *  Shape: `host: h\r\nx-a: 1\r\n`.
    *  Cost: two thirds of build() and of joining its list, as the end is mostly the last one's. */
   buildLines(exchange: Exchange, host: string): string {
     const headers = exchange.headers;
     const peer = exchange.remoteAddress;
-    if (this.#clientAddress.isTrusted(peer)) return '';
+    if (!exchange.isAscii || this.#clientAddress.isTrusted(peer)) return '';
     let lines = `host: ${host}\r\n`;
     let cookie = '';
     for (let index = 0; index < headers.length; index += 2) {

@@ -11,6 +11,7 @@ export { createBalancer } from './balance/create-balancer.ts';
 export { ClientAddress } from './client-address.ts';
 export { explainMatch } from './explain.ts';
 export { ForwardHeaders } from './forward-headers.ts';
+export { OutgoingGrpcCall } from './grpc/grpc-call.ts';
 export { hash32 } from './hash32.ts';
 export type { KeyContext, KeyReader } from './key-source.ts';
 export { compileKeySource } from './key-source.ts';
@@ -27,6 +28,7 @@ export type {
   UpstreamRequest,
 } from './upstream/contract.ts';
 export { Deadline, type DeadlineOwner, Deadlines } from './upstream/deadlines.ts';
+export { Http2Pool } from './upstream/http2-pool.ts';
 export {
   UpstreamPool,
   type UpstreamPoolDeps,

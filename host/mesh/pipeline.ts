@@ -43,6 +43,7 @@ import { upstreamHost } from './rewrite.ts';
 import type { ProxyRuntime, RouteRuntime } from './routes.ts';
 import type { EndpointRuntime, ServiceRuntime } from './services.ts';
 import { TraceparentSource } from './trace-context.ts';
+import type { UpstreamRequest } from './upstream/contract.ts';
 import { Deadlines } from './upstream/deadlines.ts';
 import { Recorder, Visit } from './visit.ts';
 import { callWebSocket } from './websocket-call.ts';
@@ -284,7 +285,7 @@ export class Mesh {
       return;
     }
     const call = new ProxyCall(visit, route, service, endpoint, extra, this.#recorder, this.#clock);
-    call.start({
+    const request: UpstreamRequest = {
       method,
       target,
       headers,
@@ -292,7 +293,9 @@ export class Mesh {
       connectMs: timeouts.connectMs,
       requestMs: timeouts.requestMs,
       idleMs: timeouts.idleMs,
-    });
+    };
+    // Filters may have held it; else it has begun in this very callback.
+    call.start(request, visit.filtered === null ? visit.startMs : this.#clock.nowMs());
   }
 
   /** Lets a plane answer. What it answers at once is recorded at once; otherwise the visit goes

@@ -102,6 +102,10 @@ export class PlaneExchange implements Exchange {
     return this.#exchange.isAscii;
   }
 
+  get trailers(): readonly string[] {
+    return this.#exchange.trailers;
+  }
+
   get remoteAddress(): string {
     return this.#exchange.remoteAddress;
   }

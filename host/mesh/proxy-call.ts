@@ -8,6 +8,8 @@ import {
   ERRORS,
   type ErrorCode,
   type HeaderList,
+  NO_TRAILERS,
+  type PreparedHead,
   problemResponse,
   RESPOND_COPY_SIZE_BYTES_MAX,
 } from '../core/index.ts';
@@ -44,7 +46,10 @@ export class ProxyCall implements UpstreamHandler {
   #state: State = 'waiting';
   #status = 0;
   #heldHeaders: HeaderList = [];
+  /** The held head as others had it before; null where it is of this exchange alone. */
+  #heldPrepared: PreparedHead | null = null;
   #heldSizeBytes = 0;
+  #trailers: readonly string[] = NO_TRAILERS;
 
   constructor(
     visit: Visit,
@@ -64,11 +69,12 @@ export class ProxyCall implements UpstreamHandler {
     this.#clock = clock;
   }
 
-  start(request: UpstreamRequest): void {
+  /** Units: `nowMs` of the clock. */
+  start(request: UpstreamRequest, nowMs: number): void {
     const { exchange } = this.#visit;
     this.#recorder.enter(this.#visit);
     exchange.onAbort = (refusal) => this.#onAbort(refusal ?? this.#recorder.abortCode);
-    const call = this.#endpoint.pool.send(request, this);
+    const call = this.#endpoint.pool.send(request, this, nowMs);
     // The pool may have refused at once; the outcome is then recorded already.
     if (this.#state === 'ended') return;
     this.#call = call;
@@ -77,14 +83,27 @@ export class ProxyCall implements UpstreamHandler {
     exchange.readBody(new RequestBody(this.#visit, call, sizeBytesMax, this));
   }
 
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
+  onHead(
+    status: number,
+    given: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void {
     const { exchange } = this.#visit;
-    applyHeaderOperations(headers, this.#route.responseOperations);
-    for (const text of this.#extra) headers.push(text);
+    const { responseOperations } = this.#route;
+    const isAsGiven = responseOperations === null && this.#extra.length === 0;
+    const isHeld = bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304;
+    const isShared = kept !== null && isAsGiven && isHeld;
+    const headers = kept === null || isShared ? given : given.slice();
+    if (!isAsGiven) {
+      applyHeaderOperations(headers, responseOperations);
+      for (const text of this.#extra) headers.push(text);
+    }
     this.#status = status;
-    if (bodySizeBytes >= 0 && exchange.method !== 'HEAD' && status !== 304) {
+    if (isHeld) {
       this.#state = 'held';
       this.#heldHeaders = headers;
+      this.#heldPrepared = isShared ? kept : null;
       this.#heldSizeBytes = bodySizeBytes;
       return;
     }
@@ -100,22 +119,28 @@ export class ProxyCall implements UpstreamHandler {
       // The chunk is the connection's read buffer, so it may only be given away to be copied.
       if (chunk.length === this.#heldSizeBytes && chunk.length <= RESPOND_COPY_SIZE_BYTES_MAX) {
         // onEnd follows and finds the exchange answered.
-        this.#finish(this.#status, 0);
-        exchange.respond(this.#status, this.#heldHeaders, chunk);
+        this.#respondHeld(chunk);
         return;
       }
-      exchange.begin(this.#status, this.#heldHeaders, this.#heldSizeBytes);
+      const headers = this.#heldPrepared === null ? this.#heldHeaders : this.#heldHeaders.slice();
+      exchange.begin(this.#status, headers, this.#heldSizeBytes);
     }
     if (!exchange.write(chunk)) this.#holdUpstream();
+  }
+
+  onTrailers(trailers: readonly string[]): void {
+    this.#trailers = trailers;
   }
 
   onEnd(): void {
     if (this.#state === 'ended') return;
     const { exchange } = this.#visit;
-    const isHeld = this.#state === 'held';
-    this.#finish(this.#status, 0);
-    if (isHeld) exchange.respond(this.#status, this.#heldHeaders, NO_BYTES);
-    else exchange.end();
+    if (this.#state === 'held') {
+      this.#respondHeld(NO_BYTES);
+      return;
+    }
+    this.#finish(this.#status, 0, this.#call!.arrivalMs);
+    exchange.end(this.#trailers);
   }
 
   onError(code: ErrorCode, detail: string): void {
@@ -125,14 +150,14 @@ export class ProxyCall implements UpstreamHandler {
     this.#visit.detail = detail;
     if (this.#state === 'streaming') {
       // The status has left already; a cut connection is the only honest end.
-      this.#finish(this.#status, reason);
+      this.#finish(this.#status, reason, this.#clock.nowMs());
       exchange.abort();
       return;
     }
     const problem = problemResponse(code, publicDetail(code, detail));
     for (const text of this.#extra) problem.headers.push(text);
     this.#visit.answered(Buffer.byteLength(problem.body));
-    this.#finish(problem.status, reason);
+    this.#finish(problem.status, reason, this.#clock.nowMs());
     exchange.respond(problem.status, problem.headers, problem.body);
   }
 
@@ -145,6 +170,15 @@ export class ProxyCall implements UpstreamHandler {
     if (this.#state === 'ended') return;
     this.#call?.cancel();
     this.onError(code, detail);
+  }
+
+  /** Answers with the held head and the whole body. */
+  #respondHeld(body: Uint8Array): void {
+    const { exchange } = this.#visit;
+    const prepared = this.#heldPrepared;
+    this.#finish(this.#status, 0, this.#call!.arrivalMs);
+    if (prepared !== null) exchange.respondPrepared(prepared, body);
+    else exchange.respond(this.#status, this.#heldHeaders, body);
   }
 
   #holdUpstream(): void {
@@ -162,17 +196,17 @@ export class ProxyCall implements UpstreamHandler {
     if (this.#state === 'ended') return;
     this.#call?.cancel();
     const { status, reason } = ERRORS[code];
-    this.#finish(this.#state === 'streaming' ? this.#status : status, reason);
+    const known = this.#state === 'streaming' ? this.#status : status;
+    this.#finish(known, reason, this.#clock.nowMs());
   }
 
   /** Records the outcome. It comes before the last bytes leave, so that whoever has an answer finds
    *  it in the metrics. */
-  #finish(status: number, reason: number): void {
+  #finish(status: number, reason: number, nowMs: number): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    const nowMs = this.#clock.nowMs();
     const { state } = this.#endpoint;
-    if (!NO_FAULT_OF_ENDPOINT.has(reason)) {
+    if (reason === 0 || !NO_FAULT_OF_ENDPOINT.has(reason)) {
       const outcome = status >= 500 || reason !== 0 ? 'failed' : 'answered';
       this.#service.balancer.onDone?.(state, nowMs - this.#visit.startMs, nowMs, outcome);
     }
@@ -203,7 +237,8 @@ class RequestBody implements BodyReader {
       return;
     }
     const mayContinue = chunk.length === 0 || this.#call.write(chunk);
-    if (isLast) this.#call.end();
+    // Without filters nobody has looked at them, and no upstream waits for them.
+    if (isLast) this.#call.end(visit.filtered?.trailers);
     else if (!mayContinue) visit.exchange.pauseBody();
   }
 }

@@ -1,26 +1,39 @@
-// Calls that filters make to configured services, over the same pools and balancers as requests.
-// The answer is gathered whole, within a bound; whatever goes wrong is no answer at all.
+// Calls that filters make to configured services, over the same balancers as requests. An answer of
+// HTTP is gathered whole, within a bound; whatever goes wrong is no answer at all. gRPC has pools
+// of its own, for it is spoken in HTTP/2.
 
 import {
+  BODY_SIZE_UNKNOWN,
+  type Clock,
   type ErrorCode,
+  type GrpcCall,
+  type GrpcHandler,
+  type GrpcRequest,
   type HeaderList,
   headerValue,
   isFramingHeader,
+  passableTrailers,
   type ServiceCaller,
   type ServiceReply,
   type ServiceRequest,
 } from '../core/index.ts';
+import { type GrpcEndpoint, OutgoingGrpcCall } from './grpc/grpc-call.ts';
 import type { ServiceRuntime } from './services.ts';
 import type { UpstreamCall, UpstreamHandler } from './upstream/contract.ts';
+import { Deadlines } from './upstream/deadlines.ts';
 
 /** A service by its name, in the newest configuration. */
 export type ServiceLookup = (name: string) => ServiceRuntime | undefined;
 
 export class MeshServiceCaller implements ServiceCaller {
   readonly #lookup: ServiceLookup;
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
 
-  constructor(lookup: ServiceLookup) {
+  constructor(lookup: ServiceLookup, clock: Clock) {
     this.#lookup = lookup;
+    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
   }
 
   knows(service: string): boolean {
@@ -41,6 +54,23 @@ export class MeshServiceCaller implements ServiceCaller {
     };
   }
 
+  grpc(request: GrpcRequest, handler: GrpcHandler): GrpcCall {
+    return new OutgoingGrpcCall(request, handler, {
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      endpoint: () => this.#grpcEndpoint(request),
+    });
+  }
+
+  #grpcEndpoint(request: GrpcRequest): GrpcEndpoint | null {
+    const service = this.#lookup(request.service);
+    const state = service?.balancer.pick(0, null);
+    if (service === undefined || state === undefined || state === null) return null;
+    const { protocol, authority } = state.config;
+    const pool = service.endpoints[state.index]!.http2Pool;
+    return { pool, scheme: protocol, authority, connectMs: service.config.timeouts.connectMs };
+  }
+
   #send(request: ServiceRequest, gather: ReplyGather): void {
     const service = this.#lookup(request.service);
     const state = service?.balancer.pick(0, null);
@@ -51,13 +81,14 @@ export class MeshServiceCaller implements ServiceCaller {
     const endpoint = service.endpoints[state.index]!;
     const { timeouts } = service.config;
     const bound = request.timeoutMs === 0 ? timeouts.requestMs : request.timeoutMs;
-    const { headers, body } = request;
+    const { headers, body, trailers } = request;
+    const isChunked = trailers.length > 0;
     const call = endpoint.pool.send(
       {
         method: headerValue(headers, ':method')!,
         target: headerValue(headers, ':path')!,
         headers: wireHeaders(headers),
-        bodySizeBytes: body.length,
+        bodySizeBytes: isChunked ? BODY_SIZE_UNKNOWN : body.length,
         connectMs: Math.min(bound, timeouts.connectMs),
         requestMs: Math.min(bound, timeouts.requestMs),
         idleMs: Math.min(bound, timeouts.idleMs),
@@ -65,9 +96,9 @@ export class MeshServiceCaller implements ServiceCaller {
       gather,
     );
     gather.attach(call);
-    if (body.length === 0) return;
+    if (body.length === 0 && !isChunked) return;
     call.write(body);
-    call.end();
+    call.end(passableTrailers(trailers));
   }
 }
 
@@ -88,6 +119,7 @@ class ReplyGather implements UpstreamHandler {
   #onReply: ((reply: ServiceReply | null) => void) | null;
   #call: UpstreamCall | null = null;
   #headers: HeaderList = [];
+  #trailers: HeaderList = [];
   #sizeBytes = 0;
 
   constructor(sizeBytesMax: number, onReply: (reply: ServiceReply | null) => void) {
@@ -124,8 +156,13 @@ class ReplyGather implements UpstreamHandler {
     this.#chunks.push(Uint8Array.from(chunk));
   }
 
+  onTrailers(trailers: readonly string[]): void {
+    this.#trailers = [...trailers];
+  }
+
   onEnd(): void {
-    this.settle({ headers: this.#headers, body: Buffer.concat(this.#chunks) });
+    const body = Buffer.concat(this.#chunks);
+    this.settle({ headers: this.#headers, body, trailers: this.#trailers });
   }
 
   onError(_code: ErrorCode): void {

@@ -8,15 +8,20 @@ import type { Clock, Progress, Random, UploadBudget } from '../core/index.ts';
 import { type Balancer, createEndpoints, type EndpointState } from './balance/balancer.ts';
 import { createBalancer } from './balance/create-balancer.ts';
 import type { Deadlines } from './upstream/deadlines.ts';
+import { Http2Pool } from './upstream/http2-pool.ts';
 import { UpstreamPool } from './upstream/pool.ts';
 
 export interface EndpointRuntime {
   readonly state: EndpointState;
   readonly pool: UpstreamPool;
+  /** For gRPC; without a connection until one is needed. */
+  readonly http2Pool: Http2Pool;
   readonly seriesSlot: number;
   /** For the access log: `http://127.0.0.1:9001`. */
   readonly label: string;
 }
+
+type EndpointPools = Pick<EndpointRuntime, 'pool' | 'http2Pool'>;
 
 export interface ServiceRuntime {
   readonly config: ServiceConfig;
@@ -44,7 +49,7 @@ export interface SeriesSlots {
 export class ServiceSet {
   readonly #services: ServiceRuntime[] = [];
   #named: Map<string, ServiceRuntime> | null = null;
-  readonly #pools = new Map<string, UpstreamPool>();
+  readonly #pools = new Map<string, EndpointPools>();
 
   constructor(
     snapshot: Snapshot,
@@ -64,7 +69,7 @@ export class ServiceSet {
       const first = firstEndpoint;
       const endpoints = states.map((state, place) => ({
         state,
-        pool: this.#pool(config, state.config, previous, deps),
+        ...this.#poolsOf(config, state.config, previous, deps),
         seriesSlot: slots.endpoints[first + place]!,
         label: `${state.config.protocol}://${state.config.host}:${state.config.port}`,
       }));
@@ -91,8 +96,10 @@ export class ServiceSet {
 
   /** Closes the pools that `next` has not taken over, each when its last request has ended. */
   retire(next: ServiceSet | null): void {
-    for (const [key, pool] of this.#pools) {
-      if (next === null || next.#pools.get(key) !== pool) pool.close();
+    for (const [key, pools] of this.#pools) {
+      if (next !== null && next.#pools.get(key) === pools) continue;
+      pools.pool.close();
+      pools.http2Pool.close();
     }
   }
 
@@ -100,18 +107,29 @@ export class ServiceSet {
     return new Map(this.#services.map((service) => [service.config.name, service]));
   }
 
-  #pool(
+  #poolsOf(
     service: ServiceConfig,
     endpoint: EndpointConfig,
     previous: ServiceSet | null,
     deps: ServiceDeps,
-  ): UpstreamPool {
+  ): EndpointPools {
     const key = poolKey(service, endpoint);
     const before = previous === null ? undefined : previous.#pools.get(key);
-    const pool = this.#pools.get(key) ?? before ?? new UpstreamPool(endpoint, service, deps);
-    this.#pools.set(key, pool);
-    return pool;
+    const pools = this.#pools.get(key) ?? before ?? newPools(service, endpoint, deps);
+    this.#pools.set(key, pools);
+    return pools;
   }
+}
+
+function newPools(
+  service: ServiceConfig,
+  endpoint: EndpointConfig,
+  deps: ServiceDeps,
+): EndpointPools {
+  return {
+    pool: new UpstreamPool(endpoint, service, deps),
+    http2Pool: new Http2Pool(endpoint, service, deps),
+  };
 }
 
 /** What must stay the same for connections to be worth keeping: all but weight and labels. */

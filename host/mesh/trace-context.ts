@@ -19,8 +19,9 @@ export function isTraceparent(value: string): boolean {
   return !value.startsWith('00') && value.charCodeAt(TRACEPARENT_LENGTH) === 45;
 }
 
-/** Ids made at once: 4 KiB of entropy, so that a request pays for slices and not for a call. */
-const BATCH_COUNT = 170;
+/** Ids made at once: 32 KiB of entropy, so that a request pays for slices and not for a call, which
+ *  costs as much as the entropy of some hundred ids. */
+const BATCH_COUNT = 1_365;
 /** 16 bytes of trace id and 8 of parent id. */
 const IDS_SIZE_BYTES = 24;
 

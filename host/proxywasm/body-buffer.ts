@@ -53,6 +53,12 @@ export class BodyBuffer {
 
   /** Puts `replacement`, which is copied, in the place of `sizeBytes` bytes from `start`. */
   splice(start: number, sizeBytes: number, replacement: Uint8Array): void {
+    if (start === 0 && sizeBytes >= this.#sizeBytes) {
+      this.clear();
+      this.#bytes = new Uint8Array(replacement);
+      this.#sizeBytes = replacement.length;
+      return;
+    }
     const before = this.bytes();
     const behind = before.subarray(Math.min(start + sizeBytes, before.length));
     const from = Math.min(start, before.length);

@@ -1,6 +1,8 @@
 // One exchange in the filters of its route. Heads and bodies are pushed from filter to filter; what
 // a filter holds stays in its place until it lets go. The request meets the filters in their order,
 // the response in the reverse one, and an answer of a filter passes those that stand before it.
+// Trailers are shown when the body has passed every filter: none can let go of a body that a filter
+// holds, as it would in Envoy, for a client's trailer must not be a way around a check.
 
 import {
   type ErrorCode,
@@ -13,7 +15,12 @@ import {
   type LocalAnswer,
   STREAM_BUFFER_SIZE_BYTES_MAX,
 } from '../core/index.ts';
-import { MAP_REQUEST_HEADERS, MAP_RESPONSE_HEADERS } from './abi/values.ts';
+import {
+  MAP_REQUEST_HEADERS,
+  MAP_REQUEST_TRAILERS,
+  MAP_RESPONSE_HEADERS,
+  MAP_RESPONSE_TRAILERS,
+} from './abi/values.ts';
 import type { ExchangeMaps, StreamContext } from './contexts.ts';
 import type { PluginVersion } from './plugin-version.ts';
 import { type Direction, Stage, type Verdict } from './stage.ts';
@@ -21,6 +28,8 @@ import { type Direction, Stage, type Verdict } from './stage.ts';
 const REQUEST = 0;
 const RESPONSE = 1;
 const HEAD_MAPS = [MAP_REQUEST_HEADERS, MAP_RESPONSE_HEADERS] as const;
+const TRAILER_MAPS = [MAP_REQUEST_TRAILERS, MAP_RESPONSE_TRAILERS] as const;
+const NO_BYTES = new Uint8Array(0);
 const TOO_LARGE: readonly [ErrorCode, ErrorCode] = [
   'GW_PLUGIN_BODY_TOO_LARGE',
   'GW_PLUGIN_RESPONSE_TOO_LARGE',
@@ -34,6 +43,8 @@ export class ChainStream implements FilterStream {
   /** By direction: whether the source was told to wait; whether the sink did not want more. */
   readonly #isSourceWaiting: [boolean, boolean] = [false, false];
   readonly #isSinkFull: [boolean, boolean] = [false, false];
+  /** What follows the bodies, until it has passed; null for nothing. */
+  readonly #trailers: [HeaderList | null, HeaderList | null] = [null, null];
   /** Stages whose context exists: those before this index. */
   #openedCount = 0;
   #answer: { readonly details: string; status: number; headers: HeaderList } | null = null;
@@ -63,7 +74,7 @@ export class ChainStream implements FilterStream {
   }
 
   get wantsRequestBody(): boolean {
-    return this.#stages.some((stage) => stage.wantsBody(REQUEST));
+    return this.#stages.some((stage) => stage.wantsBody(REQUEST) || stage.wantsTrailers(REQUEST));
   }
 
   get wantsResponseBody(): boolean {
@@ -79,8 +90,9 @@ export class ChainStream implements FilterStream {
     this.#pushHead(REQUEST, 0, isLast);
   }
 
-  requestBody(chunk: Uint8Array, isLast: boolean): boolean {
+  requestBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
     if (this.#isOver || this.#answer !== null) return true;
+    this.#trailers[REQUEST] = trailers ?? null;
     return this.#pushFromSource(REQUEST, 0, chunk, isLast);
   }
 
@@ -94,8 +106,9 @@ export class ChainStream implements FilterStream {
     this.#pushHead(RESPONSE, this.#stages.length - 1, isLast);
   }
 
-  responseBody(chunk: Uint8Array, isLast: boolean): boolean {
+  responseBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
     if (this.#isOver || this.#answer !== null) return true;
+    this.#trailers[RESPONSE] = trailers ?? null;
     return this.#pushFromSource(RESPONSE, this.#stages.length - 1, chunk, isLast);
   }
 
@@ -179,7 +192,31 @@ export class ChainStream implements FilterStream {
       if (isHeadHeld) this.#pushHead(direction, place + step(direction), false);
       if (this.#isOver) return;
     }
-    this.#emitBody(direction, bytes, isLast);
+    const trailers = this.#trailers[direction];
+    if (trailers === null || !isLast) {
+      this.#emitBody(direction, bytes, isLast);
+      return;
+    }
+    if (bytes.length > 0) this.#emitBody(direction, bytes, false);
+    this.#exchange.maps[TRAILER_MAPS[direction]] = trailers;
+    this.#exchange.isWritable[TRAILER_MAPS[direction]] = true;
+    this.#pushTrailers(direction, direction === REQUEST ? 0 : this.#stages.length - 1);
+  }
+
+  /** Trailers go to the stage at `from` and those behind it, all of which have let the body go. */
+  #pushTrailers(direction: Direction, from: number): void {
+    const trailers = this.#trailers[direction]!;
+    for (let place = from; this.#isStage(place); place += step(direction)) {
+      const stage = this.#stages[place]!;
+      const verdict = stage.trailers(direction, trailers.length / 2);
+      if (verdict === 'pause') {
+        stage.flows[direction].state = 'trailers';
+        return;
+      }
+      if (!this.#mayGoOn(stage, verdict)) return;
+    }
+    this.#exchange.isWritable[TRAILER_MAPS[direction]] = false;
+    this.#emitBody(direction, NO_BYTES, true, trailers);
   }
 
   /** Whether a stage sees body bytes now. */
@@ -194,8 +231,14 @@ export class ChainStream implements FilterStream {
     const flow = stage.flows[direction];
     if (flow.state === 'open') return;
     const wasHead = flow.state === 'headers';
+    const wasEnd = flow.state === 'trailers';
     flow.state = 'open';
     const next = stage.index + step(direction);
+    if (wasEnd) {
+      const isVoid = this.#isOver || (direction === REQUEST && this.#answer !== null);
+      if (!isVoid) this.#pushTrailers(direction, next);
+      return;
+    }
     if (wasHead) this.#pushHead(direction, next, flow.isHeadLast);
     if (this.#isOver) return;
     const body = stage.body(direction);
@@ -263,6 +306,7 @@ export class ChainStream implements FilterStream {
     }
     const { status, details, body } = answer;
     this.#answer = { details, status, headers: [] };
+    this.#trailers[RESPONSE] = null;
     this.#exchange.responseDetails = details;
     this.#exchange.maps[MAP_RESPONSE_HEADERS] = [':status', String(status), ...answer.headers];
     for (const other of this.#stages) {
@@ -292,13 +336,13 @@ export class ChainStream implements FilterStream {
     if (isLast) this.#emitAnswer();
   }
 
-  #emitBody(direction: Direction, bytes: Uint8Array, isLast: boolean): void {
+  #emitBody(direction: Direction, bytes: Uint8Array, isLast: boolean, trailers?: HeaderList): void {
     if (this.#isOver) return;
     if (direction === REQUEST) {
       if (this.#answer !== null) return;
-      this.#isSinkFull[REQUEST] = !this.#sink.onRequestBody(bytes, isLast);
+      this.#isSinkFull[REQUEST] = !this.#sink.onRequestBody(bytes, isLast, trailers);
     } else if (this.#answer === null) {
-      this.#isSinkFull[RESPONSE] = !this.#sink.onResponseBody(bytes, isLast);
+      this.#isSinkFull[RESPONSE] = !this.#sink.onResponseBody(bytes, isLast, trailers);
     } else {
       this.#answerBody.push(new Uint8Array(bytes));
       if (isLast) this.#emitAnswer();

@@ -34,6 +34,10 @@ export class StreamContext {
   isLogging = false;
   /** Waits for proxy_done() before it is deleted. */
   isFinishing = false;
+  /** Waits for onTouched. */
+  isTouched = false;
+  /** In the table of its instance. */
+  next: StreamContext | null = null;
   /** Called behind a guest's call in which another context asked for something here, and when the
    *  instance dies. */
   onTouched: (() => void) | null = null;
@@ -65,7 +69,7 @@ export class RootContext {
   callBody: Uint8Array | null = null;
   grpcMessage: Uint8Array | null = null;
   foreignArguments: Uint8Array = NO_BYTES;
-  /** Of the last gRPC call that ended. */
+  /** Of the last gRPC call that ended with proxy_on_grpc_close. */
   grpcStatus = 0;
   grpcStatusMessage = '';
   properties: Map<string, Uint8Array> | null = null;

@@ -21,7 +21,8 @@ export type Isolation =
 export interface PluginLimits {
   /** Linear memory; rounded down to pages of 64 KiB. */
   readonly memorySizeBytes: number;
-  /** For one callback of a stream, and one tick. A step is a function entry or a loop iteration. */
+  /** For one callback of a stream, and one tick. A step is a loop iteration, or the entry of a
+   *  function that is not very short. */
   readonly steps: number;
   /** For start, on_vm_start and on_configure, each. */
   readonly startSteps: number;
@@ -191,6 +192,8 @@ export interface PluginCounts {
   readonly started: number;
   readonly evicted: number;
   readonly traps: number;
+  /** Where and of what an instance died last; `''` for never. */
+  readonly lastTrap: string;
   /** Traps that were for want of steps. */
   readonly stepsExceeded: number;
   readonly failedStreams: number;

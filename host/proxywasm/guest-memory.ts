@@ -2,6 +2,7 @@
 // view is taken anew after the memory has grown, for the old one is detached then.
 
 import { INTERNAL_FAILURE, INVALID_MEMORY_ACCESS, OK } from './abi/values.ts';
+import { HOST_TEXT_SIZE_BYTES_LOG2 } from './limits.ts';
 
 /** Buffer's own methods without the checks of `toString` and `write`: header values are short. */
 export type Latin1Buffer = Buffer & {
@@ -15,11 +16,18 @@ export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** The guest's malloc: a pointer, or 0. The guest may grow its memory in it. */
   readonly #allocate: (sizeBytes: number) => number;
+  /** Takes steps off the guest's: it says how long a text is, and may say as much as it has. */
+  readonly #charge: (steps: number) => void;
   #view: Latin1Buffer = NO_BYTES;
 
-  constructor(memory: WebAssembly.Memory, allocate: (sizeBytes: number) => number) {
+  constructor(
+    memory: WebAssembly.Memory,
+    allocate: (sizeBytes: number) => number,
+    charge: (steps: number) => void,
+  ) {
     this.#memory = memory;
     this.#allocate = allocate;
+    this.#charge = charge;
   }
 
   /** All of it; valid until the guest runs again. */
@@ -46,12 +54,21 @@ export class GuestMemory {
     return this.view.subarray(start, start + (sizeBytes >>> 0));
   }
 
-  /** A byte string at a pointer; null out of bounds. */
+  /** A byte string at a pointer, which the guest pays for; null out of bounds. */
   text(ptr: number, sizeBytes: number): string | null {
     const { view } = this;
     const start = ptr >>> 0;
     const end = start + (sizeBytes >>> 0);
-    return end <= view.length ? view.latin1Slice(start, end) : null;
+    if (end > view.length) return null;
+    this.#charge((sizeBytes >>> 0) >> HOST_TEXT_SIZE_BYTES_LOG2);
+    return view.latin1Slice(start, end);
+  }
+
+  /** As bytes(), for what is read as text: the guest pays as much. */
+  textBytes(ptr: number, sizeBytes: number): Buffer | null {
+    const found = this.bytes(ptr, sizeBytes);
+    if (found !== null) this.#charge(found.length >> HOST_TEXT_SIZE_BYTES_LOG2);
+    return found;
   }
 
   /** Writes a number where the guest wants it. Returns a status. */
@@ -85,6 +102,7 @@ export class GuestMemory {
 
   /** The same for a byte string. */
   giveText(text: string, outPtr: number, outSizePtr: number): number {
+    this.#charge(text.length >> HOST_TEXT_SIZE_BYTES_LOG2);
     const place = this.#reserve(text.length, outPtr, outSizePtr);
     if (place < 0) return INVALID_MEMORY_ACCESS;
     if (text.length > 0) this.view.latin1Write(text, place, text.length);

@@ -96,6 +96,8 @@ function checkImports(imports: readonly ModuleImport[], isStrict: boolean): stri
 
 /** The names of AssemblyScript's library files, which its checks hold, are in UTF-16. */
 const ASSEMBLYSCRIPT_MARK = Buffer.from('~lib/', 'utf16le');
+/** Where a panic of Rust's library says that it is from. */
+const RUST_MARK = 'library/alloc/src/';
 
 function sdkOf(
   bytes: Uint8Array,
@@ -109,8 +111,9 @@ function sdkOf(
   if (producers.includes('TinyGo')) return 'tinygo';
   if (producers.includes('Go')) return 'go';
   if (producers.includes('Rust') || producers.includes('rustc')) return 'rust';
-  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(ASSEMBLYSCRIPT_MARK))
-    return 'assemblyscript';
+  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (data.includes(RUST_MARK)) return 'rust';
+  if (data.includes(ASSEMBLYSCRIPT_MARK)) return 'assemblyscript';
   if (exports.some((name) => name.startsWith('emscripten_') || name.startsWith('__emscripten'))) {
     return 'c++';
   }

@@ -1,8 +1,7 @@
-// Calls to services that a guest has in flight. The answer comes to the root context, however long
-// the stream that asked has been gone; what comes after the guest's end is dropped.
+// HTTP calls to services that a guest has in flight. The answer comes to the root context, however
+// long the stream that asked has been gone; what comes after the guest's end is dropped.
 
 import type { HeaderList, ServiceReply, ServiceRequest } from '../core/index.ts';
-import { GRPC_UNAVAILABLE } from './abi/values.ts';
 import { CALL_REPLY_SIZE_BYTES_MAX } from './limits.ts';
 import type { Vm } from './vm.ts';
 
@@ -18,8 +17,8 @@ export class OutCalls {
     this.#vm = vm;
   }
 
-  get isFull(): boolean {
-    return this.#inFlight.size >= this.#vm.spec.limits.callsMax;
+  get count(): number {
+    return this.#inFlight.size;
   }
 
   /** The configured service that a guest means; null for none. */
@@ -41,31 +40,6 @@ export class OutCalls {
     return id;
   }
 
-  /** Begins a gRPC call that ends, in a moment, as one whose service is unreachable. */
-  failGrpc(): number {
-    const id = this.#nextId;
-    this.#nextId = id >= 0x7fff_ffff ? 1 : id + 1;
-    const cancel = this.#vm.services.timers.after(0, () => {
-      this.#inFlight.delete(id);
-      const { root } = this.#vm;
-      root.grpcStatus = GRPC_UNAVAILABLE;
-      root.grpcStatusMessage = 'gRPC needs HTTP/2 towards the service, which is not spoken here';
-      this.#vm.callRoot('proxy_on_grpc_close', [root.id, id, GRPC_UNAVAILABLE]);
-    });
-    this.#inFlight.set(id, cancel);
-    return id;
-  }
-
-  has(id: number): boolean {
-    return this.#inFlight.has(id);
-  }
-
-  /** Gives a call up: no callback comes. False for what is not in flight. */
-  cancel(id: number): boolean {
-    this.#inFlight.get(id)?.();
-    return this.#inFlight.delete(id);
-  }
-
   close(): void {
     for (const cancel of this.#inFlight.values()) cancel();
     this.#inFlight.clear();
@@ -75,13 +49,14 @@ export class OutCalls {
   #deliver(id: number, reply: ServiceReply | null): void {
     const headers = reply?.headers ?? NO_HEADERS;
     const body = reply?.body ?? NO_BYTES;
+    const trailers = reply?.trailers ?? NO_HEADERS;
     const { root } = this.#vm;
-    this.#vm.deliver({ headers, trailers: NO_HEADERS, body }, 'proxy_on_http_call_response', [
+    this.#vm.deliver({ headers, trailers, body }, 'proxy_on_http_call_response', [
       root.id,
       id,
       headers.length / 2,
       body.length,
-      0,
+      trailers.length / 2,
     ]);
   }
 }

@@ -125,7 +125,7 @@ export class PluginBook implements FilterPlane {
     for (const version of this.#retired) {
       if (version.isLive) continue;
       this.#retired.delete(version);
-      this.#reports.add(version.stats());
+      if (this.#installed.has(version.spec.name)) this.#reports.add(version.stats());
     }
     return [...this.#versions(), ...this.#retired].map((version) => version.stats());
   }
@@ -158,8 +158,10 @@ export class PluginBook implements FilterPlane {
   /** Puts what streams get from now on, and retires what they no longer do. */
   #put(name: string, next: Installed | null): void {
     const before = this.#installed.get(name);
-    if (next === null) this.#installed.delete(name);
-    else this.#installed.set(name, next);
+    if (next === null) {
+      this.#installed.delete(name);
+      this.#reports.forget(name);
+    } else this.#installed.set(name, next);
     this.#changesCount += 1;
     const kept = [next?.current, next?.canary?.version];
     for (const version of [before?.current, before?.canary?.version]) {

@@ -8,6 +8,8 @@ import { Vm } from './vm.ts';
 import type { VmOwner } from './vm-owner.ts';
 
 const SHARED_KEY = '';
+/** Of what a guest died of, for reports that are posted each second. */
+const TRAP_LENGTH_MAX = 200;
 
 /** Where an instance should be and is not: when it may be tried again. */
 interface Absence {
@@ -35,6 +37,7 @@ export class PluginVersion implements VmOwner {
     started: 0,
     evicted: 0,
     traps: 0,
+    lastTrap: '',
     stepsExceeded: 0,
     failedStreams: 0,
     failedByCode: {} as Record<string, number>,
@@ -138,6 +141,7 @@ export class PluginVersion implements VmOwner {
 
   onDeath(vm: Vm, death: GatewayError): void {
     this.#counts.traps += 1;
+    this.#counts.lastTrap = death.detail.slice(0, TRAP_LENGTH_MAX);
     if (death.code === 'GW_PLUGIN_STEPS') this.#counts.stepsExceeded += 1;
     const key = this.#keys.get(vm);
     if (key !== undefined) this.#forget(key, vm);

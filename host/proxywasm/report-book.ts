@@ -1,5 +1,6 @@
 // What happened to the plugins of one thread, by module, also in versions that are gone: sums that
-// only go up, for metrics, and for the comparison of a canary with what ran before it.
+// only go up, for metrics, and for the comparison of a canary with what ran before it. A plugin
+// that is gone is forgotten: names come and go for as long as the gateway runs.
 
 import type { PluginCounts, PluginReport, PluginStats } from './contract.ts';
 
@@ -20,6 +21,11 @@ export class ReportBook {
     const oldest = [...modules.values()].find(({ sha256 }) => sha256 !== OLDER)!;
     modules.delete(oldest.sha256);
     addTo(modules, { ...oldest, sha256: OLDER });
+  }
+
+  /** A plugin is gone for good, or begins anew. */
+  forget(plugin: string): void {
+    this.#gone.delete(plugin);
   }
 
   /** The reports of all modules: of versions that are gone, and of these. */
@@ -50,6 +56,7 @@ function sumCounts(first: PluginCounts, second: PluginCounts): PluginCounts {
     started: first.started + second.started,
     evicted: first.evicted + second.evicted,
     traps: first.traps + second.traps,
+    lastTrap: second.lastTrap === '' ? first.lastTrap : second.lastTrap,
     stepsExceeded: first.stepsExceeded + second.stepsExceeded,
     failedStreams: first.failedStreams + second.failedStreams,
     failedByCode: sumByCode(first.failedByCode, second.failedByCode),

@@ -10,8 +10,9 @@ import { Vm } from './vm.ts';
 /** Of an exchange: 0 is the request, 1 the response. */
 export type Direction = 0 | 1;
 
-/** `headers`: the head is held, and what follows it; `body`: the body is held. */
-export type FlowState = 'open' | 'headers' | 'body';
+/** `headers`: the head is held, and what follows it; `body`: the body is held; `trailers`: they are
+ *  held, and with them the end. */
+export type FlowState = 'open' | 'headers' | 'body' | 'trailers';
 
 interface Flow {
   state: FlowState;
@@ -27,6 +28,7 @@ export type Verdict = 'continue' | 'pause' | 'answered' | 'closed' | GatewayErro
 
 const HEADERS_CALLBACKS = ['proxy_on_request_headers', 'proxy_on_response_headers'] as const;
 const BODY_CALLBACKS = ['proxy_on_request_body', 'proxy_on_response_body'] as const;
+const TRAILERS_CALLBACKS = ['proxy_on_request_trailers', 'proxy_on_response_trailers'] as const;
 const PAUSE = 1;
 
 export class Stage {
@@ -63,6 +65,10 @@ export class Stage {
     return this.context !== null && this.#vm!.has(BODY_CALLBACKS[direction]);
   }
 
+  wantsTrailers(direction: Direction): boolean {
+    return this.context !== null && this.#vm!.has(TRAILERS_CALLBACKS[direction]);
+  }
+
   body(direction: Direction): BodyBuffer {
     if (this.context !== null) return this.context.body(direction);
     this.#unused[direction] ??= new BodyBuffer();
@@ -84,6 +90,16 @@ export class Stage {
     context.hasBody[direction] = true;
     const args = [context.id, context.body(direction).sizeBytes, isLast ? 1 : 0];
     const action = this.#vm!.callStream(context, BODY_CALLBACKS[direction], args);
+    return this.verdict(direction, action);
+  }
+
+  trailers(direction: Direction, count: number): Verdict {
+    const { context } = this;
+    if (context === null) return 'continue';
+    const action = this.#vm!.callStream(context, TRAILERS_CALLBACKS[direction], [
+      context.id,
+      count,
+    ]);
     return this.verdict(direction, action);
   }
 

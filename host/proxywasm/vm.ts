@@ -5,12 +5,15 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../core/index.ts';
 import { hostImports } from './abi/imports.ts';
-import { type CallResult, type GuestContext, RootContext, StreamContext } from './contexts.ts';
+import { ContextTable } from './context-table.ts';
+import { type CallResult, type GuestContext, RootContext, type StreamContext } from './contexts.ts';
 import type { HostServices, PluginModule, PluginSpec } from './contract.ts';
+import { GrpcCalls } from './grpc-calls.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { CONTEXTS_COUNT_MAX, HOST_CALL_STEPS, TICK_MS_MIN } from './limits.ts';
 import { LogGate } from './log-gate.ts';
 import { OutCalls } from './out-calls.ts';
+import { shownName } from './shown-name.ts';
 import { ROOT_CONTEXT_ID, type VmOwner } from './vm-owner.ts';
 
 /** What a guest ended itself with. */
@@ -33,6 +36,9 @@ export class Vm {
   readonly root = new RootContext(ROOT_CONTEXT_ID);
   readonly log: LogGate;
   readonly calls: OutCalls;
+  /** What it defined. */
+  readonly metricIds = new Set<number>();
+  readonly grpc: GrpcCalls;
   /** Whose call runs, or whom the guest chose to speak for. */
   effective: GuestContext = this.root;
   /** What get_configuration and buffers 6 and 7 give: `vm` while on_vm_start runs. */
@@ -44,9 +50,11 @@ export class Vm {
   readonly #owner: VmOwner;
   readonly #exports: WebAssembly.Exports;
   readonly #fuel: WebAssembly.Global;
-  readonly #contexts = new Map<number, GuestContext>();
+  readonly #streams = new ContextTable();
   readonly #functions = new Map<string, GuestFunction | null>();
-  readonly #touched = new Set<StreamContext>();
+  /** Streams whose onTouched is to be called; those before the index have been. */
+  #touched: StreamContext[] = [];
+  #toldCount = 0;
   readonly #queueWatches: (() => void)[] = [];
   #nextId = ROOT_CONTEXT_ID + 1;
   #depth = 0;
@@ -54,9 +62,7 @@ export class Vm {
   #hostSteps = 0;
   #active: StreamContext | null = null;
   #stopTick: (() => void) | null = null;
-
-  /** Who shares data and queues with this instance. */
-  readonly vmId: string;
+  #vmId: string | null = null;
 
   /** Instantiates a module; start() follows. Errors: GW_PLUGIN_START. */
   constructor(spec: PluginSpec, module: PluginModule, services: HostServices, owner: VmOwner) {
@@ -64,9 +70,9 @@ export class Vm {
     this.module = module;
     this.services = services;
     this.#owner = owner;
-    this.vmId = vmIdOf(spec, module.report.sha256);
     this.log = new LogGate(spec.name, services);
     this.calls = new OutCalls(this);
+    this.grpc = new GrpcCalls(this);
     try {
       const instance = new WebAssembly.Instance(module.module, hostImports(this));
       this.#exports = instance.exports;
@@ -78,8 +84,11 @@ export class Vm {
     if (!(memory instanceof WebAssembly.Memory)) {
       throw new GatewayError('GW_PLUGIN_START', 'it exports no memory');
     }
-    this.memory = new GuestMemory(memory, (sizeBytes) => this.#allocate(sizeBytes));
-    this.#contexts.set(this.root.id, this.root);
+    this.memory = new GuestMemory(
+      memory,
+      (sizeBytes) => this.#allocate(sizeBytes),
+      (steps) => this.charge(steps),
+    );
   }
 
   /** Starts and configures the guest. Errors: GW_PLUGIN_START with the call that failed. */
@@ -107,26 +116,32 @@ export class Vm {
     this.configuring = null;
   }
 
+  /** Who shares data and queues with this instance: a hash that few ask for. */
+  get vmId(): string {
+    this.#vmId ??= vmIdOf(this.spec, this.module.report.sha256);
+    return this.#vmId;
+  }
+
   has(name: string): boolean {
     return this.#function(name) !== null;
   }
 
   context(id: number): GuestContext | undefined {
-    return this.#contexts.get(id);
+    return id === this.root.id ? this.root : this.#streams.get(id);
   }
 
   get streamsCount(): number {
-    return this.#contexts.size - 1;
+    return this.#streams.size;
   }
 
   /** Makes a context known to the guest. Null where it died of it. */
   createStream(make: (id: number) => StreamContext): StreamContext | null {
     if (this.death !== null) return null;
-    if (this.#contexts.size > CONTEXTS_COUNT_MAX) return null;
+    if (this.#streams.size >= CONTEXTS_COUNT_MAX) return null;
     const id = this.#nextId;
     this.#nextId = id >= 0x7fff_fffe ? ROOT_CONTEXT_ID + 1 : id + 1;
     const context = make(id);
-    this.#contexts.set(id, context);
+    this.#streams.add(context);
     this.callStream(context, 'proxy_on_context_create', [id, this.root.id]);
     return this.death === null ? context : null;
   }
@@ -150,6 +165,11 @@ export class Vm {
     } finally {
       this.#tellTouched();
     }
+  }
+
+  /** Whether no more calls to services may begin. */
+  get hasAllCalls(): boolean {
+    return this.calls.count + this.grpc.count >= this.spec.limits.callsMax;
   }
 
   /** Calls the root with what a service answered. */
@@ -190,21 +210,25 @@ export class Vm {
   /** The guest is done with a stream: it is released when the guest's call has ended. */
   releaseLater(context: StreamContext): void {
     context.onTouched = () => this.release(context);
-    this.#touched.add(context);
+    this.#tellLater(context);
   }
 
   /** A host function begins: whether it may go on. It pays for itself and for what it copies. */
   enter(): boolean {
-    if (this.#isAllocating || this.isStarting || this.death !== null) return false;
-    this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.enterStarting() && !this.isStarting;
   }
 
-  /** The same for what may be called at any time but from malloc. */
+  /** The same for what may be called while the guest starts. */
+  enterStarting(): boolean {
+    return this.enterAnyTime() && !this.#isAllocating;
+  }
+
+  /** The same for WASI, which never asks the guest for memory: a runtime whose allocator collects
+   *  garbage or grows the memory reads the clock in it, and ends itself where it may not. */
   enterAnyTime(): boolean {
-    if (this.#isAllocating || this.death !== null) return false;
+    // What is refused is paid for too: a guest may ask again and again.
     this.charge(HOST_CALL_STEPS);
-    return true;
+    return this.death === null;
   }
 
   /** Takes steps off the guest's. Errors: throws through the guest when there are none left. */
@@ -219,7 +243,7 @@ export class Vm {
 
   /** A stream other than the one that is called has to look at what was asked of it. */
   touch(context: StreamContext): void {
-    if (context !== this.#active) this.#touched.add(context);
+    if (context !== this.#active) this.#tellLater(context);
   }
 
   setTick(ms: number): void {
@@ -244,10 +268,12 @@ export class Vm {
     this.#stopTick = null;
     for (const stop of this.#queueWatches.splice(0)) stop();
     this.calls.close();
+    this.grpc.close();
   }
 
   #forget(context: StreamContext): void {
-    if (this.#contexts.delete(context.id)) this.#owner.onStreamGone(this);
+    if (this.grpc.count > 0) this.grpc.endOf(context);
+    if (this.#streams.delete(context)) this.#owner.onStreamGone(this);
   }
 
   #startCall(name: string, args: number[]): number {
@@ -278,6 +304,7 @@ export class Vm {
       this.#depth -= 1;
       this.effective = before;
       if (isOutermost) {
+        this.log.endLines();
         this.#owner.onSteps(steps - Math.max(0, this.#fuel.value - this.#hostSteps));
       }
     }
@@ -311,22 +338,33 @@ export class Vm {
     const why = isSpent ? `more than ${steps} steps` : describeTrap(error);
     this.death = new GatewayError(code, `${name}: ${why}`, error);
     this.#isAllocating = false;
+    this.log.endLines();
     this.log.host('error', `${this.death.detail}${traceOf(error)}`);
     this.close();
     this.#owner.onDeath(this, this.death);
-    for (const context of this.#contexts.values()) {
-      if (!(context instanceof StreamContext)) continue;
+    for (const context of this.#streams.all()) {
       if (context.isFinishing) this.#forget(context);
       else this.touch(context);
     }
   }
 
+  #tellLater(context: StreamContext): void {
+    if (context.isTouched) return;
+    context.isTouched = true;
+    this.#touched.push(context);
+  }
+
   #tellTouched(): void {
-    if (this.#depth > 0 || this.#touched.size === 0) return;
-    for (const context of this.#touched) {
-      this.#touched.delete(context);
+    if (this.#depth > 0 || this.#touched.length === 0) return;
+    // What they do may touch further ones, and tell all there are.
+    while (this.#toldCount < this.#touched.length) {
+      const context = this.#touched[this.#toldCount]!;
+      this.#toldCount += 1;
+      context.isTouched = false;
       context.onTouched?.();
     }
+    this.#touched = [];
+    this.#toldCount = 0;
   }
 }
 
@@ -359,6 +397,8 @@ function describeTrap(error: unknown): string {
 /** The guest's functions on the stack, as its name section calls them. */
 function traceOf(error: unknown): string {
   if (!(error instanceof WebAssembly.RuntimeError)) return '';
-  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) => frame[1]);
+  const frames = [...(error.stack ?? '').matchAll(/at (\S+) \(wasm:/g)].map((frame) =>
+    shownName(frame[1]!),
+  );
   return frames.length === 0 ? '' : ` (in ${frames.slice(0, 8).join(' < ')})`;
 }

@@ -4,6 +4,7 @@
 
 import { pino } from 'pino';
 import type { Clock } from '../core/index.ts';
+import { boundWritten } from './written-text.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogValue = string | number | boolean | null | undefined | Error | readonly string[];
@@ -28,7 +29,8 @@ export interface LogRecord {
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 /** Records that a worker may post in a second; the rest are counted and named once. */
 export const LOG_RECORDS_PER_SECOND_MAX = 100;
-const MESSAGE_LENGTH_MAX = 4_096;
+/** What a message takes in its line: a plugin's may be 8 KiB long, of whatever characters. */
+const MESSAGE_SIZE_BYTES_MAX = 8_192;
 
 export interface ProcessLog extends Log {
   /** Writes a record that a worker posted. */
@@ -64,7 +66,7 @@ export function createProcessLog(options: ProcessLogOptions): ProcessLog {
   const put = (level: LogLevel, message: string, wallMs: number, fields: object) => {
     if (!logger.isLevelEnabled(level)) return;
     const time = new Date(wallMs).toISOString();
-    logger[level]({ time, ...fields }, message.slice(0, MESSAGE_LENGTH_MAX));
+    logger[level]({ time, ...fields }, boundWritten(message, MESSAGE_SIZE_BYTES_MAX));
   };
   const say = (level: LogLevel) => (message: string, fields?: LogFields) =>
     put(level, message, clock.wallMs(), cloneableFields(fields));
@@ -114,7 +116,7 @@ export function createPostedLog(options: PostedLogOptions): Log {
       return;
     }
     posted += 1;
-    const short = message.slice(0, MESSAGE_LENGTH_MAX);
+    const short = boundWritten(message, MESSAGE_SIZE_BYTES_MAX);
     post({ level, message: short, fields: cloneableFields(fields), wallMs, workerIndex });
   };
   return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };

@@ -7,7 +7,8 @@ import {
   loadConfig,
   locateKeys,
 } from '../config/index.ts';
-import { isGatewayError } from '../core/index.ts';
+import { isGatewayError, systemClock } from '../core/index.ts';
+import { repage as repageFile } from '../db/index.ts';
 import {
   type DeltaTask,
   type FormResult,
@@ -25,7 +26,14 @@ import {
   ZstdEncoder,
 } from '../kernels/index.ts';
 import { readWasm } from './assets.ts';
-import type { CompileResult, CompileTask, FormOutcome, LocateTask } from './compute.ts';
+import type {
+  CompileResult,
+  CompileTask,
+  FormOutcome,
+  LocateTask,
+  RepageOutcome,
+  RepageTask,
+} from './compute.ts';
 
 /** From the text of a configuration to what can be published. */
 export function compile(task: CompileTask): CompileResult {
@@ -68,6 +76,17 @@ function codecTools(): CodecTools {
 async function asData(run: () => Promise<FormResult>): Promise<FormOutcome> {
   try {
     return { ok: true, result: await run() };
+  } catch (error) {
+    if (!isGatewayError(error)) throw error;
+    return { ok: false, code: error.code, detail: error.detail };
+  }
+}
+
+/** A database file with our pages. */
+export function repage(task: RepageTask): RepageOutcome {
+  try {
+    repageFile({ ...task, clock: systemClock });
+    return { ok: true };
   } catch (error) {
     if (!isGatewayError(error)) throw error;
     return { ok: false, code: error.code, detail: error.detail };

@@ -4,6 +4,7 @@
 import { Piscina } from 'piscina';
 import type { ConfigIssue, KeyPlace, PathPart } from '../config/index.ts';
 import { type ErrorCode, GatewayError } from '../core/index.ts';
+import type { Repaging } from '../db/index.ts';
 import type { ContentRef, DeltaTask, FormResult, VariantTask } from '../distribution/index.ts';
 import { computeWorkerPath } from './assets.ts';
 import type { InstalledPlugin, PluginOutcome, PluginTask } from './plugins/plugin-task.ts';
@@ -44,6 +45,13 @@ export interface IndexTask {
 
 export type IndexOutcome =
   | { readonly ok: true; readonly index: SharedArrayBuffer }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+/** A database file that is written once more with pages of 4,096 bytes. */
+export type RepageTask = Omit<Repaging, 'clock'>;
+
+export type RepageOutcome =
+  | { readonly ok: true }
   | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
 
 /** Tasks that wait at most; a reload takes one, so more means that something calls in a loop. */
@@ -87,6 +95,13 @@ export class ComputePool {
     const outcome: IndexOutcome = await this.#pool.run(task, { name: 'indexRelease' });
     if (outcome.ok) return outcome.index;
     throw new GatewayError(outcome.code, outcome.detail);
+  }
+
+  /** Writes a database file once more with our pages. Errors: DB_FORMAT, DB_STORE_FULL. Cost: some
+   *  10 s a GiB. */
+  async repage(task: RepageTask): Promise<void> {
+    const outcome: RepageOutcome = await this.#pool.run(task, { name: 'repage' });
+    if (!outcome.ok) throw new GatewayError(outcome.code, outcome.detail);
   }
 
   /** Loads a plugin and tries whether it starts; null for what runs already. Errors:

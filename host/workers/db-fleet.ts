@@ -19,9 +19,12 @@ import {
   type ServiceStats,
   type Standing,
   standingWords,
+  THREAD_STACK_SIZE_MB,
+  withOwnPages,
 } from '../db/index.ts';
 import type { ProcessLog } from '../telemetry/index.ts';
 import { readWasm, startWorker } from './assets.ts';
+import type { RepageTask } from './compute.ts';
 import { CommandDesk, type CommandOf } from './db-commands.ts';
 import type { DbWorkerData, FromDbWorker, ToDbWorker } from './messages.ts';
 import { HEARTBEAT_SILENCE_MS_MAX, Watchdog } from './watchdog.ts';
@@ -31,6 +34,8 @@ export interface DbFleetOptions {
   readonly count: number;
   readonly clock: Clock;
   readonly log: ProcessLog;
+  /** Writes a database file once more with our pages, on a thread that may take its time. */
+  readonly repage: (task: RepageTask) => Promise<void>;
   readonly logLevel: DbWorkerData['logLevel'];
   /** Gives every io worker a port to a db worker that has started again. */
   readonly joinAll: (join: JoinIoWorker) => void;
@@ -82,6 +87,8 @@ export class DbFleet {
   readonly #standingWords: Int32Array;
   readonly #watchdog: Watchdog;
   #watch: NodeJS.Timeout | null = null;
+  /** One at a time: the pool has work of other planes. */
+  #repaging: Promise<void> = Promise.resolve();
   #isEnding = false;
 
   private constructor(
@@ -186,6 +193,27 @@ export class DbFleet {
     return this.#catalog.temporaryPath();
   }
 
+  /** Makes a database of a file of SQLite's, whose pages may have any size. Errors: DB_EXISTS,
+   *  DB_FORMAT, DB_STORE_FULL, and as for command. */
+  async importFile(name: string, path: string): Promise<void> {
+    await this.#catalog.assertFree(name);
+    const conversion = {
+      temporaryPath: () => this.temporaryPath(),
+      repage: (source: string, target: string) => this.#repage(source, target),
+    };
+    await withOwnPages(path, conversion, (file) =>
+      this.command<'import'>({ kind: 'import', name, path: file }),
+    );
+  }
+
+  #repage(source: string, target: string): Promise<void> {
+    const sizeBytesMax = this.#options.config.limits.databaseSizeBytesMax;
+    const task = { module: this.#sqlite, source, target, sizeBytesMax };
+    const done = this.#repaging.then(() => this.#options.repage(task));
+    this.#repaging = done.catch(() => {});
+    return done;
+  }
+
   /** Tells commands of this machine where the admin API is. */
   announce(adminUrl: string): Promise<void> {
     return this.#catalog.announce(adminUrl);
@@ -228,7 +256,11 @@ export class DbFleet {
       heartbeats: this.#heartbeats,
       standing: this.#standingWords,
     };
-    const worker = startWorker('db-worker', { workerData, name: `db-${member.index}` });
+    const worker = startWorker('db-worker', {
+      workerData,
+      name: `db-${member.index}`,
+      resourceLimits: { stackSizeMb: THREAD_STACK_SIZE_MB },
+    });
     member.worker = worker;
     return new Promise((resolve, reject) => {
       let failure: Error | null = null;

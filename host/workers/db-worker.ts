@@ -61,6 +61,7 @@ function startService(): Promise<DatabaseService> {
       resultSizeBytesMax: limits.resultSizeBytesMax,
       databaseSizeBytesMax: limits.databaseSizeBytesMax,
     },
+    openCountMax: limits.openCountMax,
     storeSizeBytesMax: limits.databaseSizeBytesMax * STORE_SHARE,
     retentionMs: config.retentionMs,
     stateSpacingMs: config.retentionMs / RETAINED_STATES_COUNT,

@@ -236,6 +236,7 @@ export class Gateway {
         count: snapshot.workers.db,
         clock: this.#options.clock,
         log,
+        repage: (task) => this.#compute.repage(task),
         logLevel: snapshot.log.level,
         joinAll: (join) => this.#fleet?.joinAll(join),
         onFatal: (error) => this.#endFatally(error),

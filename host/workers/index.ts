@@ -6,5 +6,5 @@ export { ConfigRefused, errorCount } from './config-refused.ts';
 export { readConfigFile } from './config-source.ts';
 export type { DbFleet } from './db-fleet.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';
-export type { DeskEntry } from './plugins/plugin-desk.ts';
+export type { DeskEntry } from './plugins/desk-entry.ts';
 export type { PluginPlane } from './plugins/plugin-plane.ts';

@@ -77,7 +77,7 @@ class IoWorker {
     this.#deliverer = this.#createDeliverer(snapshot);
     this.#plugins = new WorkerPlugins(
       this.#log,
-      new MeshServiceCaller((name) => this.#mesh.service(name)),
+      new MeshServiceCaller((name) => this.#mesh.service(name), systemClock),
       data,
     );
     this.#databases = this.#createFront(snapshot);
@@ -100,8 +100,9 @@ class IoWorker {
   }
 
   publish(publication: Publication): void {
-    this.#plugins.apply(publication.plugins);
+    // The mesh first: a plugin may call a service as it is configured. No exchange is in between.
     this.#mesh.publish(openSnapshot(publication.snapshot), publication.slots);
+    this.#plugins.apply(publication.plugins);
     for (const index of publication.renewed) this.#renew(index);
   }
 

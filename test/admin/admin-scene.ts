@@ -91,8 +91,9 @@ const PLUGIN: Omit<PluginView, 'name'> = {
   traps: 0,
   switchMs: 0,
   canary: null,
-  lastCanary: null,
+  endedCanaries: [],
   pushed: [],
+  warnings: [],
 };
 
 function plainDeps(calls: string[], errors: string[]): AdminDeps {

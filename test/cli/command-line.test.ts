@@ -39,6 +39,14 @@ describe('the command line', () => {
     }
   });
 
+  it('shows what stands behind each action of db', () => {
+    const { status, stdout } = sluice('db', '--help');
+    assert.equal(status, 0);
+    assert.match(stdout, /sluice db backup NAME FILE\n/);
+    assert.match(stdout, /sluice db restore NAME --at MOMENT --as OTHER/);
+    assert.match(sluice('db', 'shell', 'shop', '--admin', 'http://x').stderr, /by --url/);
+  });
+
   // It said: found "missing".
   it('says that a rate is missing', () => {
     const { status, stderr } = sluice('bench', 'http://127.0.0.1:1/');

@@ -3,7 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -15,8 +23,7 @@ import { DatabaseCatalog } from '../../host/db/index.ts';
 import { codecModule } from '../db/store-scene.ts';
 import { pageCodec } from '../support/database.ts';
 import { needDebian } from '../support/debian.ts';
-import { sqliteModule } from '../support/sql.ts';
-import { codecModuleBytes } from '../support/wasm.ts';
+import { moduleBytes, sqliteModule } from '../support/sql.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-cli-db-'));
 const dir = join(root, 'databases');
@@ -38,7 +45,7 @@ async function answerOf(...argv: string[]): Promise<Answer> {
   });
   const folder = argv.includes('--dir') ? [] : ['--dir', dir];
   const output = { stdout: into('stdout'), stderr: into('stderr') };
-  const code = await dbCommand([...argv, ...folder], output, codecModuleBytes);
+  const code = await dbCommand([...argv, ...folder], output, moduleBytes);
   return { code, ...texts };
 }
 
@@ -97,7 +104,8 @@ function sqlite(path: string, sql: string): string {
 
 describe('sluice db', () => {
   it('makes, fills from a file, backs up with the log, branches and deletes', async () => {
-    assert.equal(await fine('create', 'shop'), 'shop is made\n');
+    assert.equal(await fine('create', 'shop'), `shop is made, in the new folder ${dir}\n`);
+    assert.equal(statSync(join(dir, 'shop')).mode & 0o777, 0o700, 'nobody else reads it');
     await runAll('shop', [
       'create table t(a)',
       ...[1, 2, 3].map((n) => `insert into t values(${n})`),
@@ -165,7 +173,10 @@ describe('sluice db', () => {
   it('refuses what it cannot do, by name', async () => {
     await refusedBy('GW_FLAG_BAD_VALUE', 'dance');
     await refusedBy('GW_FLAG_BAD_VALUE', 'create');
+    await refusedBy('GW_FLAG_BAD_VALUE', 'create', 'shop', 'file.db');
+    await refusedBy('GW_FLAG_BAD_VALUE', 'list', 'shop');
     await refusedBy('GW_FLAG_BAD_VALUE', 'restore', 'x');
+    await refusedBy('GW_FLAG_BAD_VALUE', 'list', '--dir', dir, '--admin', 'http://127.0.0.1:1');
     await refusedBy('GW_FLAG_BAD_VALUE', 'restore', 'x', '--from', 'f', '--at', '3');
     await refusedBy('GW_FLAG_BAD_VALUE', 'branch', 'bank', 'x', '--at', 'yesterday');
     await refusedBy('DB_NAME', 'create', 'v3');
@@ -175,7 +186,44 @@ describe('sluice db', () => {
     await refusedBy('DB_FORMAT', 'create', 'x', '--from', join(root, 'text'));
     const elsewhere = join(root, 'elsewhere');
     await refusedBy('DB_NOT_FOUND', 'list', '--dir', elsewhere);
+    await refusedBy('DB_NOT_FOUND', 'restore', 'x', '--at', '1', '--as', 'y', '--dir', elsewhere);
     assert.ok(!existsSync(elsewhere));
+  });
+
+  it('lists a database that cannot be opened with why, and checks the others', async () => {
+    const spoiled = join(dir, 'spoiled', 'pages', 'data.mdb');
+    await fine('create', 'spoiled');
+    writeFileSync(spoiled, 'no pages of LMDB');
+    const listed = await answerOf('list');
+    assert.equal(listed.code, 1);
+    assert.match(
+      listed.stdout,
+      /^bank +lsn 5 [\s\S]*^spoiled +cannot be opened: .* is no page store/m,
+    );
+    const rows = JSON.parse((await answerOf('list', '--json')).stdout) as object[];
+    assert.deepEqual(
+      rows.filter((row) => 'error' in row).map((row) => 'name' in row && row.name),
+      ['spoiled'],
+    );
+    const checked = await answerOf('check');
+    assert.equal(checked.code, 1);
+    assert.match(checked.stdout, /^bank: .*good$[\s\S]*^spoiled: cannot be read: .*DB_FORMAT/m);
+    rmSync(join(dir, 'spoiled'), { recursive: true });
+  });
+
+  it('takes a file with other pages than ours, and leaves nothing else behind', async () => {
+    const file = join(root, 'wide.db');
+    sqlite(file, "pragma page_size=16384; create table t(a); insert into t values('wide')");
+    await fine('create', 'wide', '--from', file);
+    const back = join(root, 'wide-back.db');
+    await fine('backup', 'wide', back);
+    assert.equal(
+      sqlite(back, 'pragma page_size; select a from t; pragma integrity_check'),
+      '4096\nwide\nok',
+    );
+    assert.deepEqual(readdirSync(join(dir, '.temporary')), []);
+    await refusedBy('DB_EXISTS', 'create', 'wide', '--from', file);
+    await fine('delete', 'wide');
   });
 
   it('is a command of the program', () => {

@@ -10,12 +10,65 @@ import { pluginCommand } from '../../host/cli/plugin/command.ts';
 import { inspect } from '../../host/cli/plugin/inspect.ts';
 import { makeProject } from '../../host/cli/plugin/new.ts';
 import { testPlugin } from '../../host/cli/plugin/test.ts';
-import { wat } from '../support/plugin-modules.ts';
+import { compileFilter, wat } from '../support/plugin-modules.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-plugin-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const FILTER = 'build/plugins/request-id.wasm';
+
+/** Shows in headers, bodies and logs what test/golden/plugin/all-keys.yaml gives it. */
+const ALL_KEYS = `
+import { get_current_time_nanoseconds } from '@gcoredev/proxy-wasm-sdk-as/assembly';
+function say(level: i32, line: string): void {
+  const bytes = String.UTF8.encode(line);
+  proxy_log(level, changetype<usize>(bytes), bytes.byteLength);
+}
+class Root extends RootContext {
+  onConfigure(size: u32): bool {
+    if (!super.onConfigure(size)) return false;
+    say(2, 'configured: ' + this.getConfiguration());
+    return this.getConfiguration() != 'bad';
+  }
+  createContext(id: u32): Context { return new Stream(id, this); }
+}
+function text(path: string): string {
+  const found = get_property(path);
+  return found.byteLength == 0 ? '-' : String.UTF8.decode(found);
+}
+class Stream extends Context {
+  pieces: i32 = 0;
+  onRequestHeaders(count: u32, isLast: bool): FilterHeadersStatusValues {
+    const headers = stream_context.headers.request;
+    if (headers.get('x-trap') != '') unreachable();
+    if (headers.get('x-loop') != '') { while (true) this.pieces++; }
+    if (headers.get('x-blocked') != '') {
+      const why = [makeHeaderPair('x-why', 'because')];
+      send_http_response(403, 'blocked', String.UTF8.encode('no entry'), why);
+      return FilterHeadersStatusValues.StopIteration;
+    }
+    headers.add('x-facts', (isLast ? 'last ' : 'more ') + text('source\\0address') + ' '
+      + text('request\\0path') + ' ' + text('route_name'));
+    headers.add('x-time', (get_current_time_nanoseconds() / 1000000).toString());
+    return FilterHeadersStatusValues.Continue;
+  }
+  onRequestBody(size: usize, isLast: bool): FilterDataStatusValues {
+    this.pieces++;
+    say(3, 'piece ' + this.pieces.toString() + ' of ' + size.toString());
+    if (!isLast) return FilterDataStatusValues.StopIterationAndBuffer;
+    const body = get_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, <u32>size);
+    const changed = String.UTF8.encode(String.UTF8.decode(body).toUpperCase());
+    set_buffer_bytes(BufferTypeValues.HttpRequestBody, 0, <u32>size, changed);
+    return FilterDataStatusValues.Continue;
+  }
+  onResponseHeaders(count: u32, isLast: bool): FilterHeadersStatusValues {
+    stream_context.headers.response.remove('x-secret');
+    stream_context.headers.response.replace('x-greeting', this.root_context.getConfiguration());
+    return FilterHeadersStatusValues.Continue;
+  }
+}
+registerRootContext((id: u32): RootContext => new Root(id), 'all');
+`;
 
 function output() {
   const texts = { out: '', err: '' };
@@ -131,6 +184,41 @@ describe('sluice plugin test', () => {
     assert.match(out, /1 of 3 cases as they should be/);
   });
 
+  it('has trailers on both sides, and says where they differ', async () => {
+    const marks = (name: string, map: number) => `
+      (func (export "${name}") (param i32 i32) (result i32)
+        (call $add (i32.const ${map}) (i32.const 64) (i32.const 3) (i32.const 67) (i32.const 2)))`;
+    const module = file(
+      'trailers.wasm',
+      wat(`(module
+        (import "env" "proxy_add_header_map_value"
+          (func $add (param i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "x-sit")
+        (func (export "proxy_abi_version_0_2_1"))
+        ${marks('proxy_on_request_trailers', 1)} ${marks('proxy_on_response_trailers', 3)})`),
+    );
+    const cases = file(
+      'trailers.yaml',
+      `cases:
+  - name: both
+    request: { method: POST, body: [a, b], trailers: { X-T: [one, two], Cookie: none } }
+    upstream: { trailers: { x-t: three } }
+    expect:
+      upstream: { body: ab, trailers: { x-t: [one, two], x-s: it, cookie: null } }
+      response: { body: "", trailers: { x-t: three, x-s: it } }
+  - name: none
+    request: { body: a }
+    expect: { upstream: { trailers: { x-s: null } }, response: { trailers: { x-s: it } } }
+`,
+    );
+    const { texts, ...streams } = output();
+    assert.equal(await testPlugin({ module, cases }, streams), 1);
+    assert.match(texts.out, /^ok {4}both$/m);
+    assert.match(texts.out, /^ +response\.trailers\.x-s: expected "it", found none$/m);
+    assert.match(texts.out, /1 of 2 cases as they should be/);
+  });
+
   it('gives the same result each time: clock and chance are fixed', async () => {
     const cases = 'cases: [{ name: a, expect: { upstream: { headers: { x-request-id: x } } } }]';
     const [first, second] = [await run(cases), await run(cases)];
@@ -145,6 +233,51 @@ describe('sluice plugin test', () => {
     assert.equal(code, 1);
     assert.match(err, /cases\.yaml:3:5.*expct.*did you mean "expect"\?/);
     assert.match(err, /cases\.yaml:4:/);
+  });
+
+  it('takes every key of the guide', async () => {
+    const module = file('all.wasm', await compileFilter(ALL_KEYS));
+    const { texts, ...streams } = output();
+    const cases = resolve('test/golden/plugin/all-keys.yaml');
+    const code = await testPlugin({ module, cases }, streams);
+    assert.equal(code, 0, texts.out + texts.err);
+    assert.match(texts.out, /9 of 9 cases/);
+  });
+
+  it('names a client that is no address', async () => {
+    for (const client of ['192.0.2.1', '2001:db8::1:9', '[192.0.2.1]:9', 'a:9', '1.2.3.4:65536']) {
+      const { code, err } = await run(`cases: [{ name: a, client: "${client}" }]`);
+      assert.equal(code, 1, client);
+      assert.match(err, /cases\.yaml:1:28: .*an address and a port, like/, client);
+    }
+  });
+
+  it('says once why a filter does not start, and shows what it logged as text', async () => {
+    // The reason and the log stood there twice, and a log could steer the terminal.
+    const module = file(
+      'dies.wasm',
+      wat(`(module
+        (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "look\\1b[2J")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 64))
+        (func $fails (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $log (i32.const 4) (i32.const 0) (i32.const 8)))
+          (unreachable)))`),
+    );
+    const { texts, ...streams } = output();
+    const cases = file('dies.yaml', 'cases: [{ name: a }]');
+    assert.equal(await testPlugin({ module, cases }, streams), 1);
+    const lines = texts.out.split('\n').map((line) => line.trim());
+    assert.deepEqual(lines.slice(0, 3), [
+      'BAD   a',
+      'the filter does not start: proxy_on_configure: unreachable',
+      'log:',
+    ]);
+    assert.equal(lines[3], 'error: look\\u{1b}[2J');
+    assert.equal(lines[4], 'error: proxy_on_configure: unreachable (in fails)');
+    assert.equal(lines.length, 7);
   });
 
   it('refuses what it cannot run', async () => {
@@ -173,6 +306,17 @@ describe('sluice plugin new', () => {
     const code = await testPlugin({ module, cases: join(project, 'cases.yaml') }, streams);
     assert.equal(code, 0, texts.out + texts.err);
     assert.match(texts.out, /3 of 3/);
+  });
+
+  it('compiles as the filters of this project do', () => {
+    const project = join(folder, 'options');
+    makeProject('options', project);
+    const made = JSON.parse(readFileSync(join(project, 'asconfig.json'), 'utf8')).options;
+    const own = JSON.parse(readFileSync('plugins/asconfig.json', 'utf8')).options;
+    for (const key of ['runtime', 'optimizeLevel', 'shrinkLevel', 'path']) {
+      assert.deepEqual(made[key], own[key], key);
+    }
+    assert.equal(made.use[0], own.use[0]);
   });
 
   it('takes no bad name, and overwrites nothing', async () => {

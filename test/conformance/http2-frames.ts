@@ -22,18 +22,21 @@ export type FrameAnswer =
   | { readonly kind: 'reset'; readonly code: number }
   | { readonly kind: 'goaway'; readonly code: number };
 
-/** Sends `GET /now` with these headers and the body `abc`, and tells how the stream is answered. */
+/** Sends a GET with these headers and a body, and tells how the stream is answered. `''`: the
+ *  stream ends with its head. */
 export function askFrames(
   port: number,
   headers: readonly (readonly [string, string])[],
+  { path = '/now', body = 'abc' } = {},
 ): Promise<FrameAnswer> {
   return new Promise((resolve, reject) => {
     const options = { port, host: '127.0.0.1', servername: 'main.test', ALPNProtocols: ['h2'] };
     const socket = connect({ ...options, rejectUnauthorized: false }, () => {
       socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
       socket.write(frame(FRAME_SETTINGS, 0, 0, Buffer.alloc(0)));
-      socket.write(frame(FRAME_HEADERS, END_HEADERS, 1, headerBlock(headers)));
-      socket.write(frame(FRAME_DATA, END_STREAM, 1, Buffer.from('abc')));
+      const flags = body === '' ? END_HEADERS | END_STREAM : END_HEADERS;
+      socket.write(frame(FRAME_HEADERS, flags, 1, headerBlock(path, headers)));
+      if (body !== '') socket.write(frame(FRAME_DATA, END_STREAM, 1, Buffer.from(body)));
     });
     const finish = (answer: FrameAnswer | Error) => {
       clearTimeout(timer);
@@ -76,13 +79,8 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
 }
 
 /** GET, https and the rest as literals that are not indexed, none longer than 126 bytes. */
-function headerBlock(headers: readonly (readonly [string, string])[]): Buffer {
-  const parts = [
-    Buffer.from([0x82, 0x87, 0x04]),
-    text('/now'),
-    Buffer.from([0x01]),
-    text('a.test'),
-  ];
+function headerBlock(path: string, headers: readonly (readonly [string, string])[]): Buffer {
+  const parts = [Buffer.from([0x82, 0x87, 0x04]), text(path), Buffer.from([0x01]), text('a.test')];
   for (const [name, value] of headers) parts.push(Buffer.from([0]), text(name), text(value));
   return Buffer.concat(parts);
 }

@@ -55,6 +55,10 @@ const ANSWERS: Readonly<Record<string, (exchange: Exchange, query: URLSearchPara
     const { head, body } = prepared(exchange.query, query);
     exchange.respondPrepared(head, body);
   },
+  '/prepared-late': (exchange, query) => {
+    const { head, body } = prepared(exchange.query, query);
+    setTimeout(() => exchange.respondPrepared(head, body), 5);
+  },
   '/begin-headers': (exchange, query) => {
     exchange.begin(200, responseHeaders(query), 4);
     exchange.write(Buffer.from('body'));

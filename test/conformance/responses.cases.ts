@@ -92,6 +92,17 @@ export function responseCases(driver: () => Driver): void {
     assert.equal(bodyOf(await get(`${target}&size=100000`)).length, 100_000);
   });
 
+  it('sends a prepared response after its handler as inside', async () => {
+    const query = 'status=429&h=x-b:1&h=date:yesterday&h=x-a:2';
+    const withoutDate = async (target: string) =>
+      (await get(`${target}?${query}`)).replace(/^date: .*$/im, 'date: now');
+    const inside = await withoutDate('/prepared');
+    for (const _ of [1, 2]) assert.equal(await withoutDate('/prepared-late'), inside);
+    assert.deepEqual(statuses(await get('/prepared-late?h=connection:close')), [500]);
+    assert.equal(bodyOf(await get('/prepared-late?size=100000')).length, 100_000);
+    assert.equal(bodyOf((await driver().raw([request('HEAD', '/prepared-late')])).text), '');
+  });
+
   it('says 500 for a status that is none', async () => {
     for (const status of [0, 99, 101, 199, 600, 1000]) {
       assert.deepEqual(statuses(await get(`/now?status=${status}`)), [500], String(status));

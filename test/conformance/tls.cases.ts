@@ -244,6 +244,30 @@ function nodeOnlyCases(driver: Driver, tls: () => ListenerTls): void {
     assert.deepEqual(good, { kind: 'headers', first: HPACK_STATUS_200 });
   });
 
+  // RFC 9113 section 8.1.1: the data frames come to the content-length, or the request is
+  // malformed. An upstream gets the length over HTTP/1.1, and would take what follows for the body.
+  it('never serves HTTP/2 whose content-length is another than its body has', async () => {
+    await driver.events();
+    const reset = { kind: 'reset', code: HTTP2_PROTOCOL_ERROR };
+    for (const value of ['+3', '0x3', '3, 3', '3 3', '3.0', '-3', 'abc', '']) {
+      assert.deepEqual(await askFrames(driver.port, [['content-length', value]]), reset, value);
+    }
+    const twice = [...'33'].map((value) => ['content-length', value] as const);
+    assert.deepEqual(await askFrames(driver.port, twice), reset);
+    assert.deepEqual(await askFrames(driver.port, [['content-length', '3']], { body: '' }), reset);
+    assert.deepEqual(await driver.texts('dispatch'), []);
+    // These begin: only their bodies tell. The exchange is aborted, never whole.
+    for (const value of ['2', '4', '0', '18446744073709551615']) {
+      const headers = [['content-length', value]] as const;
+      assert.deepEqual(await askFrames(driver.port, headers, { path: '/sum' }), reset, value);
+    }
+    const good = { kind: 'headers', first: HPACK_STATUS_200 };
+    const right = [['content-length', '3']] as const;
+    assert.deepEqual(await askFrames(driver.port, right, { path: '/sum' }), good);
+    assert.deepEqual(await askFrames(driver.port, [['content-length', '0']], { body: '' }), good);
+    assert.deepEqual(await askFrames(driver.port, []), good);
+  });
+
   it('asks for a client certificate', async () => {
     const strict = new Driver('node');
     await strict.start({ ...tls(), clientCa: tls().cert });

@@ -30,6 +30,7 @@ before(async () => {
     sessionLimits: SESSION_LIMITS,
     databaseLimits: {},
     engineLimits: {},
+    openCountMax: 64,
     storeSizeBytesMax: 2 ** 30,
     retentionMs: 0,
     report: () => {},
@@ -75,6 +76,7 @@ async function count(name: string): Promise<number> {
     { sql: 'SELECT count(*) FROM t', args: [], namedArgs: [], wantRows: true },
     {
       ...sink,
+      size: 0,
       text: ignore,
       blob: ignore,
       endRow: ignore,

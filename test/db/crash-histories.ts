@@ -1,6 +1,7 @@
-// Histories of a whole database on a disk that fails: FIRST_SEED COUNT. Money moves between accounts
-// while writes, syncs, folds, trims and openings end half-way, fail, or find no room; what a power
-// cut or a kill leaves is opened again. Says on standard output, in JSON, what happened how often.
+// Histories of a whole database on a disk that fails: FIRST_SEED COUNT. Money moves between
+// accounts while writes, syncs, folds, trims and openings end half-way, fail, or find no room; what
+// a power cut or a kill leaves is opened again. Says on standard output, in JSON, what happened how
+// often.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -32,7 +32,7 @@ interface Group {
   readonly nthMax: number;
 }
 
-/** What must not matter, wherever it ends. Groups are aimed at by turns, in each of their phases. */
+/** What must not matter, wherever it ends. Groups are aimed at in turn, in each of their phases. */
 const GROUPS: Readonly<Record<string, Group>> = {
   write: { points: ['service write segment'], nthMax: 12 },
   sync: { points: ['service sync segment'], nthMax: 12 },

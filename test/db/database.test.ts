@@ -179,18 +179,49 @@ describe('a log that fails', () => {
     });
   }
 
-  it('is tried again until it opens; meanwhile everyone is told', async () => {
+  it('is tried again until it opens; meanwhile what is durable is read, none writes', async () => {
     const { database, disk, events } = await openDatabase();
     const writer = await withTable(database);
     disk.openFailure = new Error('ENOENT');
     disk.failure = { error: new Error('EIO'), writes: false };
     run(writer, 'UPDATE t SET n = 1');
     await rejection(durable(database, writer.seenLsn));
-    assert.match(fault(() => database.connect('read-only')).message, /reopening/);
+    const meanwhile = database.connect('read-write');
+    run(meanwhile, 'BEGIN');
+    assert.equal(n(meanwhile), 0n);
+    await durable(database, meanwhile.seenLsn);
+    const refused = fault(() => run(meanwhile, 'UPDATE t SET n = 9'));
+    assert.equal(refused.code, 'DB_LOST');
+    assert.match(refused.message, /takes no writes now, for its log/);
     await until(() => events.filter(({ kind }) => kind === 'reopen-failed').length > 1);
+    assert.equal(fault(() => run(database.connect('read-write'), 'DELETE FROM t')).code, 'DB_LOST');
     disk.openFailure = null;
     await until(() => database.stats.state === 'open');
-    assert.equal(n(database.connect('read-only')), 0n);
+    const after = database.connect('read-write');
+    assert.equal(n(after), 0n);
+    run(after, 'UPDATE t SET n = 2');
+    await durable(database, after.seenLsn);
+    await database.close();
+  });
+
+  // A reader that began before the log was open again wrote over what was replayed meanwhile: its
+  // snapshot was the newest state when it became the writer. Nobody becomes one before that now.
+  it('and had more than was known, shows it later, and lets no older one write', async () => {
+    const { database, disk } = await openDatabase();
+    const writer = await withTable(database);
+    disk.openFailure = new Error('EIO: open');
+    disk.failure = { error: new Error('EIO'), writes: true };
+    run(writer, 'UPDATE t SET n = 1');
+    await rejection(durable(database, writer.seenLsn));
+    const early = database.connect('read-write');
+    run(early, 'BEGIN');
+    assert.equal(n(early), 0n);
+    disk.openFailure = null;
+    await until(() => database.stats.state === 'open');
+    assert.equal(n(early), 0n, 'its snapshot stays');
+    assert.equal(fault(() => run(early, 'UPDATE t SET n = 5')).code, 'DB_STALE');
+    assert.equal(n(database.connect('read-only')), 1n);
+    await assertIntact(database);
     await database.close();
   });
 

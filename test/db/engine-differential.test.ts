@@ -245,8 +245,8 @@ class SqlWriter {
         'SELECT id, lag(x, 1, -1) OVER o, lead(y) OVER o, first_value(x) OVER o, ' +
         'nth_value(x, 2) OVER o FROM a WINDOW o AS (PARTITION BY x % 2 ORDER BY id) ORDER BY id',
       () =>
-        `SELECT p, q, count(q) FILTER (WHERE q % 2 = 0) OVER (PARTITION BY p ORDER BY q ${frame}) ` +
-        'FROM w ORDER BY p, q',
+        'SELECT p, q, count(q) FILTER (WHERE q % 2 = 0) OVER ' +
+        `(PARTITION BY p ORDER BY q ${frame}) FROM w ORDER BY p, q`,
       () =>
         'SELECT p, group_concat(q) FROM (SELECT p, q FROM w ORDER BY p, q) GROUP BY p ORDER BY p',
     ])();

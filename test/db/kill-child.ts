@@ -1,7 +1,7 @@
-// A bank in a catalog's folder, to be killed at one of many points: FOLDER SEED FIRST_ID PLAN, where
-// PLAN is a KillPlan in JSON, or null. Holds what it finds against the rules and checks every page
-// and every group; then moves money, folds, trims, makes branches and deletes them. Says on standard
-// output what it found and each transfer once it is durable.
+// A bank in a catalog's folder, to be killed at one of many points: FOLDER SEED FIRST_ID PLAN,
+// where PLAN is a KillPlan in JSON, or null. Holds what it finds against the rules and checks every
+// page and every group; then moves money, folds, trims, makes branches and deletes them. Says on
+// standard output what it found and each transfer once it is durable.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeSync } from 'node:fs';

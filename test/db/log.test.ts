@@ -13,6 +13,8 @@ import {
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { SeededRandom } from '../../host/core/index.ts';
+import type { LogFiles } from '../../host/db/log/files.ts';
+import { nodeLogFiles } from '../../host/db/log/node-files.ts';
 import { SegmentLog, type SegmentLogOptions } from '../../host/db/log/segment-log.ts';
 import { FaultyFiles } from '../support/faulty-files.ts';
 import {
@@ -253,6 +255,36 @@ describe('a reader beside the writer', () => {
     assert.ok(seen.length >= 40);
     await log.close();
   });
+});
+
+// The end was looked at once more when the file was closed: a commit that came meanwhile made a
+// check, a branch and a restore say that the log was trimmed, or, in the next segment, damaged.
+it('a reader that came to the end ends there, whatever is appended while it closes', async () => {
+  for (const count of [1, 12]) {
+    const { open } = scene();
+    let onClose: (() => Promise<unknown>) | null = null;
+    const files: LogFiles = {
+      ...nodeLogFiles,
+      open: async (path) => {
+        const file = await nodeLogFiles.open(path);
+        const close = file.close.bind(file);
+        file.close = async () => {
+          const first = onClose;
+          onClose = null;
+          await first?.();
+          await close();
+        };
+        return file;
+      },
+    };
+    const log = await open({ files });
+    const written = await appendMany(log, 5);
+    onClose = () => appendMany(log, count);
+    assert.deepEqual(await readAll(log), written);
+    assert.equal(onClose, null);
+    assert.equal((await readAll(log)).length, 5 + count);
+    await log.close();
+  }
 });
 
 describe('damage', () => {

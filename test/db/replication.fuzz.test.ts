@@ -12,6 +12,7 @@ import {
   decodePiece,
   encodePiece,
   isAsker,
+  isStateAnswer,
   openJson,
   sealJson,
 } from '../../host/db/replication/protocol.ts';
@@ -59,6 +60,28 @@ describe('messages of replication', () => {
     for (const value of wrong) {
       assert.throws(() => openJson(sealJson(value, xxh64), xxh64, isAsker), corrupt);
     }
+  });
+
+  // The names that a primary tells become folders of its follower, which took any text for one.
+  it('name no databases that are none', () => {
+    const state = { version: 1, cluster: 'a'.repeat(32), role: 'primary', term: 7 };
+    const read = (databases: readonly string[]) =>
+      openJson(sealJson({ ...state, databases }, xxh64), xxh64, isStateAnswer);
+    assert.deepEqual(read(['shop', 'a-1']).databases, ['shop', 'a-1']);
+    for (const name of [
+      '..',
+      '../shop',
+      'a/b',
+      '',
+      'Shop',
+      'lock',
+      'v2',
+      'x'.repeat(65),
+      '.admin',
+    ]) {
+      assert.throws(() => read(['shop', name]), codeOf('DB_FEED_CORRUPT'), name);
+    }
+    assert.throws(() => read(new Array(65_537).fill('shop')), codeOf('DB_FEED_CORRUPT'));
   });
 });
 

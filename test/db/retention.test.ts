@@ -41,6 +41,7 @@ async function open(): Promise<void> {
     sessionLimits: SESSION_LIMITS,
     databaseLimits: { foldIntervalMs: 3_600_000 },
     engineLimits: {},
+    openCountMax: 64,
     storeSizeBytesMax: 2 ** 30,
     retentionMs: RETENTION_MS,
     stateSpacingMs: RETENTION_MS / STATES_COUNT,

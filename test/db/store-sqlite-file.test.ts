@@ -88,9 +88,18 @@ describe('backups', () => {
     assert.equal(sqlite(at('empty-to.db'), 'pragma integrity_check'), 'ok');
   });
 
-  it('refuse what is no database, or one of other pages, by name', async () => {
+  it('refuse what is no database, or none that can be served, by name', async () => {
     sqlite(at('wide.db'), 'pragma page_size=8192; create table t(a);');
     sqlite(at('widest.db'), 'pragma page_size=65536; create table t(a);');
+    sqlite(
+      at('utf-16.db'),
+      "pragma page_size=4096; pragma encoding='UTF-16be'; create table t(a);",
+    );
+    sqlite(at('sums.db'), '.filectrl reserve_bytes 8\ncreate table t(a); vacuum;');
+    sqlite(at('odd.db'), 'create table t(a);');
+    const odd = readFileSync(at('odd.db'));
+    odd.writeUInt16BE(1_000, 16);
+    writeFileSync(at('odd.db'), odd);
     sqlite(at('cut.db'), `pragma page_size=4096; ${FILL}`);
     writeFileSync(at('cut.db'), readFileSync(at('cut.db')).subarray(0, 10_000));
     writeFileSync(at('text.db'), 'no database'.repeat(500));
@@ -98,6 +107,9 @@ describe('backups', () => {
     for (const [name, message] of [
       ['wide.db', /pages of 8192 bytes, expected 4096/],
       ['widest.db', /pages of 65536 bytes/],
+      ['odd.db', /pages of 1000 bytes, expected a power of two/],
+      ['utf-16.db', /texts in UTF-16, .* expected UTF-8; .*\.dump/],
+      ['sums.db', /8 bytes reserved in each page, as SQLite's checksum VFS does/],
       ['cut.db', /10000 bytes, which are not whole pages/],
       ['text.db', /not a database of SQLite 3/],
       ['short.db', /not a database of SQLite 3/],

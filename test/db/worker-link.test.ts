@@ -5,7 +5,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { type RemoteReply, WorkerLink } from '../../host/db/front/worker-link.ts';
-import { BatchedPort, FRAME_REPLY, type Frame, replyFlags } from '../../host/db/link/index.ts';
+import {
+  BatchedPort,
+  FRAME_REPLY,
+  FRAME_SEND,
+  FRAME_TAKEN,
+  type Frame,
+  replyFlags,
+} from '../../host/db/link/index.ts';
 
 const flags = { endpoint: 'pipeline', encoding: 'json', access: 'read-write' } as const;
 
@@ -53,6 +60,36 @@ describe('the way to a db worker', () => {
     assert.equal(await ended, 1013);
     assert.equal(link.isOpen, false);
     await assert.rejects(ask(link, 'y'), /refused/);
+  });
+
+  // A db worker takes no messages while a statement runs, and nobody can pause a client of uWS:
+  // what one WebSocket sent meanwhile was kept without a bound.
+  it('closes a WebSocket that sends more than the db worker takes', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const link = new WorkerLink(port1);
+    const ended: number[] = [];
+    const ear = { send: () => {}, end: (code: number) => ended.push(code) };
+    const id = link.open({ version: 2, encoding: 'json', access: 'read-write' }, 'shop', ear);
+    const other = link.open({ version: 2, encoding: 'json', access: 'read-write' }, 'shop', ear);
+    const large = new Uint8Array(16_777_216);
+    for (let count = 0; count < 4; count++) link.message(id, large, 'text');
+    const worker = new BatchedPort(
+      port2,
+      () => {},
+      () => {},
+    );
+    worker.send({ kind: FRAME_TAKEN, flags: 0, extra: 16_384, id });
+    worker.send({ kind: FRAME_SEND, flags: 0, extra: 0, id: other });
+    await new Promise<void>((resolve) => {
+      ear.send = resolve;
+    });
+    link.message(id, large, 'text');
+    assert.deepEqual(ended, []);
+    link.message(id, large, 'text');
+    assert.deepEqual(ended, [1013]);
+    link.message(other, large, 'text');
+    assert.deepEqual(ended, [1013]);
+    link.close();
   });
 
   it('refuses at once what is too much', async () => {

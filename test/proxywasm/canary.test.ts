@@ -13,7 +13,7 @@ import {
 } from '../../host/proxywasm/index.ts';
 import { ReportBook } from '../../host/proxywasm/report-book.ts';
 import { image, sha256Of } from '../support/plugin-images.ts';
-import { ManualTimers, REQUEST, Visited } from '../support/plugin-scene.ts';
+import { ManualTimers, PluginScene, REQUEST, Visited } from '../support/plugin-scene.ts';
 import { testSeed } from '../support/seed.ts';
 
 const OLD = image('old');
@@ -128,6 +128,7 @@ describe('reports of modules that are gone', () => {
       started: 1,
       evicted: 0,
       traps: 0,
+      lastTrap: '',
       stepsExceeded: 0,
       failedStreams: 1,
       failedByCode: { GW_PLUGIN_TRAP: 1 },
@@ -150,5 +151,16 @@ describe('reports of modules that are gone', () => {
       sum(({ failedByCode }) => failedByCode.GW_PLUGIN_TRAP ?? 0),
       40,
     );
+  });
+
+  it('are forgotten with their plugin, though streams of it end later', () => {
+    // Each name that a configuration ever had was kept, and posted each second.
+    const alone = new PluginScene();
+    alone.install(image('one'));
+    const visited = alone.get();
+    alone.book.remove('test');
+    assert.equal(alone.book.report()[0]?.streams, 1);
+    visited.end();
+    assert.deepEqual(alone.book.report(), []);
   });
 });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ServiceReply } from '../../host/core/index.ts';
-import { pairs } from '../support/abi-table.ts';
+import { pairs } from '../support/abi-rows.ts';
 import { wat } from '../support/plugin-modules.ts';
 import { PluginScene, REQUEST } from '../support/plugin-scene.ts';
 
@@ -259,6 +259,7 @@ describe('a client that goes away', () => {
         replies.push(onReply);
         return () => {};
       },
+      grpc: () => assert.fail('no gRPC here'),
     });
     const call = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
     scene.install(
@@ -283,7 +284,7 @@ describe('a client that goes away', () => {
     );
     const visited = scene.get();
     visited.end();
-    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0) });
+    replies[0]!({ headers: [':status', '200'], body: new Uint8Array(0), trailers: [] });
     assert.deepEqual(scene.messages(), ['request_headers', 'delete', 'http_call_response']);
     assert.deepEqual(visited.events, []);
     assert.equal(scene.book.stats()[0]!.traps, 0);
@@ -377,6 +378,25 @@ describe('a queue', () => {
   });
 });
 
+describe('a repeated header', () => {
+  for (const [mode, expected] of [
+    ['join', 'one, two'],
+    ['first', 'one'],
+  ] as const) {
+    it(`is given as repeatedHeaders: ${mode} says`, () => {
+      const scene = new PluginScene();
+      const body = `(drop (call $proxy_get_header_map_value (i32.const 0) (i32.const 2048)
+          (i32.const 4) (i32.const 24) (i32.const 28)))
+        (drop (call $proxy_log (i32.const 2) (i32.load (i32.const 24)) (i32.load (i32.const 28))))`;
+      const callback = { params: 3, result: CONTINUE, body };
+      const module = guest({ proxy_on_request_headers: callback }, ['x-in']);
+      scene.install(module, { repeatedHeaders: mode });
+      scene.get(['test'], [...REQUEST, 'x-in', 'two']);
+      assert.deepEqual(scene.messages(), ['request_headers', expected]);
+    });
+  }
+});
+
 describe('metrics of a guest', () => {
   it('count, are set and are read back, through an instance that died', () => {
     const scene = new PluginScene();
@@ -411,5 +431,44 @@ describe('metrics of a guest', () => {
     assert.equal(scene.get().failure, 'GW_PLUGIN_TRAP');
     const { metrics } = scene.services;
     assert.deepEqual([metrics.value(0), metrics.value(1), metrics.value(2)], [9, 7, 20]);
+  });
+
+  it('are out of reach of another one, which has nothing but their ids', () => {
+    // Ids count up from 0: any plugin could count for any other.
+    const scene = new PluginScene();
+    const count = `(drop (call $proxy_increment_metric (i32.const 0) (i64.const 3)))
+      (drop (call $proxy_record_metric (i32.const 0) (i64.const 70)))
+      (call $expect (call $proxy_get_metric (i32.const 0) (i32.const 64)) (i32.const 1))`;
+    const counting = { params: 3, result: CONTINUE, body: count };
+    scene.install(guest({ proxy_on_request_headers: counting }));
+    const id = scene.services.metrics.define('other', 'counter', 'own');
+    scene.services.metrics.increment(id, 5);
+    assert.equal(scene.get().failure, '');
+    assert.deepEqual([id, scene.services.metrics.value(id)], [0, 5]);
+  });
+});
+
+describe('the output of a guest', () => {
+  it('is logged by lines, however many pieces a runtime writes one in', () => {
+    const scene = new PluginScene();
+    const write = (fd: number, ptr: number, size: number): string => `
+      (i32.store (i32.const 0) (i32.const ${ptr}))
+      (i32.store (i32.const 4) (i32.const ${size}))
+      (drop (call $write (i32.const ${fd}) (i32.const 0) (i32.const 1) (i32.const 8)))`;
+    scene.install(
+      wat(`(module
+        (import "wasi_snapshot_preview1" "fd_write"
+          (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "a line\\n and its rest")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          ${write(1, 64, 2)} ${write(2, 66, 4)} ${write(1, 66, 9)} ${write(1, 75, 9)}
+          (i32.const 0)))`),
+    );
+    scene.get();
+    const lines = scene.lines.map(({ level, message }) => `${level}: ${message}`);
+    assert.deepEqual(lines, ['info: a line', 'info:  and its rest', 'error: line']);
   });
 });

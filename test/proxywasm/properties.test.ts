@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AbiProbe, probeModule } from '../support/abi-probe.ts';
-import { pairs, parametersOf } from '../support/abi-table.ts';
+import { pairs, parametersOf } from '../support/abi-rows.ts';
 
 const PARAMETERS = parametersOf('bytes out32 out32');
 const MODULE = probeModule('0.2.1', [

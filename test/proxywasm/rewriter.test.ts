@@ -36,7 +36,8 @@ function metered(bytes: Uint8Array, fuel: number, imports: WebAssembly.Imports =
 }
 
 /** Counts at text level, where the rewriter counts at byte level: a function's entry and each turn
- *  of a loop. Only for functions shorter than a step's code and without free leaves. */
+ *  of a loop. Only for functions shorter than a step's code, and none that are short and without a
+ *  loop. */
 function counted(bytes: Uint8Array): WebAssembly.Exports {
   const bump = 'global.get $n i32.const 1 i32.add global.set $n';
   const lines = toWat(bytes).split('\n');
@@ -124,6 +125,43 @@ describe('a rewritten module', () => {
     });
   }
 
+  it('has the shortest functions in the place of their calls, and does the same', () => {
+    const source = wat(`(module (global $g (export "g") (mut i32) (i32.const 0))
+      (func $bump (global.set $g (i32.add (global.get $g) (i32.const 1))))
+      (func $odd (br_if 0 (i32.and (global.get $g) (i32.const 1)))
+        (block (block (br 2))) (unreachable))
+      (func $early (if (i32.eqz (global.get $g)) (then (return))) (call $bump))
+      (func $local (local i32) (local.set 0 (i32.const 3)) (global.set $g (local.get 0)))
+      (func (export "f") (param i32) (result i32)
+        (block (loop $l
+          (call $odd) (call $bump) (call $early) (if (global.get $g) (then (call $bump)))
+          (br_if 1 (i32.eq (local.get 0) (i32.const 7)))
+          (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))
+          (call $local)))
+        (global.get $g)))`);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(source));
+    const run = metered(source, 10_000);
+    for (const argument of [1, 2, 5, 20]) {
+      (exports.g as WebAssembly.Global).value = argument & 3;
+      (run.exports.g as WebAssembly.Global).value = argument & 3;
+      const expected = (exports.f as (count: number) => number)(argument);
+      assert.equal(run.call('f', argument), expected);
+    }
+    // Those that return early or have a local are called, by f; early calls nothing any more.
+    const calls = toWat(rewriteModule(source, PAGES).bytes).match(/\bcall \d+/g);
+    assert.deepEqual(calls, ['call 2', 'call 3']);
+  });
+
+  it('grows by no more than a bound for it', () => {
+    const bytes = wat(`(module (global $g (mut i32) (i32.const 0))
+      (func $f ${'(global.set $g (global.get $g))'.repeat(7)})
+      (func (export "g") ${'(call $f)'.repeat(60_000)}))`);
+    const { length } = rewriteModule(bytes, PAGES).bytes;
+    assert.ok(length > bytes.length + 1_000_000, `${length}`);
+    // With the block around each, which has 2 bytes.
+    assert.ok(length < bytes.length + 1_048_576 * 1.1, `${length}`);
+  });
+
   it('has what it had, and two names more', () => {
     const before = WebAssembly.Module.exports(new WebAssembly.Module(bytes));
     const after = WebAssembly.Module.exports(
@@ -152,6 +190,38 @@ describe('a rewritten module', () => {
   });
 });
 
+/** A function that calls nothing, of random loops and blocks that are left in every way there is.
+ *  It ends after 300 turns at the latest. */
+function randomLoops(random: SeededRandom): string {
+  const below = (count: number) => random.uint32() % count;
+  const mix = '(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 75)) (i32.const 74)))';
+  const chance = () => `(i32.eqz (i32.and (local.get 0) (i32.const ${[1, 3, 7][below(3)]})))`;
+  const turn = `(local.set 1 (i32.add (local.get 1) (i32.const 1)))
+    (if (i32.gt_u (local.get 1) (i32.const 300)) (then (return (local.get 0))))`;
+  // Labels count outwards; the last one is the function's, which wants a result.
+  const jump = (depth: number): string => {
+    const label = below(depth + 1);
+    if (label === depth) {
+      if (below(2) === 0) return `(if ${chance()} (then (return (local.get 0))))`;
+      return `(drop (br_if ${depth} (local.get 0) ${chance()}))`;
+    }
+    if (below(3) > 0) return `(br_if ${label} ${chance()})`;
+    const labels = [below(depth), below(depth), below(depth)].map((each) => each + 1);
+    return `(block (br_table ${labels.join(' ')} 0 (i32.and (local.get 0) (i32.const 7))))`;
+  };
+  const piece = (depth: number): string => {
+    const kind = depth > 3 ? 3 : below(5);
+    if (kind === 0) return `(loop ${turn} ${pieces(depth + 1)} (br_if 0 ${chance()}))`;
+    if (kind === 1) return `(block ${pieces(depth + 1)})`;
+    if (kind === 2) return `(if ${chance()} (then ${pieces(depth + 1)}) (else ${mix}))`;
+    return kind === 3 ? mix : `${mix} ${jump(depth)}`;
+  };
+  const pieces = (depth: number): string =>
+    Array.from({ length: 1 + below(2) }, () => piece(depth)).join(' ');
+  return `(func (export "f") (param i32) (result i32) (local i32)
+    (loop ${turn} ${pieces(1)} (br_if 0 ${chance()})) (i32.xor (local.get 0) (local.get 1)))`;
+}
+
 /** Sets the first value of the steps, which the rewriter leaves at 0. */
 function withSteps(bytes: Uint8Array, steps: number): Uint8Array<ArrayBuffer> {
   const text = toWat(bytes);
@@ -174,6 +244,71 @@ describe('metering', () => {
       assert.equal(run.used(), 10_001, name);
     }
     assert.throws(() => run.call('tail'));
+  });
+
+  it('counts the same whichever way a function without calls is left', () => {
+    const random = new SeededRandom(testSeed('loops'));
+    let turns = 0;
+    for (let program = 0; program < 60; program++) {
+      const bytes = wat(`(module ${randomLoops(random)})`);
+      const oracle = counted(bytes);
+      const run = metered(bytes, 1_000_000);
+      const n = oracle.n as WebAssembly.Global;
+      for (const argument of [0, 1, 2, random.uint32() | 0]) {
+        n.value = 0;
+        const expected = (oracle.f as (x: number) => number)(argument);
+        assert.equal(run.call('f', argument), expected);
+        assert.equal(run.used(), n.value, toWat(bytes));
+        // With one step less it does not end, and says so.
+        const poor = metered(bytes, n.value - 1);
+        assert.throws(() => poor.call('f', argument), /unreachable/);
+        assert.equal(poor.used(), n.value);
+        turns += n.value;
+      }
+    }
+    assert.ok(turns > 1_000, `${turns} turns`);
+  });
+
+  it('counts a short function where it is called, and a circle of them in each round', () => {
+    const run = metered(
+      wat(`(module (global $g (mut i32) (i32.const 0)) (table funcref (elem $check $long))
+        (func $check (export "short") (if (i32.lt_s (global.get $g) (i32.const 0))
+          (then (call $long))))
+        (func $long (global.set $g (i32.const 0)) (loop))
+        (func (export "calls") (loop ${'(call $check)'.repeat(4)}))
+        (func (export "many") (loop ${'(call $check)'.repeat(200)}))
+        (func (export "indirect") ${'(call_indirect (i32.const 0))'.repeat(16)})
+        (func $a (export "circle") (param i32) (result i32)
+          (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+            (else (call $b (i32.sub (local.get 0) (i32.const 1))))))
+        (func $b (param i32) (result i32) (call $c (local.get 0)))
+        (func $c (param i32) (result i32) (call $a (local.get 0))))`),
+      100_000,
+    );
+    run.call('short');
+    assert.equal(run.used(), 0);
+    run.call('calls');
+    assert.equal(run.used(), 1 + 1);
+    // 200 calls of 2 bytes, and as often the 11 bytes of the function.
+    run.call('many');
+    assert.equal(run.used(), 1 + 1 + Math.floor((200 * (2 + 11) + 3) / 1_024));
+    run.call('indirect');
+    assert.equal(run.used(), 1 + Math.floor((16 * (5 + 128) + 1) / 1_024));
+    assert.equal(run.call('circle', 500), 0);
+    assert.ok(run.used() >= 500, `${run.used()}`);
+  });
+
+  it('counts long chains of short functions, and follows them no further than it must', () => {
+    const count = 20_000;
+    const from = count - 1_000;
+    const chain = Array.from({ length: count }, (_, index) => `(func (call ${index + 1}))`);
+    const run = metered(
+      wat(`(module ${chain.join('')} (func) (export "f" (func ${from})))`),
+      1_000_000,
+    );
+    run.call('f');
+    // Each takes 3 bytes of the 128 that may go uncounted.
+    assert.ok(run.used() >= (1_000 * 3) / (128 + 3), `${run.used()}`);
   });
 
   it('charges bulk operations by their size', () => {

@@ -319,6 +319,47 @@ describe('shared metrics', () => {
     assert.notEqual(metrics.define('c', 'counter', 'another plugin'), -1);
     assert.ok(PLUGIN_METRICS_COUNT_MAX * 3 < METRICS_COUNT_MAX);
   });
+
+  it('end with their plugin, and an id of one that is gone counts for nobody', () => {
+    // They stayed until the gateway ended: plugins that came and went used up the room of all.
+    const { memory, store } = scene();
+    const { metrics } = store;
+    const keeper = new SharedStoreKeeper(memory);
+    const before = freeBlocks(memory);
+    const stays = metrics.define('stays', 'gauge', 'level');
+    metrics.record(stays, 9);
+    let old = -1;
+    for (let round = 0; round < 3; round++) {
+      for (let index = 0; index < METRICS_COUNT_MAX - 1; index++) {
+        const plugin = `gone ${round}.${Math.floor(index / PLUGIN_METRICS_COUNT_MAX)}`;
+        const id = metrics.define(plugin, 'counter', `${index}`);
+        assert.ok(id >= 0, `${plugin} ${index}`);
+        metrics.increment(id, 1);
+        assert.equal(metrics.value(id), 1);
+        if (index === 0) {
+          assert.ok(!metrics.increment(old, 5) && !metrics.record(old, 5), `round ${round}`);
+          assert.equal(metrics.value(old), undefined);
+          old = id;
+        }
+      }
+      assert.equal(metrics.define('late', 'counter', 'x'), -1);
+      assert.equal(keeper.stats().metricsCount, METRICS_COUNT_MAX);
+      assert.equal(
+        keeper.forgetMetrics((plugin) => plugin !== 'stays'),
+        METRICS_COUNT_MAX - 1,
+      );
+      assert.deepEqual(
+        [...keeper.metrics.all()].map(({ plugin, value }) => [plugin, value]),
+        [['stays', 9]],
+      );
+    }
+    // Of a worker that knew the name: what comes back under it begins at 0.
+    const again = metrics.define('gone 0.0', 'counter', '0');
+    assert.notEqual(again, old);
+    assert.equal(metrics.value(again), 0);
+    keeper.forgetMetrics(() => true);
+    assert.equal(freeBlocks(memory), before);
+  });
 });
 
 describe('shared queues', () => {

@@ -1,7 +1,7 @@
 // A guest that is nothing but a door: every host function imported, and exported again under
 // `module.name`, so that a test calls them as a guest does, guards and all, with any arguments.
 
-import { ManualClock, type ServiceRequest } from '../../host/core/index.ts';
+import { type GrpcRequest, ManualClock, type ServiceRequest } from '../../host/core/index.ts';
 import { type ExchangeMaps, StreamContext } from '../../host/proxywasm/contexts.ts';
 import {
   type AbiVersion,
@@ -68,6 +68,12 @@ export class AbiProbe {
   readonly timers = new ManualTimers();
   readonly lines: PluginLogLine[] = [];
   readonly requests: ServiceRequest[] = [];
+  readonly grpcRequests: GrpcRequest[] = [];
+  /** What was done with gRPC calls, in order. */
+  readonly grpcEvents: string[] = [];
+  hasGrpcRoom = true;
+  /** Of each call that begins. */
+  grpcWaitingSizeBytes = 0;
   readonly vm: Vm;
   readonly stream: StreamContext;
   readonly exchange: ExchangeMaps;
@@ -84,6 +90,18 @@ export class AbiProbe {
         call: (request) => {
           this.requests.push(request);
           return () => {};
+        },
+        grpc: (request) => {
+          this.grpcRequests.push(request);
+          return {
+            waitingSizeBytes: this.grpcWaitingSizeBytes,
+            send: (message) => {
+              this.grpcEvents.push(`send ${Buffer.from(message).toString()}`);
+              return this.hasGrpcRoom;
+            },
+            end: () => this.grpcEvents.push('end'),
+            cancel: () => this.grpcEvents.push('cancel'),
+          };
         },
       },
     });

@@ -3,69 +3,27 @@
 // Pointers out of bounds are no part of it: they follow from the parameters.
 
 import assert from 'node:assert/strict';
-import { pairsSizeBytes, writePairs } from '../../host/proxywasm/abi/pairs.ts';
+import { deflateSync, inflateSync } from 'node:zlib';
 import type { AbiVersion } from '../../host/proxywasm/index.ts';
-import type { AbiProbe, Argument, Parameter } from './abi-probe.ts';
+import type { AbiProbe } from './abi-probe.ts';
+import {
+  BAD_ARGUMENT,
+  CAS_MISMATCH,
+  EMPTY,
+  fails,
+  gives,
+  INTERNAL_FAILURE,
+  int64,
+  NOT_FOUND,
+  OK,
+  PARSE_FAILURE,
+  pairs,
+  type Row,
+  row,
+  UNIMPLEMENTED,
+} from './abi-rows.ts';
 
-export interface Call {
-  /** All but the `out` ones. */
-  readonly args: readonly Argument[];
-  readonly status: number;
-  readonly prepare?: (probe: AbiProbe) => unknown;
-  /** Compared behind the call. */
-  readonly see?: (probe: AbiProbe) => unknown;
-  readonly is?: unknown;
-}
-
-export interface Row {
-  readonly name: string;
-  readonly parameters: readonly Parameter[];
-  readonly good: readonly Call[];
-  readonly missing: readonly Call[];
-}
-
-const OK = 0;
-const NOT_FOUND = 1;
-const BAD_ARGUMENT = 2;
-const PARSE_FAILURE = 4;
-const EMPTY = 7;
-const CAS_MISMATCH = 8;
-const UNIMPLEMENTED = 12;
-
-function row(
-  name: string,
-  parameters: string,
-  good: readonly Call[],
-  missing: readonly Call[],
-): Row {
-  return { name, parameters: parametersOf(parameters), good, missing };
-}
-
-export function parametersOf(text: string): Parameter[] {
-  return text === '' ? [] : (text.split(' ') as Parameter[]);
-}
-
-function fails(status: number, ...args: readonly Argument[]): Call {
-  return { args, status };
-}
-
-/** Succeeds and gives the guest a byte string. */
-function gives(text: string, ...args: readonly Argument[]): Call {
-  return { args, status: OK, see: (probe) => probe.given(), is: text };
-}
-
-export function pairs(...headers: string[]): Buffer {
-  const bytes = Buffer.alloc(pairsSizeBytes(headers));
-  writePairs(headers, bytes, 0);
-  return bytes;
-}
-
-function int64(value: bigint): string {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(value);
-  return bytes.toString('latin1');
-}
-
+const inflated = (probe: AbiProbe) => inflateSync(Buffer.from(probe.given(), 'latin1')).toString();
 const REQUEST_PAIRS = pairs(':method', 'GET', ':path', '/a?b=1', 'x-in', 'one');
 const CALL_PAIRS = pairs(':method', 'GET', ':path', '/', ':authority', 'a');
 const requestHead = (probe: AbiProbe) => probe.exchange.maps[0];
@@ -86,6 +44,7 @@ const withData = (probe: AbiProbe) => {
 const withMetric = (probe: AbiProbe) => {
   probe.vm.services.metrics.define('probe', 'gauge', 'g');
   probe.vm.services.metrics.record(0, 40);
+  probe.vm.metricIds.add(0);
 };
 const metric = (probe: AbiProbe) => probe.vm.services.metrics.value(0);
 
@@ -207,8 +166,10 @@ const HEADERS: readonly Row[] = [
       gives(REQUEST_PAIRS.toString('latin1'), 0),
       gives(pairs(':status', '204').toString('latin1'), 6),
       { ...gives('', 0), prepare: ({ exchange }) => exchange.maps[0]!.splice(0) },
+      gives('', 1),
+      gives('', 7),
     ],
-    [fails(NOT_FOUND, 1), fails(NOT_FOUND, 7), fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
+    [fails(BAD_ARGUMENT, 8), fails(BAD_ARGUMENT, -1)],
   ),
   row(
     'proxy_set_header_map_pairs',
@@ -399,19 +360,80 @@ const STREAMS: readonly Row[] = [
 ];
 
 const GRPC = 'bytes bytes bytes bytes';
+const GRPC_ASKED = { service: 'wallet', authority: '', path: '/pkg.Service/method', metadata: [] };
+const grpcRequest = (more: object) => ({ ...GRPC_ASKED, timeoutMs: 900, ...more });
+const grpcAsked = ({ grpcRequests }: AbiProbe) => {
+  const { messageSizeBytesMax: _, queueSizeBytesMax: __, ...asked } = grpcRequests[0]!;
+  return asked;
+};
+const withStream = ({ vm }: AbiProbe) => {
+  vm.grpc.stream({ ...GRPC_ASKED, timeoutMs: 0 });
+};
+const withCall = ({ vm }: AbiProbe) => {
+  vm.grpc.call({ ...GRPC_ASKED, timeoutMs: 0 }, Buffer.from('first'));
+};
+/** Four streams that hold all that may wait, but for one byte. */
+const withFullQueues = (probe: AbiProbe) => {
+  probe.grpcWaitingSizeBytes = 8_388_608;
+  for (let count = 0; count < 3; count++) withStream(probe);
+  probe.grpcWaitingSizeBytes -= 1;
+  withStream(probe);
+};
+const withAllCalls = (probe: AbiProbe) => {
+  while (!probe.vm.hasAllCalls) withStream(probe);
+};
+/** Envoy's GrpcService: envoy_grpc with cluster_name and authority, a field of 32 bits and one of
+ *  64 that nobody knows, google_grpc (a number here: not ours to read), and initial_metadata. */
+const GRPC_SERVICE =
+  '\x0a\x10\x0a\x06wallet\x12\x06a.test\x7d\x00\x00\x00\x00\x79\x00\x00\x00\x00\x00\x00\x00\x00' +
+  '\x10\x80\x01\x2a\x08\x0a\x03X-A\x12\x01b';
+const BAD_GRPC_SERVICES = [
+  // Cut short, and with sizes that are too large.
+  '\x0a\x10\x0a\x06wallet',
+  '\x0a\x08\x0a\x07wallet',
+  '\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a\x06wallet',
+  '\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01',
+  // Another cluster, none, a number for it, and google_grpc alone.
+  '\x0a\x08\x0a\x06nobody',
+  '\x0a\x00',
+  '\x08\x01',
+  '\x0a\x02\x08\x01',
+  '\x12\x08\x0a\x06wallet',
+  // Field 0, a group, and bytes behind the message.
+  '\x02\x00\x0a\x08\x0a\x06wallet',
+  '\x0b\x0c\x0a\x08\x0a\x06wallet',
+  '\x0a\x08\x0a\x06wallet\x0a',
+  '\x0a\x08\x0a\x06wallet\x7d\x00',
+  // An authority that is none.
+  '\x0a\x0c\x0a\x06wallet\x12\x02a\x20',
+  'x'.repeat(16_385),
+];
+/** Names, metadata and sizes that cannot be sent. */
+const badGrpc = [
+  ['wallet', '', 'm', ''],
+  ['wallet', 's', '', ''],
+  ['wallet', 's p', 'm', ''],
+  ['wallet', 's', 'm?a', ''],
+  ['wallet', 's', 'm\r\nx', ''],
+  ['wallet', 's', 'm'.repeat(1_024), ''],
+  ['wallet', 's', 'm', pairs('x-a', 'b\r\nc')],
+  ['wallet', 's', 'm', pairs('x a', 'b')],
+  ['wallet', 's', 'm', pairs('x-a', 'b'.repeat(16_384))],
+] as const;
 const CALLS: readonly Row[] = [
   row(
     'proxy_http_call',
     'bytes bytes bytes bytes u32 out32',
     [
       {
-        args: ['wallet', CALL_PAIRS, 'body', '', 900],
+        args: ['wallet', CALL_PAIRS, 'body', pairs('X-T', 'u'), 900],
         status: OK,
         see: ({ requests }) => requests[0],
         is: {
           service: 'wallet',
           headers: [':method', 'GET', ':path', '/', ':authority', 'a'],
           body: Uint8Array.from(Buffer.from('body')),
+          trailers: ['x-t', 'u'],
           timeoutMs: 900,
         },
       },
@@ -428,43 +450,120 @@ const CALLS: readonly Row[] = [
     `${GRPC} bytes u32 out32`,
     [
       {
-        args: ['wallet', 'service', 'method', '', 'message', 0],
+        args: ['wallet', 'pkg.Service', 'method', pairs('X-A', 'b'), 'message', 900],
         status: OK,
-        see: (probe) => probe.vm.calls.has(probe.out(0)),
-        is: true,
+        see: (probe) => [probe.vm.grpc.kindOf(probe.out(0)), probe.grpcEvents, grpcAsked(probe)],
+        is: ['call', ['send message', 'end'], grpcRequest({ metadata: ['x-a', 'b'] })],
       },
-      // Envoy's GrpcService message with envoy_grpc.cluster_name.
-      { args: ['\x0a\x08\x0a\x06wallet', 'service', 'method', '', 'message', 0], status: OK },
+      {
+        args: [GRPC_SERVICE, 'pkg.Service', 'method', pairs('x-c', 'd'), 'message', 900],
+        status: OK,
+        see: grpcAsked,
+        is: grpcRequest({ authority: 'a.test', metadata: ['x-a', 'b', 'x-c', 'd'] }),
+      },
     ],
-    [fails(BAD_ARGUMENT, 'nobody', 's', 'm', '', '', 0)],
+    [
+      ...badGrpc.map((args) => fails(BAD_ARGUMENT, ...args, '', 0)),
+      fails(PARSE_FAILURE, 'nobody', 's', 'm', '', '', 0),
+      fails(PARSE_FAILURE, '', 's', 'm', '', '', 0),
+      fails(PARSE_FAILURE, 'wallet', 's', 'm', 'no pairs', '', 0),
+      ...BAD_GRPC_SERVICES.map((service) => fails(PARSE_FAILURE, service, 's', 'm', '', '', 0)),
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', '', 0), prepare: withAllCalls },
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', '', 'ab', 0), prepare: withFullQueues },
+    ],
   ),
   row(
     'proxy_grpc_stream',
     `${GRPC} out32`,
-    [{ args: ['wallet', 'service', 'method', ''], status: OK }],
-    [fails(BAD_ARGUMENT, 'nobody', 's', 'm', '')],
+    [
+      {
+        args: ['wallet', 'pkg.Service', 'method', ''],
+        status: OK,
+        see: (probe) => [probe.vm.grpc.kindOf(probe.out(0)), probe.grpcEvents, grpcAsked(probe)],
+        is: ['stream', [], grpcRequest({ timeoutMs: 0 })],
+      },
+    ],
+    [
+      ...badGrpc.map((args) => fails(BAD_ARGUMENT, ...args)),
+      fails(PARSE_FAILURE, 'nobody', 's', 'm', ''),
+      { ...fails(INTERNAL_FAILURE, 'wallet', 's', 'm', ''), prepare: withAllCalls },
+    ],
   ),
   row(
     'proxy_grpc_send',
     'u32 bytes u32',
-    [{ args: [1, 'message', 1], status: OK, prepare: ({ vm }) => vm.calls.failGrpc() }],
-    [fails(NOT_FOUND, 1, 'message', 0)],
-  ),
-  ...['proxy_grpc_cancel', 'proxy_grpc_close'].map((name) =>
-    row(
-      name,
-      'u32',
-      [
-        {
-          args: [1],
-          status: OK,
-          prepare: ({ vm }) => vm.calls.failGrpc(),
-          see: ({ vm }) => vm.calls.has(1),
-          is: false,
+    [
+      {
+        args: [1, 'message', 0],
+        status: OK,
+        prepare: withStream,
+        see: ({ grpcEvents }) => grpcEvents,
+        is: ['send message'],
+      },
+      {
+        args: [1, '', 1],
+        status: OK,
+        prepare: withStream,
+        see: ({ grpcEvents }) => grpcEvents,
+        is: ['send ', 'end'],
+      },
+    ],
+    [
+      fails(NOT_FOUND, 1, 'message', 0),
+      { ...fails(INTERNAL_FAILURE, 1, 'ab', 0), prepare: withFullQueues },
+      { ...fails(OK, 1, 'a', 0), prepare: withFullQueues },
+      { ...fails(BAD_ARGUMENT, 1, 'message', 0), prepare: withCall },
+      {
+        ...fails(BAD_ARGUMENT, 1, 'message', 0),
+        prepare: (probe) => {
+          withStream(probe);
+          probe.vm.grpc.end(1);
         },
-      ],
-      [fails(NOT_FOUND, 1)],
-    ),
+      },
+      {
+        ...fails(INTERNAL_FAILURE, 1, 'message', 1),
+        prepare: (probe) => {
+          withStream(probe);
+          probe.hasGrpcRoom = false;
+        },
+        see: ({ grpcEvents }) => grpcEvents,
+        is: ['send message'],
+      },
+    ],
+  ),
+  row(
+    'proxy_grpc_cancel',
+    'u32',
+    [withCall, withStream].map((prepare) => ({
+      args: [1],
+      status: OK,
+      prepare,
+      see: ({ vm, grpcEvents }) => [vm.grpc.kindOf(1), grpcEvents.at(-1)],
+      is: [null, 'cancel'],
+    })),
+    [fails(NOT_FOUND, 1)],
+  ),
+  row(
+    'proxy_grpc_close',
+    'u32',
+    [
+      {
+        args: [1],
+        status: OK,
+        prepare: withCall,
+        see: ({ vm, grpcEvents }) => [vm.grpc.kindOf(1), grpcEvents.at(-1)],
+        is: [null, 'cancel'],
+      },
+      // The service may still say something: only the guest's side is closed.
+      {
+        args: [1],
+        status: OK,
+        prepare: withStream,
+        see: ({ vm, grpcEvents }) => [vm.grpc.kindOf(1), grpcEvents.at(-1)],
+        is: ['stream', 'end'],
+      },
+    ],
+    [fails(NOT_FOUND, 1)],
   ),
 ];
 
@@ -594,8 +693,17 @@ const REST: readonly Row[] = [
   row(
     'proxy_call_foreign_function',
     'bytes bytes out32 out32',
-    [gives('', 'declare_property', 'x'), gives('', 'clear_route_cache', '')],
-    [fails(NOT_FOUND, 'sign', ''), fails(BAD_ARGUMENT, 'uncompress', 'not deflated')],
+    [
+      gives('', 'declare_property', 'x'),
+      gives('', 'clear_route_cache', ''),
+      gives('a text', 'uncompress', deflateSync('a text')),
+      { args: ['compress', 'a text'], status: OK, see: inflated, is: 'a text' },
+    ],
+    [
+      fails(NOT_FOUND, 'sign', ''),
+      fails(BAD_ARGUMENT, 'uncompress', 'not deflated'),
+      fails(BAD_ARGUMENT, 'uncompress', deflateSync('a text').subarray(0, -1)),
+    ],
   ),
   row(
     'proxy_continue_request',

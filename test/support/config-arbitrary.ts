@@ -199,6 +199,7 @@ const config: fc.Arbitrary<Config> = fc.nat(3).chain((serviceCount) =>
           idleMsMax: uint32,
           queueCountMax: uint32,
           streamsCountMax: uint32,
+          openCountMax: uint32,
           requestSizeBytesMax: fc.maxSafeNat(),
           resultSizeBytesMax: fc.maxSafeNat(),
           databaseSizeBytesMax: fc.maxSafeNat(),

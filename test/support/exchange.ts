@@ -20,6 +20,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): RecordedExchange {
     remoteAddress: '192.0.2.1',
     localPort: 8080,
     bodySizeBytes: 0,
+    trailers: [],
     isWebSocketUpgrade: false,
     sent: null as RecordedExchange['sent'],
     onDrain: null,

@@ -1,5 +1,5 @@
-// Gateways with the same databases, as real processes: where they stand, how they are started, killed
-// and asked, and how what they have is compared.
+// Gateways with the same databases, as real processes: where they stand, how they are started,
+// killed and asked, and how what they have is compared.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -158,7 +158,8 @@ export async function startGateway(start: GatewayStart): Promise<GatewayProcess>
     },
   };
   try {
-    await untilReady(gateway);
+    const { admin } = JSON.parse(whole(start.config)) as { admin: { token?: string } };
+    await untilReady(gateway, admin.token ?? '');
   } catch (error) {
     await gateway.stop();
     throw error;
@@ -173,13 +174,14 @@ function portsIn(log: string, message: string): number[] {
   return said.map((line) => (JSON.parse(line) as { port: number }).port);
 }
 
-async function untilReady(gateway: GatewayProcess): Promise<void> {
+async function untilReady(gateway: GatewayProcess, token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
   const deadline = AbortSignal.timeout(READY_MS_MAX);
   while (!deadline.aborted) {
     if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) break;
     try {
       const isSaid = gateway.adminPort !== undefined && gateway.port !== undefined;
-      if (isSaid && (await fetch(`${gateway.adminUrl}/readyz`)).ok) return;
+      if (isSaid && (await fetch(`${gateway.adminUrl}/readyz`, { headers })).ok) return;
     } catch {
       // It does not listen yet.
     }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../host/core/index.ts';
+import { type Clock, systemClock } from '../../host/core/index.ts';
 import type { ServedDatabase } from '../../host/db/database.ts';
 import type { DatabaseLimits } from '../../host/db/database-options.ts';
 import {
@@ -34,6 +34,7 @@ export interface Answer {
 export interface SceneOptions {
   readonly limits?: Partial<SessionLimits>;
   readonly databaseLimits?: Partial<DatabaseLimits>;
+  readonly clock?: Clock;
 }
 
 export class HranaScene {
@@ -55,12 +56,13 @@ export class HranaScene {
       folder,
       sqlite: sqliteModule,
       codec: codecModule,
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       creates: 'on-first-use',
       sessionLimits: { ...SESSION_LIMITS, ...options.limits },
       databaseLimits: options.databaseLimits ?? {},
       engineLimits: {},
       retentionMs: 0,
+      openCountMax: 64,
       storeSizeBytesMax: 2 ** 30,
       report: () => {},
     });

@@ -1,6 +1,6 @@
 // Ends this process with SIGKILL at a chosen call: before it, in the middle of it or after it. The
-// calls are those of node:fs that change files, and the transactions of LMDB, so that no code of the
-// product needs a hook. A point is named by its stage, its call and what the call is about.
+// calls are those of node:fs that change files, and the transactions of LMDB, so that no code of
+// the product needs a hook. A point is named by its stage, its call and what the call is about.
 //
 //   recovery write segment      service fold        service trim keep
 //      │       │      └ of which file     └ a transaction, by who asked for it

@@ -136,6 +136,8 @@ export class Visited implements FilterSink {
   responseHead: HeaderList | null = null;
   requestBody = '';
   responseBody = '';
+  requestTrailers: HeaderList | null = null;
+  responseTrailers: HeaderList | null = null;
   answer: LocalAnswer | null = null;
   failure = '';
   detail = '';
@@ -150,7 +152,8 @@ export class Visited implements FilterSink {
     this.events.push(`request head${isLast ? ' last' : ''}`);
   }
 
-  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onRequestBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
+    this.requestTrailers = trailers ?? null;
     this.requestBody += Buffer.from(chunk).toString('latin1');
     this.events.push(`request ${chunk.length}${isLast ? ' last' : ''}`);
     return this.takesMore;
@@ -165,7 +168,8 @@ export class Visited implements FilterSink {
     this.events.push(`response head${isLast ? ' last' : ''}`);
   }
 
-  onResponseBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onResponseBody(chunk: Uint8Array, isLast: boolean, trailers?: HeaderList): boolean {
+    this.responseTrailers = trailers ?? null;
     this.responseBody += Buffer.from(chunk).toString('latin1');
     this.events.push(`response ${chunk.length}${isLast ? ' last' : ''}`);
     return this.takesMore;

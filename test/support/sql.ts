@@ -15,9 +15,15 @@ import type {
 } from '../../host/db/contract.ts';
 import { compileSqlite, Engine, type EngineOptions } from '../../host/db/engine/index.ts';
 import { isSqlError, type SqlError } from '../../host/db/sql-error.ts';
+import { codecModuleBytes } from './wasm.ts';
 
 export function sqliteModuleBytes(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync('node_modules/@sqlite.org/sqlite-wasm/dist/sqlite3.wasm'));
+}
+
+/** As a command gets the modules that it runs. */
+export function moduleBytes(name: 'codec.wasm' | 'sqlite3.wasm'): Uint8Array<ArrayBuffer> {
+  return name === 'codec.wasm' ? codecModuleBytes() : sqliteModuleBytes();
 }
 
 export const sqliteModule = compileSqlite(sqliteModuleBytes());
@@ -48,6 +54,7 @@ export type NamedValues = Readonly<Record<string, SqlValue>>;
 
 /** Collects rows. */
 export class Rows implements RowSink {
+  size = 0;
   columnList: readonly SqlColumn[] = [];
   readonly rows: SqlValue[][] = [];
   #row: SqlValue[] = [];

@@ -2,7 +2,7 @@
 // Source: WASI preview 1; what is answered for what a gateway does not have, from Envoy's host.
 
 import type { AbiProbe } from './abi-probe.ts';
-import { type Call, parametersOf, type Row } from './abi-table.ts';
+import { type Call, parametersOf, type Row } from './abi-rows.ts';
 
 const SUCCESS = 0;
 const BADF = 8;
@@ -15,6 +15,8 @@ const NOTSUP = 58;
 /** Bytes that an iovec points to, in the guest's memory, where the probe puts nothing. */
 const TEXT_PTR = 40_000;
 const VECTORS_PTR = 39_000;
+const SUBSCRIPTIONS_PTR = 38_000;
+const EVENTS_PTR = 37_000;
 
 function row(
   name: string,
@@ -43,6 +45,21 @@ function vectors({ vm: { memory } }: AbiProbe): void {
   memory.setU32(VECTORS_PTR + 4, 2);
   memory.setU32(VECTORS_PTR + 8, TEXT_PTR + 2);
   memory.setU32(VECTORS_PTR + 12, 1);
+}
+
+/** To a time, and to what can be read from the input. */
+function subscriptions({ vm: { memory } }: AbiProbe): void {
+  memory.view.fill(0, SUBSCRIPTIONS_PTR, SUBSCRIPTIONS_PTR + 96);
+  memory.setU64(SUBSCRIPTIONS_PTR, 7n);
+  memory.setU64(SUBSCRIPTIONS_PTR + 48, 8n);
+  memory.view[SUBSCRIPTIONS_PTR + 56] = 1;
+}
+
+/** An event's user data, status and kind. */
+function event({ vm: { memory } }: AbiProbe, index: number): unknown[] {
+  const at = EVENTS_PTR + 32 * index;
+  const { view } = memory;
+  return [view.readBigUInt64LE(at), view.readUInt16LE(at + 8), view[at + 10]];
 }
 
 const OUTPUT: readonly Row[] = [
@@ -164,6 +181,27 @@ const PROCESS: readonly Row[] = [
     [{ args: [9], status: NOTSUP }],
   ),
   row('sched_yield', '', [{ args: [], status: SUCCESS }]),
+  row(
+    'poll_oneoff',
+    'address address u32 out32',
+    [
+      {
+        args: [SUBSCRIPTIONS_PTR, EVENTS_PTR, 2],
+        status: SUCCESS,
+        prepare: subscriptions,
+        see: (probe) => [probe.out(0), event(probe, 0), event(probe, 1)],
+        // The time has come; nothing can be read.
+        is: [2, [7n, SUCCESS, 0], [8n, BADF, 1]],
+      },
+    ],
+    [
+      { args: [SUBSCRIPTIONS_PTR, EVENTS_PTR, 0], status: INVAL },
+      { args: [SUBSCRIPTIONS_PTR, EVENTS_PTR, -1], status: INVAL },
+      { args: [SUBSCRIPTIONS_PTR, EVENTS_PTR, 1_025], status: INVAL },
+      { args: [-48, EVENTS_PTR, 2], status: FAULT },
+      { args: [SUBSCRIPTIONS_PTR, -32, 2], status: FAULT },
+    ],
+  ),
 ];
 
 const ABSENT: readonly Row[] = [
@@ -196,7 +234,6 @@ const ABSENT: readonly Row[] = [
   absent('path_rename', 'u32 address u32 u32 address u32'),
   absent('path_symlink', 'address u32 u32 address u32'),
   absent('path_unlink_file', 'u32 address u32'),
-  absent('poll_oneoff', 'address address u32 address'),
   absent('proc_raise', 'u32'),
   absent('sock_accept', 'u32 u32 address'),
   absent('sock_recv', 'u32 address u32 u32 address address'),

@@ -2,7 +2,7 @@
 // nor a checkout: an empty environment, an empty folder, no node_modules above it.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -22,6 +22,7 @@ import { after, before, describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { assertCarrier } from '../../scripts/binary/executable.ts';
 import { ask, askEcho, untilTrue } from '../support/client.ts';
+import { needDebian } from '../support/debian.ts';
 import { type GatewayStart, startGateway } from '../support/gateway.ts';
 import { type Origin, startOrigin } from '../support/origin.ts';
 import { UPSTREAM_TEST_CERT, UPSTREAM_TEST_KEY } from '../support/tls-fixture.ts';
@@ -286,6 +287,10 @@ describe('the standalone binary', () => {
       return out;
     };
     db('create', 'shop');
+    // Pages that are converted, by the gateway's pool and by the command alone.
+    const wide = join(root, 'wide.db');
+    needDebian('sqlite3', 'sqlite3');
+    execFileSync('sqlite3', [wide, 'PRAGMA page_size=8192; CREATE TABLE t (a)']);
     const gateway = await start({
       config: { db: { dir }, routes: [{ match: { path: '/db/{database}/*' }, db: {} }] },
     });
@@ -301,11 +306,13 @@ describe('the standalone binary', () => {
       const { results } = JSON.parse(answer.body);
       assert.deepEqual(results[2].response.result.rows, [[{ type: 'integer', value: '42' }]]);
       db('backup', 'shop', join(root, 'shop.db'));
+      db('create', 'wide', '--from', wide);
       assert.deepEqual(readdirSync(temporary), []);
     } finally {
       assert.equal(await gateway.stop(), 0, gateway.log());
     }
     db('create', 'copy', '--from', join(root, 'shop.db'));
+    db('create', 'wide-too', '--from', wide);
     assert.match(db('check'), /copy: .*, good/);
     assert.deepEqual(readdirSync(temporary), []);
   });

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -12,7 +12,7 @@ import { type Client, createClient } from '@libsql/client';
 import { dbCommand } from '../../host/cli/db/command.ts';
 import { needDebian } from '../support/debian.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway.ts';
-import { codecModuleBytes } from '../support/wasm.ts';
+import { moduleBytes } from '../support/sql.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-db-commands-'));
 const dir = join(root, 'databases');
@@ -33,7 +33,7 @@ async function sluice(argv: readonly string[], script = ''): Promise<Answer> {
   });
   const output = { stdout: into('stdout'), stderr: into('stderr') };
   const input = Readable.from([script]);
-  return { code: await dbCommand(argv, output, codecModuleBytes, input), ...texts };
+  return { code: await dbCommand(argv, output, moduleBytes, input), ...texts };
 }
 
 async function fine(...argv: string[]): Promise<string> {
@@ -145,6 +145,22 @@ describe('sluice db on a running gateway', { timeout: 120_000 }, () => {
     await refused('DB_FORMAT', 'create', 'bad', '--from', join(root, 'none.db'));
     await fine('backup', 'given', join(root, 'back.db'));
     assert.equal(sqlite3(join(root, 'back.db'), 'SELECT count(*) FROM t'), '3');
+  });
+
+  it('makes one of a file with other pages, also of one that is sent', async () => {
+    const path = join(root, 'wide.db');
+    sqlite3(path, 'PRAGMA page_size=65536; CREATE TABLE t (text)');
+    sqlite3(path, "INSERT INTO t VALUES ('a'), ('b')");
+    await fine('create', 'wide', '--from', path);
+    assert.equal(await countOf('wide'), 2);
+    const put = (name: string, body: Uint8Array<ArrayBuffer>) =>
+      fetch(`${gateway.adminUrl}/databases/${name}`, { method: 'PUT', body });
+    assert.equal((await put('sent', readFileSync(path))).status, 201);
+    assert.equal(await countOf('sent'), 2);
+    const cut = await put('cut', readFileSync(path).subarray(0, 100_000));
+    assert.equal(cut.status, 422);
+    assert.match(await cut.text(), /"the file: 100000 bytes, which are not whole pages"/);
+    assert.equal((await put('sent', readFileSync(path))).status, 409);
   });
 
   it('is a shell over Hrana, whose transaction goes over many statements', async () => {

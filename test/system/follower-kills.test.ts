@@ -1,6 +1,6 @@
-// Gateways that are killed in the middle of a snapshot that crosses from one to the other, and in the
-// middle of a promotion. A proxy between the two holds a piece of the snapshot back, so that the kill
-// comes when some of it is there and some is not.
+// Gateways that are killed in the middle of a snapshot that crosses from one to the other, and in
+// the middle of a promotion. A proxy between the two holds a piece of the snapshot back, so that
+// the kill comes when some of it is there and some is not.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

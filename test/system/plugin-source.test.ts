@@ -95,9 +95,16 @@ describe('the sources of plugins', { timeout: 120_000 }, () => {
     assert.equal(await imageOf('/far'), 'pushed');
     assert.equal((await gateway.reload(config(undefined, { priority: 3 }))).taken, true);
     assert.equal(await imageOf('/far'), 'pushed');
+    assert.equal(fetchedCount, 2);
+    // A wrong hash was noticed by the rollback that needed the url.
+    assert.equal((await gateway.reload(config('0'.repeat(64)))).taken, true);
+    await untilTrue(async () => /expected 0{64}$/.test((await view('far')).warnings[0] ?? ''));
+    assert.match(gateway.log(), /what the configuration names could not run/);
+    assert.equal((await gateway.reload(config(undefined, { priority: 3 }))).taken, true);
+    await untilTrue(async () => (await view('far')).warnings.length === 0);
+    assert.equal(await imageOf('/far'), 'pushed');
     assert.equal((await fetch(`${url}/rollback`, { method: 'POST' })).status, 200);
     assert.equal(await imageOf('/far'), 'remote');
-    assert.equal(fetchedCount, 2);
   });
 
   it('takes a watched file when it changes, and keeps what runs when it is no plugin', async () => {

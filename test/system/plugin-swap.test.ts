@@ -1,8 +1,9 @@
 // A plugin's image is replaced under load: the file changes, the gateway takes it, and no request
-// fails.
+// fails: not those that come while it is replaced, and not those that have begun and wait.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -12,6 +13,8 @@ import { type Origin, startOrigin } from '../support/origin.ts';
 
 const IMAGE = readFileSync('build/plugins/request-id.wasm');
 const SWAPS_COUNT = 6;
+/** Requests that wait for their answer during each switch: some on each worker. */
+const HELD_COUNT = 8;
 
 /** The same filter with a custom section behind it: another file with another hash. */
 function image(version: number): Uint8Array {
@@ -25,6 +28,8 @@ describe('a plugin whose image is replaced', { timeout: 120_000 }, () => {
   const file = join(folder, 'filter.wasm');
   let origin: Origin;
   let gateway: GatewayProcess;
+  /** Requests for /held that the origin has not answered. */
+  const held: ServerResponse[] = [];
 
   const config = (version: number, more: object = {}) => ({
     workers: { io: 2 },
@@ -37,7 +42,10 @@ describe('a plugin whose image is replaced', { timeout: 120_000 }, () => {
   const imageSeen = async () => (await ask(`${gateway.url}/x`)).headers['x-image'];
 
   before(async () => {
-    origin = await startOrigin('one');
+    origin = await startOrigin('one', ({ url }, response) => {
+      if (url === '/held') held.push(response);
+      else response.end('now');
+    });
     writeFileSync(file, image(0));
     gateway = await startGateway({ config: config(0) });
   });
@@ -57,12 +65,19 @@ describe('a plugin whose image is replaced', { timeout: 120_000 }, () => {
     });
     await load.untilAnswered(100);
     for (let version = 1; version <= SWAPS_COUNT; version++) {
+      const waiting = Array.from({ length: HELD_COUNT }, () => ask(`${gateway.url}/held`));
+      await untilTrue(() => held.length === HELD_COUNT);
       writeFileSync(file, image(version));
       const { taken, issues } = await gateway.reload(config(version));
       assert.ok(taken, JSON.stringify(issues));
       // Each connection lands on either worker; every one of them has switched.
       for (let count = 0; count < 8; count++) assert.equal(await imageSeen(), `v${version}`);
       await load.untilAnswered(100);
+      // What began before ends where it began.
+      for (const response of held.splice(0)) response.end('late');
+      for (const { status, headers, body } of await Promise.all(waiting)) {
+        assert.deepEqual([status, body, headers['x-image']], [200, 'late', `v${version - 1}`]);
+      }
     }
     await load.stop();
     assert.deepEqual(load.failures, []);

@@ -108,8 +108,26 @@ describe('process log', () => {
     );
   });
 
-  it('a message has a bound', () => {
-    const [line] = written('warn', (log) => log.warn('x'.repeat(100_000)));
-    assert.equal(String(line!.message).length, 4_096);
+  it('a message has a bound, in the bytes that are written', () => {
+    // Escapes made six bytes of one: a plugin's line of 4 KiB was written as 24.
+    for (const [text, kept] of [
+      ['x', 8_189],
+      ['\u0001', 1_364],
+      ['\n', 4_094],
+      ['"', 4_094],
+      ['é', 4_094],
+      ['€', 2_729],
+      ['\ud800', 1_364],
+      ['😀', 2_047],
+    ] as const) {
+      const whole = text.repeat(100_000);
+      const [line] = written('warn', (log) => log.warn(whole));
+      const message = String(line!.message);
+      assert.equal(message, `${text.repeat(kept)}…`);
+      assert.ok(Buffer.byteLength(JSON.stringify(message)) <= 8_192 + 2, JSON.stringify(text));
+    }
+    const fits = `${'x'.repeat(8_000)}${'\u0001'.repeat(32)}`;
+    const [line] = written('warn', (log) => log.warn(fits));
+    assert.equal(line!.message, fits);
   });
 });

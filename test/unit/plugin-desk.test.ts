@@ -2,18 +2,20 @@
 // is turned by hand: whatever fails on the way of a change leaves what ran.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { loadConfig, type PluginConfig } from '../../host/config/index.ts';
-import { ManualClock } from '../../host/core/index.ts';
+import { GatewayError, ManualClock } from '../../host/core/index.ts';
 import type { PluginReport } from '../../host/proxywasm/index.ts';
-import { PluginDesk, publishedOf } from '../../host/workers/plugins/plugin-desk.ts';
+import { publishedOf } from '../../host/workers/plugins/desk-entry.ts';
+import { PluginDesk, type PluginDeskDeps } from '../../host/workers/plugins/plugin-desk.ts';
 import { PluginStore } from '../../host/workers/plugins/plugin-store.ts';
 import { type PluginTask, runPluginTask } from '../../host/workers/plugins/plugin-task.ts';
 import type { PublishedPlugin } from '../../host/workers/plugins/published.ts';
 import { image, sha256Of } from '../support/plugin-images.ts';
+import { wat } from '../support/plugin-modules.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-desk-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,39 +28,53 @@ function configOf(keys: string): readonly PluginConfig[] {
 }
 
 let foldersCount = 0;
-
-async function scene(keys = '') {
+function newFolder(): string {
   foldersCount += 1;
-  const dir = join(folder, `${foldersCount}`);
+  return join(folder, `${foldersCount}`);
+}
+
+async function scene(keys = '', dir = newFolder()) {
   const configured = image('configured');
+  let file = configured;
   const tasks: PluginTask[] = [];
   const lists: (readonly PublishedPlugin[])[] = [];
   const warned: string[] = [];
+  const failed: string[] = [];
+  const loads = { underWay: 0, most: 0 };
   const answers: string[][] = [];
+  const forgotten: Parameters<PluginDeskDeps['forget']>[0][] = [];
   const log = () => {};
   const clock = new ManualClock();
   const desk = new PluginDesk({
     store: new PluginStore(dir),
     dir,
     clock,
-    log: { debug: log, info: log, warn: (text) => warned.push(text), error: log },
+    log: {
+      debug: log,
+      info: log,
+      warn: (text) => warned.push(text),
+      error: (text) => failed.push(text),
+    },
     load: async (task) => {
       tasks.push(task);
       // The file is not there; what it holds is.
       const source =
         task.source.kind === 'configured'
-          ? ({ kind: 'pushed', bytes: configured, sha256: task.config.sha256 } as const)
+          ? ({ kind: 'pushed', bytes: file, sha256: task.config.sha256 } as const)
           : task.source;
+      loads.underWay += 1;
+      loads.most = Math.max(loads.most, loads.underWay);
       const outcome = await runPluginTask({ ...task, source });
+      loads.underWay -= 1;
       if (outcome.ok) return outcome.plugin;
-      throw new Error(`${outcome.code} ${outcome.detail}`);
+      throw new GatewayError(outcome.code, outcome.detail);
     },
     switchAll: async (plugins) => {
       lists.push(plugins);
       return answers.shift() ?? [];
     },
     inTurn: (change) => change(),
-    forget: () => {},
+    forget: (gone) => forgotten.push(gone),
   });
   after(() => desk.stop());
   const entries = await desk.prepare(configOf(keys));
@@ -79,6 +95,7 @@ async function scene(keys = '') {
     started: 1,
     evicted: 0,
     traps: failedStreams,
+    lastTrap: failedStreams > 0 ? 'proxy_on_log: unreachable' : '',
     stepsExceeded: 0,
     failedStreams,
     failedByCode: {},
@@ -86,7 +103,11 @@ async function scene(keys = '') {
     stepsUsed: 0,
     logLinesDropped: 0,
   });
-  return { answers, clock, configured, desk, dir, lists, push, report, tasks, told, warned };
+  const made = { answers, clock, configured, desk, dir, forgotten, lists, push, report };
+  const changeFile = (bytes: Uint8Array<ArrayBuffer>) => {
+    file = bytes;
+  };
+  return { ...made, changeFile, failed, loads, tasks, told, warned };
 }
 
 describe('the desk of plugins', () => {
@@ -108,6 +129,20 @@ describe('the desk of plugins', () => {
     assert.equal(made.desk.entries()[0]!.current.module.report.sha256, sha256Of(made.configured));
     await made.push(image('new'));
     assert.deepEqual(made.told(), [sha256Of(image('new')), null]);
+  });
+
+  it('loads the most plugins that a file may have, a few at a time', async () => {
+    // All were given to the compute pool at once: its queue takes 64, and a file with 67 plugins
+    // did not start.
+    const made = await scene();
+    const [one] = configOf('');
+    const configs = Array.from({ length: 256 }, (_, index) => ({ ...one!, name: `p${index}` }));
+    const entries = await made.desk.prepare(configs);
+    assert.deepEqual(
+      [...entries.keys()],
+      configs.map(({ name }) => name),
+    );
+    assert.ok(made.loads.most > 1 && made.loads.most <= 8, `${made.loads.most} at once`);
   });
 
   it('compiles no module twice', async () => {
@@ -149,11 +184,9 @@ describe('the desk of plugins', () => {
     assert.equal(after!.canary, null);
     assert.deepEqual(made.told(), [sha256Of(old), null]);
     assert.deepEqual(made.warned, ['a canary was rolled back']);
-    const { lastCanary } = after!.state;
-    assert.equal(
-      lastCanary?.why,
-      'it failed 12 of 30 requests, the version before 0 of 290 requests',
-    );
+    const counts = 'it failed 12 of 30 requests, the version before 0 of 290 requests';
+    const trap = 'it trapped in proxy_on_log: unreachable';
+    assert.equal(after!.state.endedCanaries.at(-1)?.why, `${counts}; ${trap}`);
     assert.equal(made.desk.counts.canaries['rolled-back'], 1);
     // Its module is named by nobody any more.
     assert.deepEqual(readdirSync(join(made.dir, 'modules')), []);
@@ -161,7 +194,7 @@ describe('the desk of plugins', () => {
 
   it('refuses what its state does not allow', async () => {
     const pinned = await scene(`, sha256: ${sha256Of(image('configured'))}`);
-    await assert.rejects(pinned.push(image('new')), /GW_PLUGIN_HASH/);
+    await assert.rejects(pinned.push(image('new')), { code: 'GW_PLUGIN_HASH' });
     const other = { canaryShare: null, sha256: 'f'.repeat(64) };
     await assert.rejects(pinned.desk.push('a', image('new'), other), /pins a to/);
     const made = await scene();
@@ -183,19 +216,170 @@ describe('the desk of plugins', () => {
     assert.equal(made.desk.entries()[0]!.state.versions.length, 10);
     await made.push(image('canary'), 0.5);
     await made.push(image('urgent'));
-    const { lastCanary, versions, canary } = made.desk.entries()[0]!.state;
-    assert.deepEqual([lastCanary?.outcome, canary], ['replaced', null]);
+    const { endedCanaries, versions, canary } = made.desk.entries()[0]!.state;
+    assert.deepEqual([endedCanaries.at(-1)?.outcome, canary], ['replaced', null]);
+    for (let round = 0; round < 12; round++) await made.push(image(`c${round}`), 0.5);
+    assert.equal(made.desk.entries()[0]!.state.endedCanaries.length, 10);
+    await made.desk.abortCanary('a');
     assert.equal(versions.at(-1)?.sha256, sha256Of(image('urgent')));
     assert.deepEqual(made.told(), [sha256Of(image('urgent')), null]);
+  });
+
+  it('forgets a plugin a minute after it has left the configuration', async (context) => {
+    context.mock.timers.enable({ apis: ['setTimeout'] });
+    const made = await scene();
+    made.desk.takeReport(0, [made.report(made.configured, 9, 0)]);
+    made.desk.tally.workerGone(0);
+    made.desk.commit(await made.desk.prepare(configOf('')));
+    assert.equal(made.desk.tally.all()[0]?.opened, 9);
+    context.mock.timers.tick(60_000);
+    assert.equal(made.forgotten[0]?.isPluginGone('a'), false);
+    made.desk.commit(new Map());
+    assert.deepEqual(made.desk.tally.all(), []);
+    context.mock.timers.tick(59_999);
+    assert.equal(made.forgotten.length, 1);
+    context.mock.timers.tick(1);
+    assert.equal(made.forgotten[1]?.isPluginGone('a'), true);
   });
 
   it('ends a canary with a push of what runs', async () => {
     // Such a push was answered with "runs already", and the canary went on taking its requests.
     const made = await scene();
     await made.push(image('canary'), 0.5);
-    assert.equal((await made.push(made.configured)).isUnchanged, true);
-    const { lastCanary, canary } = made.desk.entries()[0]!.state;
-    assert.deepEqual([lastCanary?.outcome, canary], ['replaced', null]);
+    await made.push(made.configured);
+    const { endedCanaries, canary } = made.desk.entries()[0]!.state;
+    assert.deepEqual([endedCanaries.at(-1)?.outcome, canary], ['replaced', null]);
     assert.deepEqual(made.told(), [sha256Of(made.configured), null]);
+    await made.push(image('canary'), 0.5);
+    assert.equal((await made.push(made.configured)).isUnchanged, true);
+    assert.equal(made.desk.entries()[0]!.state.endedCanaries.length, 2);
+    assert.deepEqual(made.told(), [sha256Of(made.configured), null]);
+  });
+
+  it('writes down a push of what the configuration names, for the file may change', async () => {
+    // It was answered with "runs already" and forgotten: the next reload ran the changed file.
+    const made = await scene();
+    const first = made.configured;
+    const { isUnchanged, previous, sha256 } = await made.push(first);
+    assert.deepEqual([isUnchanged, previous, sha256], [false, sha256Of(first), sha256Of(first)]);
+    assert.ok(made.tasks.at(-1)!.known.length > 0);
+    assert.equal((await made.push(first)).isUnchanged, true);
+    made.changeFile(image('changed'));
+    made.desk.commit(await made.desk.prepare(configOf('')));
+    await made.push(image('new'));
+    await made.desk.rollback('a');
+    const [entry] = made.desk.entries();
+    assert.deepEqual([entry!.isPushed, made.told()], [true, [sha256Of(first), null]]);
+    await made.desk.rollback('a');
+    assert.deepEqual(made.told(), [sha256Of(image('changed')), null]);
+    // A canary of what runs is none, and no push either.
+    assert.equal((await made.push(image('changed'), 0.5)).isUnchanged, true);
+    assert.equal(made.desk.entries()[0]!.isPushed, false);
+  });
+
+  it('warns of imports that the host does not have, and strictly refuses them', async () => {
+    // They were told by the first call of one, and by inspect; never by what loaded the module.
+    const made = await scene();
+    const foreign = wat(`(module (import "env" "proxy_redis_init" (func (result i32)))
+      (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 64)))`);
+    await made.push(foreign);
+    const expected = [
+      'it imports the function env.proxy_redis_init, which this host does not have',
+    ];
+    assert.deepEqual(made.desk.warnings(made.desk.entries()[0]!), expected);
+    assert.deepEqual(made.warned, ['a plugin has warnings']);
+    made.desk.commit(await made.desk.prepare(configOf(', priority: 1')));
+    assert.equal(made.warned.length, 1);
+    // A reload that makes the plugin strict is refused, and what runs runs on.
+    await assert.rejects(made.desk.prepare(configOf(', strict: true')), {
+      code: 'GW_PLUGIN_IMPORT',
+    });
+    const strict = await scene(', strict: true');
+    await assert.rejects(strict.push(foreign), {
+      code: 'GW_PLUGIN_IMPORT',
+      detail: `plugin a: ${expected[0]}`,
+    });
+    assert.deepEqual(strict.told(), [sha256Of(strict.configured), null]);
+    assert.equal(strict.lists.length, 0);
+  });
+
+  it('says when what the configuration names could not run below a push', async () => {
+    // A wrong hash of a url was noticed by the rollback that needed it.
+    const made = await scene();
+    await made.push(image('new'));
+    await made.desk.lookAtConfigured();
+    const warnings = () => made.desk.warnings(made.desk.entries()[0]!);
+    assert.deepEqual([warnings(), made.warned], [[], []]);
+    made.changeFile(image('x', 'refuse'));
+    await made.desk.lookAtConfigured();
+    assert.match(warnings()[0]!, /could not run: plugin a: proxy_on_configure returned false/);
+    assert.match(made.warned[0]!, /what the configuration names could not run/);
+    made.changeFile(made.configured);
+    await made.desk.lookAtConfigured();
+    assert.deepEqual([warnings(), made.warned.length], [[], 1]);
+  });
+});
+
+describe('a plugin folder that is damaged', () => {
+  const moduleFile = (dir: string, bytes: Uint8Array) =>
+    join(dir, 'modules', `${sha256Of(bytes)}.wasm`);
+
+  it('costs a plugin what is damaged, and says so; what runs needs no file', async () => {
+    // One damaged module refused the start of the whole gateway.
+    const made = await scene();
+    for (const name of ['v1', 'v2', 'v3']) await made.push(image(name));
+    writeFileSync(moduleFile(made.dir, image('v3')), 'other bytes');
+    rmSync(moduleFile(made.dir, image('v2')));
+    made.desk.commit(await made.desk.prepare(configOf(', priority: 2')));
+    assert.deepEqual([made.told(), made.failed], [[sha256Of(image('v3')), null], []]);
+
+    const next = await scene('', made.dir);
+    assert.deepEqual(next.told(), [sha256Of(image('v1')), null]);
+    const [entry] = next.desk.entries();
+    assert.equal(entry!.isPushed, true);
+    const [warning] = next.desk.warnings(entry!);
+    const path = moduleFile(made.dir, image('v3'));
+    assert.ok(warning!.includes(`${path} is damaged: its bytes are`), warning);
+    assert.equal(next.failed.length, 2);
+    // It stays for whoever can bring the file back, and is forgotten with the next push.
+    assert.equal(new PluginStore(made.dir).readState('a').versions.length, 3);
+    await next.push(image('v3'));
+    assert.deepEqual(next.desk.warnings(next.desk.entries()[0]!), []);
+    await next.desk.rollback('a');
+    assert.deepEqual(next.told(), [sha256Of(image('v1')), null]);
+    writeFileSync(moduleFile(made.dir, image('v1')), '');
+    const last = await scene('', made.dir);
+    assert.deepEqual(last.told(), [sha256Of(last.configured), null]);
+    assert.equal(last.desk.entries()[0]!.isPushed, false);
+  });
+
+  it('costs a plugin its canary, and its state', async () => {
+    const made = await scene();
+    await made.push(image('v1'));
+    await made.push(image('v2'), 0.5);
+    writeFileSync(moduleFile(made.dir, image('v2')), 'other bytes');
+    const next = await scene('', made.dir);
+    const [entry] = next.desk.entries();
+    assert.deepEqual(next.told(), [sha256Of(image('v1')), null]);
+    assert.equal(entry!.state.endedCanaries.at(-1)?.outcome, 'aborted');
+    assert.match(entry!.state.endedCanaries.at(-1)!.why, /\.wasm is damaged/);
+    writeFileSync(join(made.dir, 'state', 'a.json'), '{');
+    const last = await scene('', made.dir);
+    assert.deepEqual(last.told(), [sha256Of(last.configured), null]);
+    assert.match(last.desk.warnings(last.desk.entries()[0]!)[0]!, /a\.json is damaged; delete it/);
+    // Nobody knows what it named: no module is deleted.
+    const kept = readdirSync(join(made.dir, 'modules'));
+    assert.ok(kept.includes(`${sha256Of(image('v1'))}.wasm`), String(kept));
+  });
+
+  it('refuses the start of a plugin that is strict', async () => {
+    const made = await scene();
+    await made.push(image('v1'));
+    await made.push(image('v2'));
+    writeFileSync(moduleFile(made.dir, image('v2')), 'other bytes');
+    await assert.rejects(scene(', strict: true', made.dir), /\.wasm is damaged/);
+    writeFileSync(join(made.dir, 'state', 'a.json'), '{');
+    await assert.rejects(scene(', strict: true', made.dir), /a\.json is damaged/);
   });
 });

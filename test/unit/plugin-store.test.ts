@@ -10,11 +10,8 @@ import { after, describe, it } from 'node:test';
 import type { PluginConfig } from '../../host/config/index.ts';
 import { type ErrorCode, isGatewayError } from '../../host/core/index.ts';
 import { configuredModule } from '../../host/workers/plugins/module-source.ts';
-import {
-  NOTHING_PUSHED,
-  type PluginState,
-  PluginStore,
-} from '../../host/workers/plugins/plugin-store.ts';
+import { PluginStore } from '../../host/workers/plugins/plugin-store.ts';
+import { NOTHING_PUSHED, type PluginState } from '../../host/workers/plugins/pushed-state.ts';
 import { sha256Of } from '../support/plugin-images.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-plugin-store-'));
@@ -42,7 +39,10 @@ const SHA256 = sha256Of(BYTES);
 const STATE: PluginState = {
   versions: [{ sha256: SHA256, pushedMs: 1 }],
   canary: { sha256: 'b'.repeat(64), pushedMs: 2, share: 0.05 },
-  lastCanary: { sha256: 'c'.repeat(64), outcome: 'rolled-back', why: 'it failed', endedMs: 3 },
+  endedCanaries: [
+    { sha256: 'd'.repeat(64), outcome: 'replaced', why: '', endedMs: 2 },
+    { sha256: 'c'.repeat(64), outcome: 'rolled-back', why: 'it failed', endedMs: 3 },
+  ],
 };
 
 describe('the plugin folder', () => {
@@ -62,11 +62,13 @@ describe('the plugin folder', () => {
     store.writeState('auth', STATE);
     writeFileSync(join(dir, 'modules', `${SHA256}.wasm`), 'other bytes');
     assert.throws(() => store.readModule(SHA256), withCode('GW_PLUGIN_STORE', /\.wasm is damaged/));
-    const text = JSON.stringify({ format: 1, ...STATE });
+    const text = JSON.stringify({ format: 2, ...STATE });
     for (const bad of [
       '',
       text.slice(0, -1),
-      text.replace('"format":1', '"format":2'),
+      text.replace('"format":2', '"format":3'),
+      text.replace('"format":2', '"format":1'),
+      text.replace('endedCanaries', 'lastCanary'),
       text.replace(SHA256, '../x'),
       text.replace('0.05', '1'),
       text.replace('rolled-back', 'gone'),
@@ -74,6 +76,18 @@ describe('the plugin folder', () => {
     ]) {
       writeFileSync(join(dir, 'state', 'auth.json'), bad);
       assert.throws(() => store.readState('auth'), withCode('GW_PLUGIN_STORE', /auth\.json is/));
+    }
+  });
+
+  it('reads a state of the format before, which had the last canary alone', () => {
+    const { dir, store } = newStore();
+    store.writeState('auth', NOTHING_PUSHED);
+    const { versions, canary, endedCanaries } = STATE;
+    for (const lastCanary of [endedCanaries[1]!, null]) {
+      const text = JSON.stringify({ format: 1, versions, canary, lastCanary });
+      writeFileSync(join(dir, 'state', 'auth.json'), text);
+      const expected = lastCanary === null ? [] : [lastCanary];
+      assert.deepEqual(store.readState('auth'), { ...STATE, endedCanaries: expected });
     }
   });
 
@@ -86,7 +100,7 @@ describe('the plugin folder', () => {
     store.writeState('auth', {
       versions: [{ sha256: sha256Of(named[0]!), pushedMs: 1 }],
       canary: { sha256: sha256Of(named[1]!), pushedMs: 2, share: 0.5 },
-      lastCanary: null,
+      endedCanaries: [],
     });
     store.collect(new Set([sha256Of(named[2]!)]));
     const kept = named.slice(0, 3).map((bytes) => `${sha256Of(bytes)}.wasm`);
@@ -137,6 +151,16 @@ describe('a module from a url', () => {
     store.writeModule(SHA256, BYTES);
     const kept = await configuredModule(configOf('http://127.0.0.1:1/gone'), store);
     assert.deepEqual(kept, { bytes: BYTES, isKept: true });
+  });
+
+  it('is fetched again where what was kept is damaged', async () => {
+    // A damaged copy refused the start, though the URL had the module.
+    const url = await served((_request, response) => void response.end(BYTES));
+    const { dir, store } = newStore();
+    store.writeModule(SHA256, BYTES);
+    writeFileSync(join(dir, 'modules', `${SHA256}.wasm`), 'other bytes');
+    const fetched = await configuredModule(configOf(url), store);
+    assert.deepEqual(fetched, { bytes: BYTES, isKept: false });
   });
 
   it('is refused when it is not there, too large or does not come', async () => {

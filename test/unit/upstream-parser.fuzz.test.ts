@@ -5,12 +5,15 @@
 // - identical repeated content-length headers are one (RFC 9110 section 8.6); Node refuses them;
 // - bytes behind a response make Node refuse it; ours delivers it and then closes the connection;
 // - hop-by-hop headers and content-length are taken out of ours.
+//
+// Nor does it make a difference whether ours has met the same head before, or one much like it.
 
 import assert from 'node:assert/strict';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import { SeededRandom } from '../../host/core/index.ts';
+import { KnownHeads } from '../../host/mesh/upstream/known-heads.ts';
 import {
   EXPECT_BODYLESS,
   EXPECT_RESPONSE,
@@ -33,26 +36,35 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** The first response, or null where it is refused or not complete when the connection ends. */
-function readOurs(bytes: Buffer, method: string, random: SeededRandom): Seen | null {
+function readOurs(
+  bytes: Buffer,
+  method: string,
+  random: SeededRandom,
+  known: { readonly heads: KnownHeads; foundCount: number },
+): Seen | null {
   let status = 0;
   let headers: string[] = [];
   let body = '';
   let isComplete = false;
   let hasLeftover = false;
-  const parser = new ResponseParser({
-    onHead: (code, list) => {
-      status = code;
-      headers = list;
+  const parser = new ResponseParser(
+    {
+      onHead: (code, list, _size, kept) => {
+        status = code;
+        headers = list;
+        if (kept !== null) known.foundCount += 1;
+      },
+      onBody: (chunk) => {
+        body += Buffer.from(chunk).toString('latin1');
+      },
+      onComplete: (leftoverSizeBytes) => {
+        hasLeftover = leftoverSizeBytes > 0;
+        isComplete = true;
+        parser.stop();
+      },
     },
-    onBody: (chunk) => {
-      body += Buffer.from(chunk).toString('latin1');
-    },
-    onComplete: (leftoverSizeBytes) => {
-      hasLeftover = leftoverSizeBytes > 0;
-      isComplete = true;
-      parser.stop();
-    },
-  });
+    known.heads,
+  );
   parser.expect(method === 'HEAD' ? EXPECT_BODYLESS : EXPECT_RESPONSE);
   let offset = 0;
   while (offset < bytes.length && !isComplete) {
@@ -222,12 +234,17 @@ describe('the response parser against Node', () => {
     const seed = testSeed('upstream-parser.fuzz');
     const random = new SeededRandom(seed);
     const endMs = Date.now() + FUZZ_TIME_MS;
+    const known = { heads: new KnownHeads(), foundCount: 0 };
     const counts = { both: 0, ours: 0, node: 0, neither: 0 };
     while (Date.now() < endMs) {
       const text = mutate(pick(HEADS, random), random);
       const method = random.unit() < 0.1 ? 'HEAD' : 'GET';
       const bytes = Buffer.from(text, 'latin1');
-      const ours = readOurs(bytes, method, random);
+      const ours = readOurs(bytes, method, random, { heads: new KnownHeads(), foundCount: 0 });
+      for (let turn = 0; turn < 3; turn++) {
+        const again = readOurs(bytes, method, random, known);
+        assert.deepEqual(again, ours, `SEED=${seed}: turn ${turn} of ${JSON.stringify(text)}`);
+      }
       const node = await readNode(bytes, method);
       if (ours === null) counts[node === null ? 'neither' : 'node'] += 1;
       else if (node === null) {
@@ -242,5 +259,6 @@ describe('the response parser against Node', () => {
     }
     console.log(`# ${JSON.stringify(counts)}`);
     assert.ok(counts.both > 100 && counts.neither > 100, JSON.stringify(counts));
+    assert.ok(known.foundCount > 50, `${known.foundCount} heads were known`);
   });
 });

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BODY_SIZE_UNKNOWN } from '../../host/core/index.ts';
+import { KnownHeads } from '../../host/mesh/upstream/known-heads.ts';
 import {
   EXPECT_BODYLESS,
   EXPECT_RESPONSE,
@@ -20,6 +21,8 @@ interface Options {
   readonly expects?: number[];
   readonly isEnded?: boolean;
   readonly sizes?: readonly number[];
+  /** What the parser has met before; nothing by default. */
+  readonly known?: KnownHeads;
 }
 
 /** Parses a text cut into reads of the given sizes; body bytes are joined in the events. */
@@ -27,18 +30,22 @@ function parse(text: string, options: Options = {}): Outcome {
   const expects = [...(options.expects ?? [EXPECT_RESPONSE])];
   const events: string[] = [];
   let body = '';
-  const parser = new ResponseParser({
-    onHead: (status, headers, size) => events.push(`head ${status} ${size} ${headers.join('|')}`),
-    onBody: (chunk) => {
-      body += Buffer.from(chunk).toString('latin1');
+  const parser = new ResponseParser(
+    {
+      onHead: (status, headers, size) => events.push(`head ${status} ${size} ${headers.join('|')}`),
+      onBody: (chunk) => {
+        body += Buffer.from(chunk).toString('latin1');
+      },
+      onTrailers: (trailers) => events.push(`trailers ${trailers.join('|')}`),
+      onComplete: () => {
+        events.push(`end ${body}`);
+        body = '';
+        const next = expects.shift();
+        if (next !== undefined) parser.expect(next);
+      },
     },
-    onComplete: () => {
-      events.push(`end ${body}`);
-      body = '';
-      const next = expects.shift();
-      if (next !== undefined) parser.expect(next);
-    },
-  });
+    options.known ?? new KnownHeads(),
+  );
   parser.expect(expects.shift()!);
   const bytes = Buffer.from(text, 'latin1');
   const sizes = [...(options.sizes ?? [])];
@@ -76,10 +83,15 @@ const GOOD: Readonly<Record<string, [string, string[], Options?]>> = {
       '00006\r\n world\r\n0\r\n\r\n',
     [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end hello world'],
   ],
-  'chunk extensions and trailers, dropped': [
+  'chunk extensions, dropped, and trailers, without those that have no place there': [
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' +
-      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: x\r\n\r\n',
-    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end hi'],
+      '2;a;b=c;d="e \\" f"\r\nhi\r\n0;x\r\nExpires: never\r\nDigest: \xff x \r\n' +
+      'Set-Cookie: a=b\r\nDigest:\r\n\r\n',
+    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'trailers digest|\xff x|digest|', 'end hi'],
+  ],
+  'trailers of which none has a place there': [
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nConnection: x\r\n\r\n',
+    [`head 200 ${BODY_SIZE_UNKNOWN} `, 'end '],
   ],
   'a body that ends with the connection': [
     'HTTP/1.1 200 OK\r\nA: b\r\n\r\nall of it',
@@ -128,6 +140,14 @@ describe('the response parser accepts', () => {
     it(name, () => {
       const outcome = parse(text, options);
       assert.deepEqual(outcome, { ...outcome, events, detail: '' });
+    });
+
+    it(`${name}, met before`, () => {
+      const known = new KnownHeads();
+      for (let turn = 0; turn < 4; turn++) {
+        const outcome = parse(text, { ...options, known });
+        assert.deepEqual(outcome, { ...outcome, events, detail: '' }, `turn ${turn}`);
+      }
     });
 
     it(`${name}, cut at every byte boundary`, () => {
@@ -240,8 +260,11 @@ const BAD: Readonly<Record<string, string>> = {
 describe('the response parser refuses', () => {
   for (const [name, text] of Object.entries(BAD)) {
     it(name, () => {
-      const whole = parse(text);
-      assert.notEqual(whole.detail, '', `accepted: ${whole.events.join('; ')}`);
+      const known = new KnownHeads();
+      for (let turn = 0; turn < 4; turn++) {
+        const whole = parse(text, { known });
+        assert.notEqual(whole.detail, '', `accepted: ${whole.events.join('; ')}`);
+      }
       for (let cut = 1; cut < text.length; cut++) {
         const outcome = parse(text, { sizes: [cut] });
         assert.notEqual(outcome.detail, '', `accepted when cut at ${cut}`);

@@ -93,6 +93,37 @@ describe('the upstream pool', () => {
     });
   }
 
+  it('sends trailers behind a chunked body, and uses the connection again', async () => {
+    const server = await rawServer((socket, received) => {
+      const ends = received.match(/\r\n0\r\n(?:[^\r]+\r\n)*\r\n/g)?.length ?? 0;
+      for (; answered < ends; answered++) socket.write(okResponse('ok'), 'latin1');
+    });
+    let answered = 0;
+    const pool = makePool({ port: server.port });
+    const chunked = { method: 'POST', bodySizeBytes: BODY_SIZE_UNKNOWN };
+    // Whole before there is a connection, then in one turn on it, then in several.
+    for (const isSlow of [false, false, true]) {
+      const { call, recorder } = sendRecorded(pool, chunked);
+      call.write(Buffer.from('abc'));
+      if (isSlow) await until(() => server.received[0]!.endsWith('abc\r\n'));
+      call.end(['x-t', '\xe9', 'x-u', '']);
+      assert.equal((await recorder.over).status, 200);
+    }
+    const sized = sendRecorded(pool, { method: 'POST', bodySizeBytes: 1 });
+    sized.call.write(Buffer.from('a'));
+    sized.call.end(['x-t', 'nowhere to go']);
+    await until(() => server.received[0]!.endsWith('\r\n\r\na'));
+    const bodies = server.received[0]!.split('transfer-encoding: chunked\r\n\r\n').slice(1);
+    for (const body of bodies) {
+      assert.ok(body.startsWith('3\r\nabc\r\n0\r\nx-t: \xe9\r\nx-u: \r\n\r\n'), body);
+    }
+    assert.equal(bodies.length, 3);
+    assert.equal(server.received.length, 1);
+    assert.ok(!server.received[0]!.includes('nowhere'));
+    pool.close();
+    await server.stop();
+  });
+
   it('reuses the most recently used connection', async () => {
     const server = await echoServer();
     const pool = makePool({ port: server.port });

@@ -11,8 +11,9 @@ import type { Databases } from './databases.ts';
 import { adminTokenOf, DB_FLAGS, dirOf, momentOf, word } from './flags.ts';
 import { FolderDatabases } from './folder-databases.ts';
 import { GatewayDatabases } from './gateway-databases.ts';
+import type { ReadModule } from './read-module.ts';
 import { overviewText, statsText } from './report.ts';
-import { type ReadModule, type ShellInput, shellCommand } from './shell/command.ts';
+import { type ShellInput, shellCommand } from './shell/command.ts';
 
 interface Context {
   readonly databases: Databases;
@@ -20,21 +21,41 @@ interface Context {
   readonly output: Output;
 }
 
-type Action = (context: Context) => Promise<number>;
+interface Action {
+  /** What stands behind its name. */
+  readonly usage: string;
+  readonly run: (context: Context) => Promise<number>;
+  /** Words behind the action's own: one too many is a mistake, such as a flag without dashes. */
+  readonly wordsMax: number;
+}
 
 const ACTIONS: Readonly<Record<string, Action>> = {
-  list,
-  create,
-  delete: remove,
-  check,
-  backup,
-  restore,
-  branch,
-  stats,
-  promote,
+  list: { usage: '[--json]', run: list, wordsMax: 0 },
+  create: { usage: 'NAME [--from FILE]', run: create, wordsMax: 1 },
+  delete: { usage: 'NAME', run: remove, wordsMax: 1 },
+  check: { usage: '[NAME]', run: check, wordsMax: 1 },
+  backup: { usage: 'NAME FILE', run: backup, wordsMax: 2 },
+  restore: {
+    usage: 'NAME --at MOMENT --as OTHER, or NAME --from FILE',
+    run: restore,
+    wordsMax: 1,
+  },
+  branch: { usage: 'NAME OTHER [--at MOMENT]', run: branch, wordsMax: 2 },
+  stats: { usage: 'NAME [--json]', run: stats, wordsMax: 1 },
+  promote: { usage: '', run: promote, wordsMax: 0 },
 };
 
 export const DB_ACTIONS: readonly string[] = [...Object.keys(ACTIONS), 'shell'];
+
+const SHELL_USAGE = 'shell NAME, or shell --url URL';
+
+/** A line for each action, for the help. */
+export const DB_USAGE: string = [
+  ...Object.entries(ACTIONS).map(([name, { usage }]) => `${name} ${usage}`.trimEnd()),
+  SHELL_USAGE,
+]
+  .map((line) => `  $ sluice db ${line}`)
+  .join('\n');
 
 export function dbCommand(
   argv: readonly string[],
@@ -51,9 +72,13 @@ export function dbCommand(
       const detail = `found "${name}", expected one of ${DB_ACTIONS.join(', ')}`;
       throw new GatewayError('GW_FLAG_BAD_VALUE', detail);
     }
+    const extra = flags.positionals[action.wordsMax + 1];
+    if (extra !== undefined) {
+      throw new GatewayError('GW_FLAG_BAD_VALUE', `db ${name}: "${extra}" is too much`);
+    }
     const databases = await openDatabases(flags, name, read);
     try {
-      return await action({ databases, flags, output });
+      return await action.run({ databases, flags, output });
     } finally {
       await databases.close();
     }
@@ -65,11 +90,15 @@ export function dbCommand(
 async function openDatabases(flags: Flags, action: string, read: ReadModule): Promise<Databases> {
   const token = adminTokenOf(flags);
   const url = flags.text('admin');
+  if (url !== null && flags.has('dir')) {
+    throw new GatewayError('GW_FLAG_BAD_VALUE', 'a command takes either --dir or --admin');
+  }
   if (url !== null) return new GatewayDatabases({ url, token });
   const folder = dirOf(flags);
-  const missing = action === 'create' || action === 'restore' ? 'make' : 'refuse';
+  const isFilled = action === 'create' || (action === 'restore' && flags.has('from'));
+  const missing = isFilled ? 'make' : 'refuse';
   try {
-    return await FolderDatabases.open({ folder, codec: read('codec.wasm'), missing });
+    return await FolderDatabases.open({ folder, read, missing });
   } catch (error) {
     if (!isGatewayError(error) || error.code !== 'DB_STORE_LOCKED') throw error;
     const found = await findAdminUrl(folder);
@@ -78,11 +107,13 @@ async function openDatabases(flags: Flags, action: string, read: ReadModule): Pr
   }
 }
 
+/** Returns 1 where one of them cannot be opened. */
 async function list({ databases, flags, output }: Context): Promise<number> {
   const rows = await databases.list();
   const text = flags.isSet('json') ? `${JSON.stringify(rows, null, 2)}\n` : overviewText(rows);
   output.stdout.write(text);
-  return 0;
+  if (rows.length === 0) output.stderr.write('there are no databases\n');
+  return rows.every(({ error }) => error === undefined) ? 0 : 1;
 }
 
 async function create({ databases, flags, output }: Context): Promise<number> {
@@ -90,7 +121,9 @@ async function create({ databases, flags, output }: Context): Promise<number> {
   const from = flags.text('from');
   if (from === null) await databases.create(name);
   else await databases.importFile(name, from);
-  output.stdout.write(`${name} is made${from === null ? '' : ` of ${from}`}\n`);
+  const { newFolder } = databases;
+  const where = newFolder === null ? '' : `, in the new folder ${newFolder}`;
+  output.stdout.write(`${name} is made${from === null ? '' : ` of ${from}`}${where}\n`);
   return 0;
 }
 
@@ -107,11 +140,18 @@ async function check({ databases, flags, output }: Context): Promise<number> {
   const names = given === undefined ? await databases.names() : [given];
   let badCount = 0;
   for (const name of names) {
-    const { recordsCount, findings, findingsCount, lsn } = await databases.check(name);
-    for (const finding of findings) output.stdout.write(`${name}: ${finding}\n`);
-    const verdict = findingsCount === 0 ? 'good' : `${findingsCount} bad`;
-    output.stdout.write(`${name}: ${grouped(recordsCount)} records at lsn ${lsn}, ${verdict}\n`);
-    badCount += findingsCount;
+    try {
+      const { recordsCount, findings, findingsCount, lsn } = await databases.check(name);
+      for (const finding of findings) output.stdout.write(`${name}: ${finding}\n`);
+      const verdict = findingsCount === 0 ? 'good' : `${findingsCount} bad`;
+      output.stdout.write(`${name}: ${grouped(recordsCount)} records at lsn ${lsn}, ${verdict}\n`);
+      badCount += findingsCount;
+    } catch (error) {
+      // The others are looked at all the same.
+      if (given !== undefined || !isGatewayError(error)) throw error;
+      output.stdout.write(`${name}: cannot be read: ${error.message} (${error.code})\n`);
+      badCount += 1;
+    }
   }
   return badCount === 0 ? 0 : 1;
 }

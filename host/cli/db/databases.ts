@@ -3,9 +3,16 @@
 
 import type { CheckReport, DatabaseOverview, Moment } from '../../db/index.ts';
 
+/** One that cannot be opened is listed with why. */
+export type ListedDatabase =
+  | (DatabaseOverview & { readonly error?: never })
+  | { readonly name: string; readonly error: string };
+
 export interface Databases {
+  /** The folder, where it was not there before: a command may have been typed in a wrong place. */
+  readonly newFolder: string | null;
   /** In the order of their names. */
-  list(): Promise<readonly DatabaseOverview[]>;
+  list(): Promise<readonly ListedDatabase[]>;
   names(): Promise<readonly string[]>;
   overview(name: string): Promise<DatabaseOverview>;
   create(name: string): Promise<void>;

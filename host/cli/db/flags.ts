@@ -4,7 +4,7 @@ import { GatewayError } from '../../core/index.ts';
 import type { Moment } from '../../db/index.ts';
 import { type FlagSpec, type Flags, readFlagFile, refused } from '../release/flags.ts';
 
-const DIR_DEFAULT = 'data/databases';
+const DIR_DEFAULT = 'data/db';
 
 const TOKEN_VARIABLE = 'SLUICE_ADMIN_TOKEN';
 

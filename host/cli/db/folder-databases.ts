@@ -2,19 +2,23 @@
 // that nothing is touched that a running gateway owns.
 
 import { stat } from 'node:fs/promises';
-import { GatewayError, systemClock } from '../../core/index.ts';
+import { GatewayError, isGatewayError, systemClock } from '../../core/index.ts';
 import {
   type CheckReport,
   checkLog,
+  compileSqlite,
   DatabaseCatalog,
   type DatabaseOverview,
   exportSqliteFile,
   type Moment,
+  repage,
   type Standing,
   standingOfFolder,
+  withOwnPages,
 } from '../../db/index.ts';
 import { compileCodec } from '../../kernels/index.ts';
-import type { BackupReport, Databases, Progress } from './databases.ts';
+import type { BackupReport, Databases, ListedDatabase, Progress } from './databases.ts';
+import type { ReadModule } from './read-module.ts';
 
 /** What a store may take while only commands use it: nothing that a gateway wrote is refused. */
 const SIZE_BYTES_MAX = 2 ** 50;
@@ -23,42 +27,60 @@ const RETENTION_MS = Number.POSITIVE_INFINITY;
 
 export interface FolderOptions {
   readonly folder: string;
-  /** codec.wasm. */
-  readonly codec: Uint8Array<ArrayBuffer>;
+  readonly read: ReadModule;
   /** A folder that is not there has no databases; only what makes one makes it. */
   readonly missing: 'make' | 'refuse';
 }
 
+interface OpenedFolder extends Pick<FolderOptions, 'folder' | 'read'> {
+  readonly isNew: boolean;
+}
+
 export class FolderDatabases implements Databases {
+  readonly newFolder: string | null;
   readonly #catalog: DatabaseCatalog;
   readonly #standing: Standing;
+  readonly #read: ReadModule;
 
-  private constructor(catalog: DatabaseCatalog, standing: Standing) {
+  private constructor(catalog: DatabaseCatalog, standing: Standing, options: OpenedFolder) {
     this.#catalog = catalog;
     this.#standing = standing;
+    this.#read = options.read;
+    this.newFolder = options.isNew ? options.folder : null;
   }
 
   /** Errors: DB_STORE_LOCKED while another process has the folder; DB_NOT_FOUND. */
-  static async open({ folder, codec, missing }: FolderOptions): Promise<FolderDatabases> {
-    if (missing === 'refuse') await assertFolder(folder);
+  static async open({ folder, read, missing }: FolderOptions): Promise<FolderDatabases> {
+    const isNew = !(await isFolder(folder));
+    if (isNew && missing === 'refuse') {
+      const detail = `there is no folder ${folder}: --dir is db.dir of the configuration`;
+      throw new GatewayError('DB_NOT_FOUND', detail);
+    }
     const catalog = await DatabaseCatalog.open({
       folder,
-      codecModule: compileCodec(codec),
+      codecModule: compileCodec(read('codec.wasm')),
       clock: systemClock,
       sizeBytesMax: SIZE_BYTES_MAX,
       retentionMs: RETENTION_MS,
     });
     try {
-      return new FolderDatabases(catalog, standingOfFolder(folder));
+      return new FolderDatabases(catalog, standingOfFolder(folder), { folder, read, isNew });
     } catch (error) {
       await catalog.close();
       throw error;
     }
   }
 
-  async list(): Promise<DatabaseOverview[]> {
-    const found: DatabaseOverview[] = [];
-    for (const name of await this.#catalog.list()) found.push(await this.overview(name));
+  async list(): Promise<ListedDatabase[]> {
+    const found: ListedDatabase[] = [];
+    for (const name of await this.#catalog.list()) {
+      try {
+        found.push(await this.overview(name));
+      } catch (error) {
+        if (!isGatewayError(error)) throw error;
+        found.push({ name, error: error.message });
+      }
+    }
     return found;
   }
 
@@ -81,7 +103,17 @@ export class FolderDatabases implements Databases {
 
   async importFile(name: string, path: string): Promise<void> {
     this.#assertPrimary();
-    return this.#catalog.importFile(name, path);
+    const catalog = this.#catalog;
+    await catalog.assertFree(name);
+    const conversion = {
+      temporaryPath: () => catalog.temporaryPath(),
+      repage: (source: string, target: string): void => {
+        const module = compileSqlite(this.#read('sqlite3.wasm'));
+        const sizeBytesMax = SIZE_BYTES_MAX;
+        repage({ module, clock: systemClock, source, target, sizeBytesMax });
+      },
+    };
+    await withOwnPages(path, conversion, (file) => catalog.importFile(name, file));
   }
 
   remove(name: string): Promise<void> {
@@ -129,8 +161,6 @@ export class FolderDatabases implements Databases {
   }
 }
 
-async function assertFolder(folder: string): Promise<void> {
-  const found = await stat(folder).catch(() => null);
-  if (found?.isDirectory() === true) return;
-  throw new GatewayError('DB_NOT_FOUND', `there is no folder ${folder}`);
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true;
 }

@@ -9,26 +9,23 @@ import {
   type CheckReport,
   checkSqliteFile,
   type DatabaseOverview,
+  DB_PAGE_SIZE_BYTES,
   type Moment,
 } from '../../db/index.ts';
 import { type AdminAddress, AdminClient } from '../admin-client.ts';
-import type { BackupReport, Databases, Progress } from './databases.ts';
-
-const PAGE_SIZE_BYTES = 4_096;
+import type { BackupReport, Databases, ListedDatabase, Progress } from './databases.ts';
 
 export class GatewayDatabases implements Databases {
+  readonly newFolder = null;
   readonly #client: AdminClient;
 
   constructor(address: AdminAddress) {
     this.#client = new AdminClient(address);
   }
 
-  async list(): Promise<DatabaseOverview[]> {
+  async list(): Promise<ListedDatabase[]> {
     const answer = await this.#client.ask({ method: 'GET', path: '/databases' });
-    const { databases } = answer as { databases: (DatabaseOverview & { error?: string })[] };
-    const bad = databases.find(({ error }) => error !== undefined);
-    if (bad !== undefined) throw new GatewayError('DB_UNAVAILABLE', `${bad.name}: ${bad.error}`);
-    return databases;
+    return (answer as { databases: ListedDatabase[] }).databases;
   }
 
   async names(): Promise<string[]> {
@@ -44,7 +41,7 @@ export class GatewayDatabases implements Databases {
   }
 
   async importFile(name: string, path: string): Promise<void> {
-    const sizeBytes = await checkSqliteFile(path);
+    const { sizeBytes } = await checkSqliteFile(path);
     // A file of no bytes is an empty database of SQLite's.
     if (sizeBytes === 0) return this.create(name);
     const file = { stream: createReadStream(path), sizeBytes };
@@ -69,12 +66,13 @@ export class GatewayDatabases implements Databases {
   }
 
   async backup(name: string, path: string, onProgress: Progress): Promise<BackupReport> {
-    if ((await stat(path).catch(() => null)) !== null) throw new GatewayError('DB_EXISTS', path);
+    if ((await stat(path).catch(() => null)) !== null)
+      throw new GatewayError('DB_EXISTS', `the file ${path}, and none is replaced`);
     const response = await this.#client.open({ method: 'GET', path: `${pathOf(name)}/backup` });
     const sizeBytes = Number(response.headers['content-length']);
     const lsn = Number(response.headers['x-sluice-lsn']);
     await writeWhole(path, response as AsyncIterable<Uint8Array>, { sizeBytes, onProgress });
-    return { lsn, pageCount: sizeBytes / PAGE_SIZE_BYTES };
+    return { lsn, pageCount: sizeBytes / DB_PAGE_SIZE_BYTES };
   }
 
   async promote(): Promise<number> {
@@ -100,7 +98,7 @@ async function writeWhole(
       for await (const piece of pieces) {
         await file.writeFile(piece);
         doneBytes += piece.length;
-        onProgress(Math.floor(doneBytes / PAGE_SIZE_BYTES), sizeBytes / PAGE_SIZE_BYTES);
+        onProgress(Math.floor(doneBytes / DB_PAGE_SIZE_BYTES), sizeBytes / DB_PAGE_SIZE_BYTES);
       }
       if (doneBytes !== sizeBytes) throw new Error(`${doneBytes} of ${sizeBytes} bytes`);
       await file.sync();

@@ -2,29 +2,36 @@
 
 import type { DatabaseOverview } from '../../db/index.ts';
 import { grouped } from '../release/table.ts';
+import type { ListedDatabase } from './databases.ts';
 
 const STATES_SHOWN_COUNT_MAX = 20;
 
-/** A row for each. */
-export function overviewText(rows: readonly DatabaseOverview[]): string {
-  const cells = rows.map(({ name, logLsn, pageCount, fileSizeBytes, base }) => [
-    name,
-    `lsn ${grouped(logLsn)}`,
-    `${grouped(pageCount)} pages`,
-    `${grouped(fileSizeBytes)} B`,
-    base === null ? '' : `branch of ${base.parent} at lsn ${grouped(base.lsn)}`,
-  ]);
-  const widths = [0, 1, 2, 3].map((column) =>
-    Math.max(0, ...cells.map((row) => row[column]!.length)),
-  );
+/** A row for each; one that cannot be opened says why, in place of its sizes. */
+export function overviewText(rows: readonly ListedDatabase[]): string {
+  const cells = rows.map(cellsOf);
+  const widthOf = (column: number, of: readonly (readonly string[])[]): number =>
+    Math.max(0, ...of.map((row) => row[column]!.length));
+  const whole = cells.filter(({ length }) => length > 2);
+  const widths = [widthOf(0, cells), ...[1, 2, 3].map((column) => widthOf(column, whole))];
   return cells
-    .map((row) => {
-      const [name, ...rest] = row.map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column] ?? 0),
-      );
-      return `${[name, ...rest].join('  ').trimEnd()}\n`;
+    .map(([name = '', ...rest]) => {
+      const numbers = rest.map((cell, index) => cell.padStart(widths[index + 1] ?? 0));
+      const shown = rest.length === 1 ? rest : numbers;
+      return `${[name.padEnd(widths[0]!), ...shown].join('  ').trimEnd()}\n`;
     })
     .join('');
+}
+
+function cellsOf(row: ListedDatabase): readonly string[] {
+  if (row.error !== undefined) return [row.name, `cannot be opened: ${row.error}`];
+  const { name, logLsn, pageCount, fileSizeBytes, base } = row;
+  return [
+    name,
+    `lsn ${grouped(logLsn)}`,
+    `${grouped(pageCount)} pages folded`,
+    `${grouped(fileSizeBytes)} B`,
+    base === null ? '' : `branch of ${base.parent} at lsn ${grouped(base.lsn)}`,
+  ];
 }
 
 export function statsText(overview: DatabaseOverview): string {

@@ -1,7 +1,7 @@
 // What a filter needs from a host, without a gateway: a clock that stands still, chance from a
 // fixed seed, and a log that is kept. The same case always gives the same result.
 
-import { ManualClock, SeededRandom } from '../../core/index.ts';
+import { ManualClock, SeededRandom, type ServiceCaller } from '../../core/index.ts';
 import {
   type HostServices,
   type PluginLogLine,
@@ -17,21 +17,21 @@ export interface BenchServices extends HostServices {
 }
 
 /** `wallMs`: what the clock says at the beginning. */
-export function benchServices(wallMs: number): BenchServices {
+export function benchServices(wallMs: number, services: ServiceCaller): BenchServices {
   const random = new SeededRandom(SEED);
   const lines: PluginLogLine[] = [];
   const clock = new ManualClock(0, wallMs);
-  const services = threadServices({
+  const given = threadServices({
     clock,
     log: (line) => void lines.push(line),
     logLevel: 'debug',
-    services: null,
+    services,
     timers: silentTimers,
   });
   const fillRandom = (bytes: Uint8Array): void => {
     for (let index = 0; index < bytes.length; index++) bytes[index] = random.uint32() & 0xff;
   };
-  return { ...services, clock, fillRandom, lines };
+  return { ...given, clock, fillRandom, lines };
 }
 
 /** Nothing ticks: a case says itself when time passes. */

@@ -1,6 +1,7 @@
 // The file of cases that `sluice plugin test` reads: what a filter is given, and what must come of
 // it.
 
+import { isIP } from 'node:net';
 import {
   DURATION,
   dictionary,
@@ -22,6 +23,20 @@ const CASES_COUNT_MAX = 1_000;
 const EXCHANGES_COUNT_MAX = 10_000;
 const TEXT = text('a text', { sizeCharsMax: 65_536 });
 const { config: ANYTHING, flag: FLAG, environment: ENVIRONMENT } = PLUGIN_GIVEN;
+
+/** Shape: the address without brackets, and the port. */
+const CLIENT: Schema<{ readonly address: string; readonly port: number }> = leaf(
+  'an address and a port, like 192.0.2.1:40000 or [2001:db8::1]:40000',
+  {},
+  (value) => {
+    const found = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(String(value));
+    const [, six = '', four = '', digits = ''] = found ?? [];
+    const address = six === '' ? four : six;
+    const isAddress = isIP(address) === (six === '' ? 4 : 6);
+    const port = Number(digits);
+    return isAddress && port <= 65_535 ? { address, port } : undefined;
+  },
+);
 
 /** A header's values, in order. */
 const GIVEN_VALUES: Schema<readonly string[]> = leaf('a text, or a list of them', {}, (value) =>
@@ -89,36 +104,40 @@ const STATUS = leaf('a status from 200 to 599', {}, (value) =>
     : undefined,
 );
 
-const REQUEST = object('a map with method, path, headers and body', {
+const REQUEST = object('a map with method, path, headers, body and trailers', {
   method: withDefault(TEXT, 'GET', 'method'),
   path: withDefault(TEXT, '/', 'path with query'),
   authority: withDefault(TEXT, 'example.test', 'host'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const UPSTREAM = object('a map with status, headers and body', {
+const UPSTREAM = object('a map with status, headers, body and trailers', {
   status: withDefault(STATUS, 200, 'status'),
   headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
   body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
 });
 
-const WANTED_REQUEST_MAP = object('a map with headers and body', {
+const WANTED_REQUEST_MAP = object('a map with headers, body and trailers', {
   headers: withDefault(WANTED_HEADERS, {}, 'headers, also `:path` and the like'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
 });
 
 /** False: nothing of the request may reach the upstream. */
 const WANTED_REQUEST: Schema<false | Infer<typeof WANTED_REQUEST_MAP>> = {
   ...WANTED_REQUEST_MAP,
-  expected: 'false, or a map with headers and body',
+  expected: 'false, or a map with headers, body and trailers',
   read: (value, at) => (value === false ? false : WANTED_REQUEST_MAP.read(value, at)),
 };
 
-const WANTED_RESPONSE = object('a map with status, headers, body, details and failure', {
+const WANTED_RESPONSE = object('a map with what the client gets', {
   status: optional(STATUS, 'status'),
   headers: withDefault(WANTED_HEADERS, {}, 'headers'),
   body: optional(WANTED, 'body'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
   details: optional(WANTED, 'what the filter says about its own answer'),
   failure: optional(TEXT, 'code of what went wrong, like GW_PLUGIN_TRAP'),
 });
@@ -130,7 +149,7 @@ const WANTED_ALL = object('a map with upstream and response', {
 
 const EXCHANGE_FIELDS = {
   after: optional(DURATION, 'time that passes before'),
-  client: withDefault(TEXT, '192.0.2.1:40000', 'address and port of the client'),
+  client: withDefault(CLIENT, '192.0.2.1:40000', 'address and port of the client'),
   route: withDefault(TEXT, 'test', 'name of the route'),
   times: withDefault(
     leaf('a whole number from 1 to 1000', {}, (value) =>
@@ -146,6 +165,43 @@ const EXCHANGE_FIELDS = {
   expect: withDefault(WANTED_ALL, {}, 'what must come of it'),
 };
 
+const GRPC_STATUS = leaf('a whole number from 0 to 16', {}, (value) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 16
+    ? (value as number)
+    : undefined,
+);
+
+const GRPC_ANSWER = object('a map with status, message, messages, metadata and trailers', {
+  status: withDefault(GRPC_STATUS, 0, 'status'),
+  message: withDefault(TEXT, '', "the status's message"),
+  messages: withDefault(GIVEN_BODY, [], 'each a message'),
+  metadata: withDefault(GIVEN_HEADERS, {}, 'initial metadata'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'trailing metadata'),
+});
+
+/** What one call to a service is answered with. */
+const ANSWER = object('a map with status, headers, body and trailers, or grpc, or fails', {
+  status: withDefault(STATUS, 200, 'status'),
+  headers: withDefault(GIVEN_HEADERS, {}, 'headers'),
+  body: withDefault(GIVEN_BODY, [], 'body'),
+  trailers: withDefault(GIVEN_HEADERS, {}, 'what follows the body'),
+  grpc: optional(GRPC_ANSWER, 'what a gRPC service answers, instead of all that'),
+  fails: withDefault(FLAG, false, 'whether there is no answer'),
+});
+
+const SERVICES = dictionary(
+  text('the name of a service', { sizeCharsMax: 256 }),
+  list(ANSWER, { of: 'answers', countMin: 1, countMax: EXCHANGES_COUNT_MAX }),
+  { of: 'services', countMax: 64 },
+);
+
+const WANTED_CALL = object('a map with service, headers, body and trailers', {
+  service: required(TEXT, 'name of the service'),
+  headers: withDefault(WANTED_HEADERS, {}, 'headers, also `:path`; of gRPC, metadata'),
+  body: optional(WANTED, 'body; of gRPC, the messages one behind the other'),
+  trailers: withDefault(WANTED_HEADERS, {}, 'trailers'),
+});
+
 const CASE = object('a map with name, and request and expect, or exchanges', {
   name: required(TEXT, 'what the case shows'),
   config: optional(ANYTHING, "instead of the file's own"),
@@ -158,6 +214,11 @@ const CASE = object('a map with name, and request and expect, or exchanges', {
       countMax: EXCHANGES_COUNT_MAX,
     }),
     'several exchanges with one instance, instead of request, upstream and expect',
+  ),
+  services: withDefault(SERVICES, {}, 'what services answer, each call the next'),
+  calls: optional(
+    list(WANTED_CALL, { of: 'calls', countMin: 0, countMax: 1_000 }),
+    'all calls to services that must have been made, in order',
   ),
   logs: withDefault(
     list(WANTED, { of: 'log lines', countMin: 0, countMax: 1_000 }),
@@ -182,7 +243,16 @@ export const CASE_FILE = object('a map with cases', {
 export type CaseFile = Infer<typeof CASE_FILE>;
 export type Case = Infer<typeof CASE>;
 export type Exchange = NonNullable<Case['exchanges']>[number];
+export type PlayedAnswer = Infer<typeof ANSWER>;
+export type WantedCall = Infer<typeof WANTED_CALL>;
 export type WantedHeaders = Infer<typeof WANTED_HEADERS>;
+
+/** Headers as a case gives them, as a list. */
+export function flatHeaders(headers: Infer<typeof GIVEN_HEADERS>): string[] {
+  return headers.flatMap(([name, values]) =>
+    values.flatMap((value) => [name.toLowerCase(), value]),
+  );
+}
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');

@@ -1,7 +1,8 @@
 // What a case wanted against what came. Every difference is one line that names the place, and
 // both sides.
 
-import type { Exchange, Wanted, WantedHeaders } from './case-schema.ts';
+import type { Exchange, Wanted, WantedCall, WantedHeaders } from './case-schema.ts';
+import type { MadeCall } from './played-services.ts';
 import type { Outcome } from './run-exchange.ts';
 
 const SHOWN_SIZE_CHARS_MAX = 200;
@@ -17,8 +18,11 @@ export function differences({ expect }: Exchange, outcome: Outcome): string[] {
   } else if (upstream !== undefined) {
     if (outcome.upstreamHeaders === null) found.push('upstream: expected a request, found none');
     else {
-      found.push(...headerDifferences('upstream', upstream.headers, outcome.upstreamHeaders));
+      const { upstreamHeaders } = outcome;
+      found.push(...fieldDifferences('upstream.headers', upstream.headers, upstreamHeaders));
       compare('upstream.body', upstream.body, textOf(outcome.upstreamBody), found);
+      const { upstreamTrailers } = outcome;
+      found.push(...fieldDifferences('upstream.trailers', upstream.trailers, upstreamTrailers));
     }
   }
   if (response === undefined) return found;
@@ -31,9 +35,33 @@ export function differences({ expect }: Exchange, outcome: Outcome): string[] {
     const status = outcome.status ?? 'no answer';
     found.push(`response.status: expected ${response.status}, found ${status}`);
   }
-  found.push(...headerDifferences('response', response.headers, outcome.headers));
+  found.push(...fieldDifferences('response.headers', response.headers, outcome.headers));
+  found.push(...fieldDifferences('response.trailers', response.trailers, outcome.trailers));
   compare('response.body', response.body, textOf(outcome.body), found);
   compare('response.details', response.details, outcome.details, found);
+  return found;
+}
+
+/** Calls to services that are others than wanted, or more, or fewer. */
+export function callDifferences(
+  wanted: readonly WantedCall[] | undefined,
+  made: readonly MadeCall[],
+): string[] {
+  if (wanted === undefined) return [];
+  const found: string[] = [];
+  if (wanted.length !== made.length) {
+    const names = made.map(({ service }) => service).join(', ');
+    found.push(`calls: expected ${wanted.length}, found ${made.length} (${names})`);
+  }
+  for (const [index, { service, headers, body, trailers }] of wanted.entries()) {
+    const call = made[index];
+    if (call === undefined) break;
+    const place = `calls[${index}]`;
+    compare(`${place}.service`, { kind: 'equals', text: service }, call.service, found);
+    found.push(...fieldDifferences(`${place}.headers`, headers, call.headers));
+    compare(`${place}.body`, body, textOf(call.body), found);
+    found.push(...fieldDifferences(`${place}.trailers`, trailers, call.trailers));
+  }
   return found;
 }
 
@@ -52,7 +80,7 @@ function shownLines(lines: readonly string[]): string {
   return lines.length === 0 ? 'no line' : lines.map(show).join(', ');
 }
 
-function headerDifferences(
+function fieldDifferences(
   where: string,
   wanted: WantedHeaders,
   headers: readonly string[],
@@ -63,7 +91,7 @@ function headerDifferences(
       (_, index) => index % 2 === 1 && headers[index - 1] === name.toLowerCase(),
     );
     const text = values.length === 0 ? undefined : values.join('\n');
-    compare(`${where}.headers.${name}`, value, text, found);
+    compare(`${where}.${name}`, value, text, found);
   }
   return found;
 }

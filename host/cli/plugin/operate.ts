@@ -41,6 +41,9 @@ export async function push(
     canary,
   });
   if (isUnchanged) return `${plugin}: ${short(sha256)} runs already`;
+  if (canary === null && previous === sha256) {
+    return `${plugin}: ${short(sha256)} runs already; from now on because it was pushed`;
+  }
   const took = `switched in ${switchMs.toFixed(1)} ms`;
   if (canary === null) return `${plugin}: ${short(previous)} -> ${short(sha256)}, ${took}`;
   const next = `then: sluice plugin canary ${plugin} promote, abort, or another share`;
@@ -105,24 +108,33 @@ function cells(view: PluginView): string[] {
   return [name, short(sha256), source, abi, state, since, ...counts];
 }
 
-function notes({ name, canary: running, lastCanary, pushed }: PluginView): string[] {
-  const lines: string[] = [];
+function notes({ name, canary: running, endedCanaries, pushed, warnings }: PluginView): string[] {
+  const lines = warnings.map((warning) => `${name}: WARNING: ${warning}`);
   if (running !== null) {
     const { sha256, share, failures, requests, failuresBeside, requestsBeside } = running;
     const own = `${failures} of ${requests} requests failed`;
     const beside = `beside it ${failuresBeside} of ${requestsBeside}`;
     lines.push(`${name}: canary ${short(sha256)} gets ${percent(share)}; ${own}, ${beside}`);
   }
-  if (lastCanary !== null) {
-    const { sha256, outcome, why, at } = lastCanary;
+  for (const { sha256, outcome, why, at } of endedCanaries) {
     const because = why === '' ? '' : `: ${why}`;
     lines.push(`${name}: canary ${short(sha256)} was ${outcome} at ${at}${because}`);
   }
-  if (pushed.length > 0) {
-    const versions = pushed.map(({ sha256, at }) => `${short(sha256)} (${at})`);
-    lines.push(`${name}: pushed, the newest first: ${versions.join(', ')}`);
+  for (const [index, version] of pushed.entries()) {
+    const rank = index === 0 ? 'last' : 'before';
+    lines.push(
+      `${name}: pushed ${rank}: ${short(version.sha256)} at ${version.at}${harm(version)}`,
+    );
   }
   return lines;
+}
+
+/** What went wrong with a version since the gateway began. */
+function harm({ failures, requests, traps, lastTrap }: PluginView['pushed'][number]): string {
+  if (failures === 0 && traps === 0) return '';
+  const where = lastTrap === '' ? '' : `, the last in ${lastTrap}`;
+  const died = `${traps} ${traps === 1 ? 'trap' : 'traps'}${where}`;
+  return `; ${failures} of ${requests} requests failed, ${died}`;
 }
 
 function percent(share: number): string {

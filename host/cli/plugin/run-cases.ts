@@ -10,7 +10,8 @@ import {
 } from '../../proxywasm/index.ts';
 import { type BenchServices, benchServices } from './bench-services.ts';
 import type { Case, CaseFile, Exchange } from './case-schema.ts';
-import { differences, logDifferences } from './compare.ts';
+import { callDifferences, differences, logDifferences } from './compare.ts';
+import { PlayedServices } from './played-services.ts';
 import { runExchange } from './run-exchange.ts';
 
 export interface CaseResult {
@@ -33,32 +34,37 @@ function runCase(module: PluginModule, file: CaseFile, one: Case): CaseResult {
   if (Number.isNaN(wallMs)) {
     return { name: one.name, problems: [`now: ${one.now} is no date`], lines: [] };
   }
-  const services = benchServices(wallMs);
-  const problems = runIn(services, module, specOf(file, one), one);
+  const played = new PlayedServices(one.services);
+  const services = benchServices(wallMs, played);
+  const problems = runIn(services, played, module, specOf(file, one), one);
   const lines = services.lines.map(({ level, message }) => `${level}: ${message}`);
-  return { name: one.name, problems: [...problems, ...logDifferences(one.logs, lines)], lines };
+  problems.push(...callDifferences(one.calls, played.calls), ...logDifferences(one.logs, lines));
+  return { name: one.name, problems, lines };
 }
 
 function runIn(
   services: BenchServices,
+  played: PlayedServices,
   module: PluginModule,
   spec: PluginSpec,
   one: Case,
-): readonly string[] {
+): string[] {
   const book = new PluginBook(services);
   try {
     book.install(spec, module);
   } catch (error) {
     if (!isGatewayError(error)) throw error;
-    const why = services.lines.map(({ message }) => `\n      ${message}`).join('');
-    return one.refused ? [] : [`the filter does not start: ${error.detail}${why}`];
+    return one.refused ? [] : [`the filter does not start: ${error.detail}`];
   }
   const problems: string[] = one.refused ? ['the filter takes its configuration'] : [];
   const chain = book.chain([PLUGIN_NAME]);
+  const deliver = () => played.deliver();
+  deliver();
   for (const [index, exchange] of exchangesOf(one).entries()) {
     services.clock.advance(exchange.after ?? 0);
     for (let count = 0; count < exchange.times; count++) {
-      const outcome = runExchange(chain, exchange, services.clock.wallMs());
+      const wallMs = services.clock.wallMs();
+      const outcome = runExchange(exchange, { chain, wallMs, deliver });
       const where = one.exchanges === undefined ? '' : `exchanges[${index}].`;
       problems.push(...differences(exchange, outcome).map((line) => where + line));
     }

@@ -1,25 +1,28 @@
 // One exchange through a filter: the client's side and the upstream's side are both played here.
 
-import type {
-  FilterChain,
-  FilterFacts,
-  FilterSink,
-  FilterStream,
-  HeaderList,
-  LocalAnswer,
+import {
+  type FilterChain,
+  type FilterFacts,
+  type FilterSink,
+  type FilterStream,
+  type HeaderList,
+  type LocalAnswer,
+  passableTrailers,
 } from '../../core/index.ts';
-import type { Exchange } from './case-schema.ts';
+import { type Exchange, flatHeaders } from './case-schema.ts';
 
 /** What came out at either end. */
 export class Outcome {
   /** Null while nothing has reached the upstream. */
   upstreamHeaders: HeaderList | null = null;
   readonly upstreamBody: Uint8Array[] = [];
+  upstreamTrailers: HeaderList = [];
   isUpstreamWhole = false;
   /** Null while the client has no answer. */
   status: number | null = null;
   headers: HeaderList = [];
   readonly body: Uint8Array[] = [];
+  trailers: HeaderList = [];
   details = '';
   /** Code of what went wrong; `''` for nothing. */
   failure = '';
@@ -33,7 +36,8 @@ class Ends implements FilterSink {
     this.outcome.isUpstreamWhole = isLast;
   }
 
-  onRequestBody(chunk: Uint8Array, isLast: boolean): boolean {
+  onRequestBody(chunk: Uint8Array, isLast: boolean, trailers: HeaderList = []): boolean {
+    this.outcome.upstreamTrailers = passableTrailers(trailers);
     this.outcome.upstreamBody.push(chunk.slice());
     this.outcome.isUpstreamWhole = isLast;
     return true;
@@ -45,7 +49,8 @@ class Ends implements FilterSink {
     this.#answer(headers);
   }
 
-  onResponseBody(chunk: Uint8Array, _isLast: boolean): boolean {
+  onResponseBody(chunk: Uint8Array, _isLast: boolean, trailers: HeaderList = []): boolean {
+    this.outcome.trailers = passableTrailers(trailers);
     this.outcome.body.push(chunk.slice());
     return true;
   }
@@ -76,54 +81,75 @@ class Ends implements FilterSink {
   }
 }
 
-/** Runs an exchange from the client's request to the end of the answer. `wallMs`: when. */
-export function runExchange(chain: FilterChain, exchange: Exchange, wallMs: number): Outcome {
+/** How an exchange is run. */
+export interface ExchangeRun {
+  readonly chain: FilterChain;
+  /** When. */
+  readonly wallMs: number;
+  /** Lets services answer; called wherever a filter may have asked one. */
+  readonly deliver: () => void;
+}
+
+/** Runs an exchange from the client's request to the end of the answer. */
+export function runExchange(exchange: Exchange, { chain, wallMs, deliver }: ExchangeRun): Outcome {
   const ends = new Ends();
   const { outcome } = ends;
   const stream = chain.open(factsOf(exchange, wallMs), ends);
   const { request } = exchange;
   const { method, path, authority } = request;
   const pseudo = [':method', method, ':path', path, ':authority', authority, ':scheme', 'http'];
-  const headers = [...pseudo, ...flat(request.headers)];
+  const headers = [...pseudo, ...flatHeaders(request.headers)];
   const isOver = (): boolean => outcome.status !== null || outcome.failure !== '';
-  stream.requestHeaders(headers, request.body.length === 0);
-  send(request.body, (chunk, isLast) => {
-    if (!isOver()) stream.requestBody(chunk, isLast);
+  stream.requestHeaders(headers, hasNoBody(request));
+  deliver();
+  send(request, (chunk, isLast, trailers) => {
+    if (!isOver()) stream.requestBody(chunk, isLast, trailers);
+    deliver();
   });
-  if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange);
+  if (!isOver() && outcome.isUpstreamWhole) respond(stream, exchange, deliver);
   stream.end({ status: outcome.status ?? 0, reason: 0, details: outcome.details });
+  deliver();
   return outcome;
 }
 
-function respond(stream: FilterStream, { upstream }: Exchange): void {
-  const { status, headers, body } = upstream;
-  stream.responseHeaders([':status', String(status), ...flat(headers)], body.length === 0);
-  send(body, (chunk, isLast) => {
-    stream.responseBody(chunk, isLast);
+function respond(stream: FilterStream, { upstream }: Exchange, deliver: () => void): void {
+  const { status, headers } = upstream;
+  stream.responseHeaders([':status', String(status), ...flatHeaders(headers)], hasNoBody(upstream));
+  deliver();
+  send(upstream, (chunk, isLast, trailers) => {
+    stream.responseBody(chunk, isLast, trailers);
+    deliver();
   });
 }
 
-function send(
-  chunks: readonly Uint8Array[],
-  give: (chunk: Uint8Array, isLast: boolean) => void,
-): void {
-  for (const [index, chunk] of chunks.entries()) give(chunk, index === chunks.length - 1);
+/** What one side says behind its head. */
+type Message = Pick<Exchange['request'], 'body' | 'trailers'>;
+
+function hasNoBody({ body, trailers }: Message): boolean {
+  return body.length === 0 && trailers.length === 0;
 }
 
-function flat(headers: Exchange['request']['headers']): string[] {
-  return headers.flatMap(([name, values]) =>
-    values.flatMap((value) => [name.toLowerCase(), value]),
-  );
+function send(
+  message: Message,
+  give: (chunk: Uint8Array, isLast: boolean, trailers?: HeaderList) => void,
+): void {
+  if (hasNoBody(message)) return;
+  const trailers = passableTrailers(flatHeaders(message.trailers));
+  const chunks = message.body.length === 0 ? [new Uint8Array(0)] : message.body;
+  for (const [index, chunk] of chunks.entries()) {
+    const isLast = index === chunks.length - 1;
+    if (isLast && trailers.length > 0) give(chunk, true, trailers);
+    else give(chunk, isLast);
+  }
 }
 
 function factsOf({ client, route, request }: Exchange, wallMs: number): FilterFacts {
-  const at = client.lastIndexOf(':');
   return {
     routeName: route,
     scheme: 'http',
     httpVersion: '1.1',
-    peerAddress: client.slice(0, at),
-    peerPort: Number(client.slice(at + 1)),
+    peerAddress: client.address,
+    peerPort: client.port,
     localAddress: '127.0.0.1',
     localPort: 8080,
     startWallMs: wallMs,

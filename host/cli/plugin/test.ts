@@ -41,8 +41,13 @@ export async function testPlugin(
 
 function describe({ name, problems, lines }: CaseResult): string {
   if (problems.length === 0) return `ok    ${name}\n`;
-  const logged = lines.length === 0 ? [] : ['log:', ...lines.map((line) => `  ${line}`)];
+  const logged = lines.length === 0 ? [] : ['log:', ...lines.map((line) => `  ${shown(line)}`)];
   return `BAD   ${name}\n${[...problems, ...logged].map((line) => `        ${line}\n`).join('')}`;
+}
+
+/** A filter may log what steers a terminal. */
+function shown(line: string): string {
+  return line.replace(/\p{Cc}/gu, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
 }
 
 function refuse(file: string, why: string, code: keyof typeof ERRORS, output: Output): number {

@@ -115,8 +115,13 @@ logSizeBytesMax():number {
   return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
 }
 
+openCountMax():number {
+  const offset = this.bb!.__offset(this.bb_pos, 38);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startDb(builder:flatbuffers.Builder) {
-  builder.startObject(17);
+  builder.startObject(18);
 }
 
 static addDir(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset) {
@@ -187,12 +192,16 @@ static addLogSizeBytesMax(builder:flatbuffers.Builder, logSizeBytesMax:number) {
   builder.addFieldFloat64(16, logSizeBytesMax, 0.0);
 }
 
+static addOpenCountMax(builder:flatbuffers.Builder, openCountMax:number) {
+  builder.addFieldInt32(17, openCountMax, 0);
+}
+
 static endDb(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, followOffset:flatbuffers.Offset, replicationTokenOffset:flatbuffers.Offset, replicationKeepSizeBytesMax:number, replicationKeepMsMax:number, retentionMs:number, logSizeBytesMax:number):flatbuffers.Offset {
+static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publicKeyOffset:flatbuffers.Offset, creates:boolean, statementMsMax:number, transactionMsMax:number, idleMsMax:number, queueCountMax:number, streamsCountMax:number, requestSizeBytesMax:number, resultSizeBytesMax:number, databaseSizeBytesMax:number, followOffset:flatbuffers.Offset, replicationTokenOffset:flatbuffers.Offset, replicationKeepSizeBytesMax:number, replicationKeepMsMax:number, retentionMs:number, logSizeBytesMax:number, openCountMax:number):flatbuffers.Offset {
   Db.startDb(builder);
   Db.addDir(builder, dirOffset);
   Db.addPublicKey(builder, publicKeyOffset);
@@ -211,6 +220,7 @@ static createDb(builder:flatbuffers.Builder, dirOffset:flatbuffers.Offset, publi
   Db.addReplicationKeepMsMax(builder, replicationKeepMsMax);
   Db.addRetentionMs(builder, retentionMs);
   Db.addLogSizeBytesMax(builder, logSizeBytesMax);
+  Db.addOpenCountMax(builder, openCountMax);
   return Db.endDb(builder);
 }
 }

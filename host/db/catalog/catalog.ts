@@ -27,6 +27,8 @@ import { beginningOf, type Moment, replayUpTo } from './restore.ts';
 const TEMPORARY_FOLDER = '.temporary';
 const PAGES_FOLDER = 'pages';
 const LOG_FOLDER = 'log';
+/** LMDB's file can be read by all of a machine, what it holds is the gateway's user's. */
+const FOLDER_MODE = 0o700;
 /** Durable pins of branches, so that other pins can have any name. */
 const BRANCH_PIN = 'branch ';
 
@@ -104,13 +106,19 @@ export class DatabaseCatalog {
       .sort();
   }
 
+  /** Errors: DB_NAME, DB_EXISTS. */
+  async assertFree(name: string): Promise<void> {
+    checkDatabaseName(name);
+    if ((await this.list()).includes(name)) throw new GatewayError('DB_EXISTS', name);
+  }
+
   /** Makes an empty database. Errors: DB_NAME, DB_EXISTS. */
   create(name: string): Promise<void> {
     return this.#make(name, null, async () => {});
   }
 
-  /** Makes a database of a file of SQLite's. Errors: DB_NAME, DB_EXISTS, DB_FORMAT,
-   *  DB_STORE_FULL. */
+  /** Makes a database of a file of SQLite's that has our pages (own-pages.ts). Errors: DB_NAME,
+   *  DB_EXISTS, DB_FORMAT, DB_STORE_FULL. */
   async importFile(name: string, path: string): Promise<void> {
     const file = await openSqliteFile(path);
     try {
@@ -127,10 +135,11 @@ export class DatabaseCatalog {
     copy: ReceivedCopy,
     place: (replace: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
+    checkDatabaseName(name);
     const { id, epoch, lsn, chain, fill } = copy;
     const folder = this.temporaryPath();
     try {
-      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true, mode: FOLDER_MODE });
       const store = await this.#openStoreIn(folder, { copyOf: { id, epoch } });
       try {
         await fill(store);
@@ -159,7 +168,7 @@ export class DatabaseCatalog {
     atLsn: Lsn,
     fill: (store: LmdbPageStore) => Promise<void> = async () => {},
   ): Promise<void> {
-    await this.#assertFree(name);
+    await this.assertFree(name);
     const parent = await this.openPages(parentName);
     try {
       await this.#unpinGone(parent.store);
@@ -337,10 +346,10 @@ export class DatabaseCatalog {
     fill: (store: LmdbPageStore) => Promise<void>,
     parent?: LmdbPageStore,
   ): Promise<void> {
-    await this.#assertFree(name);
+    await this.assertFree(name);
     const folder = this.temporaryPath();
     try {
-      await mkdir(join(folder, PAGES_FOLDER), { recursive: true });
+      await mkdir(join(folder, PAGES_FOLDER), { recursive: true, mode: FOLDER_MODE });
       const branch = base === null ? {} : { base, parent: parent! };
       const store = await this.#openStoreIn(folder, branch);
       try {
@@ -436,11 +445,6 @@ export class DatabaseCatalog {
       const branch = pin.name.slice(BRANCH_PIN.length);
       if (!names.includes(branch) && !this.#branching.has(branch)) store.unpinDurably(pin.name);
     }
-  }
-
-  async #assertFree(name: string): Promise<void> {
-    checkDatabaseName(name);
-    if ((await this.list()).includes(name)) throw new GatewayError('DB_EXISTS', name);
   }
 
   async #assertThere(name: string): Promise<void> {

@@ -2,7 +2,7 @@
 // bound where they lie, for the time of one run; SQLite copies none of them.
 
 import type { SqlStatement, SqlValue } from '../contract.ts';
-import { badArguments, limit, mixedArguments } from './faults.ts';
+import { badArguments, limit, mixedArguments, outOfMemory } from './faults.ts';
 import { ARGUMENTS_SIZE_BYTES } from './limits.ts';
 import type { PreparedStatement } from './prepared.ts';
 import { BIND_STATIC } from './sqlite-codes.ts';
@@ -123,7 +123,7 @@ export class ArgumentArea {
       return at;
     }
     const pointer = this.#sqlite.exports.malloc(sizeBytes);
-    if (pointer === 0) throw limit('SQLITE_NOMEM', 'out of memory');
+    if (pointer === 0) throw outOfMemory();
     this.#large.push(pointer);
     return pointer;
   }

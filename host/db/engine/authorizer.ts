@@ -42,8 +42,10 @@ const PRAGMAS = new Map<string, PragmaUse>([
     'incremental_vacuum',
     'optimize',
   ]),
-  ...uses('store', ['user_version', 'application_id', 'auto_vacuum']),
+  ...uses('store', ['user_version', 'application_id']),
   ...uses('session', [
+    // What it sets is the connection's own until its next VACUUM, or the first table.
+    'auto_vacuum',
     'foreign_keys',
     'defer_foreign_keys',
     'recursive_triggers',
@@ -134,8 +136,8 @@ export class Authorizer {
   }
 
   /** Source: sqlite.org/c3ref/c_alter_table.html, for what the two arguments of an action are. */
-  decide(action: number, first: number, second: number): number {
-    this.#note(action);
+  decide(action: number, first: number, second: number, database: number): number {
+    this.#note(action, database);
     switch (action) {
       case AUTH_PRAGMA:
         return this.#pragma(this.#text(first).toLowerCase(), second);
@@ -163,7 +165,9 @@ export class Authorizer {
     }
   }
 
-  #note(action: number): void {
+  #note(action: number, database: number): void {
+    // Virtual tables are made there by an INSERT into its schema alone.
+    if (action !== AUTH_READ && this.#text(database) === 'temp') this.isTainted = true;
     if (action === AUTH_INSERT || action === AUTH_UPDATE || action === AUTH_DELETE) {
       this.sawRowChange = true;
     } else if (

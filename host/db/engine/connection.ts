@@ -20,8 +20,9 @@ import {
   manyStatements,
   noStatement,
   type StopReason,
+  unknownLetter,
 } from './faults.ts';
-import { CACHED_SQL_LENGTH_MAX } from './limits.ts';
+import { CACHED_SQL_LENGTH_MAX, NESTING_WORDS_COUNT_MAX } from './limits.ts';
 import { openDatabase } from './open-database.ts';
 import { PageFile } from './page-file.ts';
 import { PreparedStatement, PreparedStatements, type StatementFacts } from './prepared.ts';
@@ -35,7 +36,7 @@ import {
   SQLITE_ROW,
   STMTSTATUS_FULLSCAN_STEP,
 } from './sqlite-codes.ts';
-import { isBlankSql, isReadonlyBegin } from './statement-text.ts';
+import { isBlankSql, isReadonlyBegin, nestingWordsCount } from './statement-text.ts';
 
 export class Connection implements SqlConnection {
   readonly authorizer: Authorizer;
@@ -56,6 +57,8 @@ export class Connection implements SqlConnection {
   /** Since when an open transaction holds the writer; 0 where none does. Units: ms, nowMs(). */
   writerSinceMs = 0;
   deadlineMs = 0;
+  /** A statement stops when its sink holds more. */
+  replySizeBytesMax = Number.POSITIVE_INFINITY;
   /** What another thread stores to stop this connection's statement; 0 for nothing. */
   ticket = 0;
 
@@ -65,9 +68,14 @@ export class Connection implements SqlConnection {
     this.#giveBack = giveBack;
     this.file = new PageFile(runtime.space);
     this.authorizer = new Authorizer(runtime.sqlite);
-    this.#db = openDatabase(runtime, this.file);
-    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#arguments = new ArgumentArea(runtime.sqlite, runtime.limits.valueSizeBytesMax);
+    try {
+      this.#db = openDatabase(runtime, this.file);
+    } catch (error) {
+      this.#arguments.free();
+      throw error;
+    }
+    this.counters = new ConnectionCounters(runtime.sqlite.exports, this.#db);
     this.#prepared = new PreparedStatements(runtime.limits.statementsCountMax, (statement) => {
       runtime.sqlite.exports.sqlite3_finalize(statement.pointer);
     });
@@ -104,6 +112,7 @@ export class Connection implements SqlConnection {
     this.file.isWritable = access === 'read-write';
     this.file.seenLsn = 0;
     this.deadlineMs = 0;
+    this.replySizeBytesMax = Number.POSITIVE_INFINITY;
     this.ticket = 0;
     this.writerSinceMs = 0;
     this.#aborted = null;
@@ -237,6 +246,8 @@ export class Connection implements SqlConnection {
     } finally {
       if (prepared.setsChanges) this.counters.hasChanged = true;
     }
+    // A pragma's table asks for it while it runs.
+    if (this.authorizer.sawPersonal) this.#isPersonal = true;
     if (prepared.beginsReadonly) this.#beginReadonly();
     this.#watchTransaction();
     const rowsWritten = exports.sqlite3_total_changes(db) - changesBefore;
@@ -255,14 +266,14 @@ export class Connection implements SqlConnection {
     const { sqlite, limits } = this.#runtime;
     const { pointer } = prepared;
     let rowsCount = 0;
-    let sizeBytes = 0;
+    const room = { left: limits.resultSizeBytesMax, sinkMax: this.replySizeBytesMax };
     let code = this.#step(pointer);
     const columns = prepared.columns();
     if (code === SQLITE_ROW || code === SQLITE_DONE) sink?.columns(columns);
     while (code === SQLITE_ROW) {
       rowsCount++;
-      if (sink !== null) sizeBytes += passRow(sqlite, pointer, columns.length, sink);
-      if (sizeBytes > limits.resultSizeBytesMax && this.#stop === null) {
+      const isPassed = sink === null || passRow(sqlite, pointer, columns.length, sink, room);
+      if (!isPassed && this.#stop === null) {
         // Not a reset: that would commit what a statement with RETURNING has changed.
         this.#stop = 'result-size';
         sqlite.exports.sqlite3_interrupt(this.#db);
@@ -359,11 +370,17 @@ export class Connection implements SqlConnection {
 
   #checkSql(sql: string): void {
     const most = this.#runtime.limits.sqlSizeBytesMax;
-    if (sql.length <= most) return;
-    throw limit(
-      'SQLITE_TOOBIG',
-      `the statement has ${sql.length} characters, the limit is ${most}`,
-    );
+    if (sql.length > most) {
+      const message = `the statement has ${sql.length} characters, the limit is ${most}`;
+      throw limit('SQLITE_TOOBIG', message);
+    }
+    // SQLite ends a text there, and never gets behind it.
+    if (sql.includes('\0')) throw unknownLetter();
+    const words = nestingWordsCount(sql, NESTING_WORDS_COUNT_MAX);
+    if (words > NESTING_WORDS_COUNT_MAX) {
+      const message = `the statement has ${words} SELECT and COLLATE`;
+      throw limit('SQLITE_TOOBIG', `${message}, the limit is ${NESTING_WORDS_COUNT_MAX}`);
+    }
   }
 
   #beginReadonly(): void {

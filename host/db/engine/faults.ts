@@ -89,6 +89,10 @@ export function tooManyPages(most: number): SqlError {
   return limit('SQLITE_FULL', `${what}; ${way}`);
 }
 
+export function outOfMemory(): SqlError {
+  return limit('SQLITE_NOMEM', 'out of memory');
+}
+
 export function badArguments(message: string): SqlError {
   return new SqlError({ code: 'DB_ARGS', sqlCode: 'ARGS_INVALID', message });
 }
@@ -106,6 +110,11 @@ export function noStatement(): SqlError {
 export function manyStatements(): SqlError {
   const message = 'the text holds more than one statement';
   return new SqlError({ code: 'DB_STATEMENT', sqlCode: 'SQL_MANY_STATEMENTS', message });
+}
+
+export function unknownLetter(): SqlError {
+  const message = 'unrecognized token: a NUL character';
+  return new SqlError({ code: 'DB_SQL', sqlCode: 'SQLITE_ERROR', message });
 }
 
 /** The instance threw: a trap, or a stack that ran over. What it holds cannot be trusted. */

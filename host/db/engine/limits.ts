@@ -40,8 +40,18 @@ export const PROGRESS_STEPS = 4_096;
 export const ARGUMENTS_SIZE_BYTES = 65_536;
 /** SQLite's defaults for these are made for a trusted caller with a native stack. */
 export const EXPRESSION_DEPTH_MAX = 500;
+/** SELECT and COLLATE of one statement: SQLite calls itself some 5 times for each, and its limits
+ *  of depth know nothing of common table expressions and collations. */
+export const NESTING_WORDS_COUNT_MAX = 1_000;
 export const COMPOUND_SELECT_COUNT_MAX = 200;
 export const PROGRAM_STEPS_COUNT_MAX = 1_000_000;
 export const LIKE_PATTERN_SIZE_BYTES_MAX = 4_096;
 export const PARAMETERS_COUNT_MAX = 32_766;
 export const TRIGGER_DEPTH_MAX = 100;
+/** A journal while a file is written once more: a new database needs next to none. */
+export const SCRATCH_SIZE_BYTES_MAX = 64 * MIB;
+/** Stack of a thread that runs SQL: what passes all limits of nesting can still be some 50,000
+ *  calls deep, in generated columns that are made of each other. Units: MB. */
+export const THREAD_STACK_SIZE_MB = 32;
+/** Stack of C, which the thread's own must end before: a call takes half as much here as there. */
+export const C_STACK_SIZE_BYTES = 2 * THREAD_STACK_SIZE_MB * MIB;

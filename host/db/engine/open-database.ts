@@ -3,7 +3,7 @@
 
 import { DB_PAGE_SIZE_BYTES } from '../contract.ts';
 import type { EngineLimits } from './engine-options.ts';
-import { failedCall } from './faults.ts';
+import { failedCall, outOfMemory } from './faults.ts';
 import {
   COMPOUND_SELECT_COUNT_MAX,
   EXPRESSION_DEPTH_MAX,
@@ -57,7 +57,10 @@ export function openDatabase(runtime: Runtime, file: PageFile): number {
   setPragmas(runtime, db, limits);
   setLimits(runtime, db, limits);
   setProtections(runtime, db);
-  setFunctions(runtime, db);
+  if (!setFunctions(runtime, db)) {
+    exports.sqlite3_close_v2(db);
+    throw outOfMemory();
+  }
   exports.sqlite3_set_authorizer(db, runtime.authorizerCallback, 0);
   exports.sqlite3_progress_handler(db, PROGRESS_STEPS, runtime.progressCallback, 0);
   return db;
@@ -102,16 +105,16 @@ function setLimits({ sqlite }: Runtime, db: number, limits: EngineLimits): void 
   for (const [id, value] of settings) sqlite.exports.sqlite3_limit(db, id, value);
 }
 
-/** In place of SQLite's own, which know the connection and not its client. */
-function setFunctions(runtime: Runtime, db: number): void {
+/** In place of SQLite's own, which know the connection and not its client. False: out of memory. */
+function setFunctions(runtime: Runtime, db: number): boolean {
   const { exports } = runtime.sqlite;
   const flags = FUNCTION_UTF8 | FUNCTION_INNOCUOUS;
-  for (const [name, run] of [
-    [runtime.changesName, runtime.changesCallback],
-    [runtime.totalChangesName, runtime.totalChangesCallback],
-  ] as const) {
-    exports.sqlite3_create_function_v2(db, name, 0, flags, 0, run, 0, 0, 0);
-  }
+  return [
+    [runtime.changesName, runtime.changesCallback] as const,
+    [runtime.totalChangesName, runtime.totalChangesCallback] as const,
+  ].every(([name, run]) => {
+    return exports.sqlite3_create_function_v2(db, name, 0, flags, 0, run, 0, 0, 0) === SQLITE_OK;
+  });
 }
 
 function setProtections({ sqlite }: Runtime, db: number): void {

@@ -7,20 +7,32 @@ import type { SqliteInstance } from './sqlite-instance.ts';
 /** Integers and floats, and what a value costs beside its bytes. */
 const VALUE_SIZE_BYTES = 8;
 
-/** Passes the present row on. Its size, for the limit of a result. Units: bytes. */
+/** Room for rows. Units: bytes. */
+export interface RowRoom {
+  /** For values. */
+  left: number;
+  /** For what the sink makes of them, and had before. */
+  readonly sinkMax: number;
+}
+
+/** Passes the present row on, and takes its size off the room. False: it did not fit, and what the
+ *  sink has of it is to be undone; a row of one argument a thousand times takes SQLite no memory,
+ *  so that each value is looked at before it is passed. */
 export function passRow(
   sqlite: SqliteInstance,
   statement: number,
   columnCount: number,
   sink: RowSink,
-): number {
-  let sizeBytes = columnCount * VALUE_SIZE_BYTES;
+  room: RowRoom,
+): boolean {
+  room.left -= columnCount * VALUE_SIZE_BYTES;
   sink.beginRow();
   for (let column = 0; column < columnCount; column++) {
-    sizeBytes += passValue(sqlite, statement, column, sink);
+    passValue(sqlite, statement, column, sink, room);
+    if (room.left < 0 || sink.size > room.sinkMax) return false;
   }
   sink.endRow();
-  return sizeBytes;
+  return true;
 }
 
 function passValue(
@@ -28,7 +40,8 @@ function passValue(
   statement: number,
   column: number,
   sink: RowSink,
-): number {
+  room: RowRoom,
+): void {
   const { exports } = sqlite;
   switch (exports.sqlite3_column_type(statement, column)) {
     case TYPE_INTEGER: {
@@ -36,27 +49,28 @@ function passValue(
       const value = exports.sqlite3_column_double(statement, column);
       if (Number.isSafeInteger(value)) sink.integer(value);
       else sink.integer(exports.sqlite3_column_int64(statement, column));
-      return 0;
+      return;
     }
     case TYPE_FLOAT:
       sink.float(exports.sqlite3_column_double(statement, column));
-      return 0;
+      return;
     case TYPE_TEXT: {
       const at = exports.sqlite3_column_text(statement, column);
       const sizeBytes = exports.sqlite3_column_bytes(statement, column);
+      room.left -= sizeBytes;
       // In bounds: SQLite's own value, of the size that it says.
-      sink.text(sqlite.u8.subarray(at, at + sizeBytes));
-      return sizeBytes;
+      if (room.left >= 0) sink.text(sqlite.u8.subarray(at, at + sizeBytes));
+      return;
     }
     case TYPE_BLOB: {
       const at = exports.sqlite3_column_blob(statement, column);
       const sizeBytes = exports.sqlite3_column_bytes(statement, column);
+      room.left -= sizeBytes;
       // In bounds: as above.
-      sink.blob(sqlite.u8.subarray(at, at + sizeBytes));
-      return sizeBytes;
+      if (room.left >= 0) sink.blob(sqlite.u8.subarray(at, at + sizeBytes));
+      return;
     }
     default:
       sink.nullValue();
-      return 0;
   }
 }

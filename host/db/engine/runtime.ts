@@ -62,8 +62,8 @@ export class Runtime {
       { parameters: 'i', run: () => (this.current?.shouldStop() ? 1 : 0) },
       {
         parameters: 'iiiiii',
-        run: (_, action, first, second) =>
-          this.current?.authorizer.decide(action!, first!, second!) ?? 0,
+        run: (_, action, first, second, database) =>
+          this.current?.authorizer.decide(action!, first!, second!, database!) ?? 0,
       },
       {
         parameters: 'iiiv',

@@ -58,6 +58,7 @@ export function extendedName(code: number): string {
 }
 
 // Open flags.
+export const OPEN_READONLY = 0x1;
 export const OPEN_READWRITE = 0x2;
 export const OPEN_CREATE = 0x4;
 export const OPEN_MAIN_DB = 0x100;

@@ -42,6 +42,8 @@ export interface SqliteExports {
     destroy: number,
   ): number;
   sqlite3_result_int64(context: Pointer, value: bigint): void;
+  /** Where the stack of C is from now on. */
+  _emscripten_stack_restore(top: Pointer): void;
   sqlite3_errmsg(db: Pointer): Pointer;
   sqlite3_errstr(code: number): Pointer;
   sqlite3_extended_errcode(db: Pointer): number;

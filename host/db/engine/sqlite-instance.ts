@@ -4,6 +4,8 @@
 // database, which bounds what it can take and gives all of it back.
 
 import type { Clock } from '../../core/index.ts';
+import { outOfMemory } from './faults.ts';
+import { C_STACK_SIZE_BYTES } from './limits.ts';
 import type { SqliteExports } from './sqlite-exports.ts';
 
 /** What the module declares: its imports must match. */
@@ -11,6 +13,7 @@ const INITIAL_WASM_PAGES = 128;
 const WASM_PAGE_SIZE_BYTES = 65_536;
 /** The least growth of the memory at a time: fewer, larger steps, for views are made anew. */
 const GROWTH_SIZE_BYTES = 4_194_304;
+const STACK_ALIGNMENT_BYTES = 16;
 
 // Error numbers of the module's C library; calls that return one return it negative.
 const ERRNO_BADF = 8;
@@ -33,24 +36,26 @@ export class SqliteInstance {
   view: DataView<ArrayBuffer>;
 
   constructor({ module, clock, heapSizeBytesMax }: SqliteOptions) {
+    const sizeBytesMax = heapSizeBytesMax + C_STACK_SIZE_BYTES;
     this.#memory = new WebAssembly.Memory({
       initial: INITIAL_WASM_PAGES,
-      maximum: Math.max(INITIAL_WASM_PAGES, Math.ceil(heapSizeBytesMax / WASM_PAGE_SIZE_BYTES)),
+      maximum: Math.max(INITIAL_WASM_PAGES, Math.ceil(sizeBytesMax / WASM_PAGE_SIZE_BYTES)),
     });
     this.u8 = new Uint8Array(this.#memory.buffer);
     this.u32 = new Uint32Array(this.#memory.buffer);
     this.view = new DataView(this.#memory.buffer);
-    const imports = this.#imports(module, clock, heapSizeBytesMax);
+    const imports = this.#imports(module, clock, sizeBytesMax);
     const instance = new WebAssembly.Instance(module, imports);
     this.exports = instance.exports as unknown as SqliteExports;
     this.exports.__wasm_call_ctors();
+    this.#moveStack();
     const code = this.exports.sqlite3_initialize();
     if (code !== 0) throw new Error(`sqlite3_initialize answered ${code}`);
   }
 
-  /** Bytes of the instance's memory, which grows and never shrinks. */
+  /** Bytes of the instance's memory but its stack; they grow and never shrink. */
   get heapSizeBytes(): number {
-    return this.u8.length;
+    return this.u8.length - C_STACK_SIZE_BYTES;
   }
 
   /** The bytes of a C string. */
@@ -71,11 +76,20 @@ export class SqliteInstance {
     return pointer;
   }
 
-  /** Errors: RangeError when the memory is full. */
+  /** Errors: SqlError SQLITE_NOMEM when the memory is full, which a client's tables can make it. */
   allocate(sizeBytes: number): number {
     const pointer = this.exports.malloc(sizeBytes);
-    if (pointer === 0) throw new RangeError(`no ${sizeBytes} bytes in SQLite's memory`);
+    if (pointer === 0) throw outOfMemory();
     return pointer;
+  }
+
+  /** The module's own stack of 512 KiB lies right above SQLite's data, and nothing guards it: SQL
+   *  that nests deeply enough would write over the data, unseen. In this one is so much room that
+   *  the thread's stack ends first, which is an exception. What is not used takes no memory. */
+  #moveStack(): void {
+    const bottom = this.allocate(C_STACK_SIZE_BYTES);
+    const top = bottom + C_STACK_SIZE_BYTES;
+    this.exports._emscripten_stack_restore(top - (top % STACK_ALIGNMENT_BYTES));
   }
 
   #grow(sizeBytesMin: number, sizeBytesMax: number): number {

@@ -51,3 +51,27 @@ export function isReadonlyBegin(sql: string): boolean {
   const words = sql.replace(COMMENT, ' ').replace(/^[\s;]+/, '');
   return /^BEGIN(?:\s+DEFERRED)?\s+TRANSACTION\s+["'`[]?READONLY["'`\]]?[\s;]*$/i.test(words);
 }
+
+/** What makes SQLite's own functions call themselves once more, whatever its limits say. */
+const NESTING_WORD = /\b(?:SELECT|COLLATE)\b/gi;
+const QUOTED = /'[^']*(?:'|$)|"[^"]*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$)/;
+const TOKEN = new RegExp(
+  [QUOTED, COMMENT, /;/, NESTING_WORD].map(({ source }) => source).join('|'),
+  'gi',
+);
+
+/** How many SELECT and COLLATE stand in that statement of a text that has most of them: a bound of
+ *  how deep SQLite nests in preparing it, through common table expressions and collations too,
+ *  which its limit of depth does not count. Cost: O(text), and more where there are over `most`. */
+export function nestingWordsCount(sql: string, most: number): number {
+  const isPlain = (sql.match(NESTING_WORD)?.length ?? 0) <= most;
+  if (isPlain) return 0;
+  let largest = 0;
+  let count = 0;
+  for (const [token] of sql.matchAll(TOKEN)) {
+    if (token === ';') count = 0;
+    else if (/^[sc]/i.test(token)) count += 1;
+    largest = Math.max(largest, count);
+  }
+  return largest;
+}

@@ -1,11 +1,11 @@
-// The VFS: SQLite's calls, turned into calls of a PageFile. It knows one file, the database, and
-// refuses every other: journals and temporary files stay in memory by SQLite's own settings.
+// The VFS: SQLite's calls, turned into calls of a file. It knows the one that it was told to open
+// next, a database, and refuses every other: journals and temporary files stay in memory, by
+// SQLite's own settings or as what `scratch` makes.
 
 import type { Clock } from '../../core/index.ts';
 import { secretBytes } from '../../core/index.ts';
 import { DB_PAGE_SIZE_BYTES } from '../contract.ts';
 import { type Callback, installCallbacks } from './callbacks.ts';
-import type { PageFile } from './page-file.ts';
 import {
   IOCAP_POWERSAFE_OVERWRITE,
   IOCAP_SAFE_APPEND,
@@ -33,15 +33,29 @@ const UNIX_EPOCH_JULIAN_MS = 210_866_760_000_000n;
 const DAY_MS = 86_400_000;
 const UNIX_EPOCH_JULIAN_DAYS = 2_440_587.5;
 
+/** What SQLite does with a file. Each answers a result code, but for `sizeBytes`. */
+export interface VfsFile {
+  read(into: Uint8Array, offset: number): number;
+  write(bytes: Uint8Array, offset: number): number;
+  truncate(sizeBytes: number): number;
+  sizeBytes(): number;
+  lock(level: number): number;
+  unlock(level: number): number;
+  control(operation: number): number;
+  close(): number;
+}
+
 export class PageVfs {
   readonly pointer: number;
   readonly #sqlite: SqliteInstance;
   readonly #clock: Clock;
   /** By our number, which is kept in SQLite's file. */
-  readonly #files: (PageFile | null)[] = [];
+  readonly #files: (VfsFile | null)[] = [];
   readonly #ioMethods: number;
-  /** The file that the connection being opened is to have. */
-  opening: PageFile | null = null;
+  /** The database that is opened next. */
+  opening: VfsFile | null = null;
+  /** Makes a file that is no database, such as a journal; null where there are none. */
+  scratch: (() => VfsFile) | null = null;
 
   constructor(sqlite: SqliteInstance, clock: Clock) {
     this.#sqlite = sqlite;
@@ -94,7 +108,7 @@ export class PageVfs {
         parameters: 'iiij',
         run: (file, at, size, offset) => this.#write(file!, at!, size!, offset!),
       },
-      { parameters: 'ij', run: (file) => this.#file(file!).truncate() },
+      { parameters: 'ij', run: (file, size) => this.#file(file!).truncate(size!) },
       { parameters: 'ii', run: () => SQLITE_OK }, // sync: the file control before it has done it
       { parameters: 'ii', run: (file, out) => this.#sizeOf(file!, out!) },
       { parameters: 'ii', run: (file, level) => this.#file(file!).lock(level!) },
@@ -127,7 +141,7 @@ export class PageVfs {
     this.#sqlite.u32.set([...words, ...pointers], pointer >>> 2);
   }
 
-  #file(pointer: number): PageFile {
+  #file(pointer: number): VfsFile {
     return this.#files[this.#sqlite.u32[(pointer + FILE_NUMBER_OFFSET) >>> 2]!]!;
   }
 
@@ -138,15 +152,21 @@ export class PageVfs {
   }
 
   #open(name: number, pointer: number, flags: number): number {
-    const file = this.opening;
-    this.opening = null;
     this.#put(pointer, 0);
-    if (file === null || name === 0 || (flags & OPEN_MAIN_DB) === 0) return SQLITE_CANTOPEN;
+    const file = this.#fileFor(name, flags);
+    if (file === null) return SQLITE_CANTOPEN;
     const free = this.#files.indexOf(null);
     const number = free < 0 ? this.#files.length : free;
     this.#files[number] = file;
     this.#put(pointer, this.#ioMethods);
     return this.#put(pointer + FILE_NUMBER_OFFSET, number);
+  }
+
+  #fileFor(name: number, flags: number): VfsFile | null {
+    if ((flags & OPEN_MAIN_DB) === 0) return this.scratch?.() ?? null;
+    const file = this.opening;
+    this.opening = null;
+    return name === 0 ? null : file;
   }
 
   #close(pointer: number): number {

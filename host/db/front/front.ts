@@ -104,7 +104,7 @@ export class DatabaseFront implements RoutePlane {
     }
     const call = CALLS.get(rest);
     if (call === undefined) {
-      this.#check(exchange, rest);
+      this.#check(exchange, target);
       return;
     }
     if (exchange.method !== 'POST') {
@@ -115,12 +115,15 @@ export class DatabaseFront implements RoutePlane {
     this.#call(exchange, database, call);
   }
 
-  #check(exchange: Exchange, rest: string): void {
+  #check(exchange: Exchange, { database, rest }: { database: string; rest: string }): void {
     if (CHECKS.has(rest) && (exchange.method === 'GET' || exchange.method === 'HEAD')) {
       exchange.respond(200, ['content-type', 'text/plain'], rest === 'version' ? VERSION_TEXT : '');
       return;
     }
-    const message = `nothing of the Hrana protocol: ${JSON.stringify(rest.slice(0, 80))}`;
+    const message =
+      rest === ''
+        ? `the URL of the database ${database}, for clients of libSQL; they ask for v2/pipeline`
+        : `nothing of the Hrana protocol: ${JSON.stringify(rest.slice(0, 80))}`;
     refuse(exchange, 'DB_REQUEST', { code: 'PROTOCOL_ERROR', message });
   }
 

@@ -2,7 +2,7 @@
 // else by the `x-namespace` header or the first label of the host.
 
 import { type Exchange, headerValue } from '../../core/index.ts';
-import { isDatabaseName } from '../catalog/names.ts';
+import { DATABASE_NAME_EXPECTED, isDatabaseName } from '../catalog/names.ts';
 import type { Encoding, Endpoint } from '../hrana/index.ts';
 import { REPLICATION_ACTIONS, REPLICATION_SEGMENT } from '../replication/index.ts';
 
@@ -62,7 +62,7 @@ function questionOf([word = '', database = '', ...more]: readonly string[]): Tar
 function named(database: string, rest: string): Target {
   if (isDatabaseName(database)) return { kind: 'found', database, rest };
   const shown = JSON.stringify(database.slice(0, 80));
-  const message = `${shown} is no name of a database: 1 to 64 of a-z, 0-9, _ and -`;
+  const message = `${shown} is no name of a database, expected ${DATABASE_NAME_EXPECTED}`;
   return { kind: 'refused', message };
 }
 

@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { HttpReply } from '../hrana/index.ts';
 import {
   BatchedPort,
+  CREDIT_UNIT_BYTES,
   FRAME_CLOSED,
   FRAME_CREDIT,
   FRAME_END,
@@ -14,6 +15,7 @@ import {
   FRAME_REPLY,
   FRAME_REQUEST,
   FRAME_SEND,
+  FRAME_TAKEN,
   type Frame,
   type OpenFlags,
   openFlags,
@@ -37,6 +39,9 @@ const REQUESTS_COUNT_MAX = 4_096;
 /** Their bodies together. */
 const REQUESTS_SIZE_BYTES_MAX = 134_217_728;
 const SOCKETS_COUNT_MAX = 16_384;
+/** Messages of one WebSocket that the db worker has not taken yet: while a statement runs, it takes
+ *  none, and uWS cannot pause a client. Four of the largest. */
+const SOCKET_SENT_SIZE_BYTES_MAX = 67_108_864;
 const TRY_LATER = 1013;
 
 interface Waiting {
@@ -45,10 +50,15 @@ interface Waiting {
   readonly done: (reply: RemoteReply | null) => void;
 }
 
+interface OpenSocket {
+  readonly ear: SocketEar;
+  untakenSizeBytes: number;
+}
+
 export class WorkerLink {
   readonly #port: BatchedPort;
   readonly #requests = new Map<number, Waiting>();
-  readonly #sockets = new Map<number, SocketEar>();
+  readonly #sockets = new Map<number, OpenSocket>();
   #lastId = 0;
   #waitingSizeBytes = 0;
   #isOpen = true;
@@ -115,14 +125,21 @@ export class WorkerLink {
   open(flags: OpenFlags, database: string, ear: SocketEar): number {
     if (!this.#isOpen || this.#sockets.size >= SOCKETS_COUNT_MAX) return 0;
     const id = this.#nextId();
-    this.#sockets.set(id, ear);
+    this.#sockets.set(id, { ear, untakenSizeBytes: 0 });
     const name = Buffer.from(database, 'latin1');
     this.#port.send({ kind: FRAME_OPEN, flags: openFlags(flags), extra: name.length, id }, name);
     return id;
   }
 
   message(id: number, bytes: Uint8Array, kind: 'text' | 'binary'): void {
-    if (!this.#sockets.has(id)) return;
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return;
+    socket.untakenSizeBytes += bytes.length;
+    if (socket.untakenSizeBytes > SOCKET_SENT_SIZE_BYTES_MAX) {
+      this.closed(id);
+      socket.ear.end(TRY_LATER, `more than ${SOCKET_SENT_SIZE_BYTES_MAX} bytes wait, the limit`);
+      return;
+    }
     const flags = kind === 'binary' ? 1 : 0;
     this.#port.send({ kind: FRAME_MESSAGE, flags, extra: 0, id }, bytes);
   }
@@ -154,12 +171,17 @@ export class WorkerLink {
         return;
       }
       case FRAME_SEND:
-        this.#sockets.get(id)?.send(payload);
+        this.#sockets.get(id)?.ear.send(payload);
         return;
+      case FRAME_TAKEN: {
+        const socket = this.#sockets.get(id);
+        if (socket !== undefined) socket.untakenSizeBytes -= extra * CREDIT_UNIT_BYTES;
+        return;
+      }
       case FRAME_END: {
-        const ear = this.#sockets.get(id);
+        const socket = this.#sockets.get(id);
         this.#sockets.delete(id);
-        ear?.end(extra, Buffer.from(payload).toString('utf8'));
+        socket?.ear.end(extra, Buffer.from(payload).toString('utf8'));
         return;
       }
     }
@@ -173,7 +195,7 @@ export class WorkerLink {
     this.#requests.clear();
     this.#sockets.clear();
     for (const { done } of requests) done(null);
-    for (const ear of sockets) ear.end(TRY_LATER, 'the database worker has ended');
+    for (const { ear } of sockets) ear.end(TRY_LATER, 'the database worker has ended');
   }
 
   #nextId(): number {

@@ -5,6 +5,9 @@ const SIZE_BYTES_FIRST = 1_024;
 const DIGIT_0 = 0x30;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Texts up to this length are given room without being measured. */
+const SHORT_TEXT_LENGTH = 1_024;
+const UTF8_BYTES_PER_UNIT = 3;
 
 /** Bytes that a JSON string cannot hold as they are, and those that begin no ASCII character. */
 const IS_SPECIAL = new Uint8Array(256);
@@ -84,7 +87,8 @@ export class ByteWriter {
   /** A JSON string of a text. */
   jsonText(text: string): void {
     const json = JSON.stringify(text);
-    const sizeMax = json.length * 3;
+    const isShort = json.length <= SHORT_TEXT_LENGTH;
+    const sizeMax = isShort ? json.length * UTF8_BYTES_PER_UNIT : Buffer.byteLength(json);
     this.reserve(sizeMax);
     this.size += this.bytes.write(json, this.size, sizeMax, 'utf8');
   }

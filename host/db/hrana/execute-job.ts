@@ -3,7 +3,7 @@
 
 import type { SqlStatement } from '../contract.ts';
 import { faultOf, type HranaFault } from './hrana-error.ts';
-import type { Job } from './jobs.ts';
+import type { Job, JobState } from './jobs.ts';
 import { type ReplyWriter, replyWriter } from './reply-writer.ts';
 import type { Encoding } from './requests.ts';
 import { isBusy } from './run-requests.ts';
@@ -33,10 +33,10 @@ export class ExecuteJob implements Job {
     this.#writer = replyWriter(answers.encoding);
   }
 
-  resume(error: Error | null): boolean {
+  resume(error: Error | null): JobState {
     if (error !== null) {
       this.#fault = faultOf(error);
-      return true;
+      return 'ended';
     }
     const writer = this.#writer;
     const stream = this.#stream;
@@ -49,11 +49,11 @@ export class ExecuteJob implements Job {
     } catch (thrown) {
       if (isBusy(thrown)) {
         writer.rewind(0);
-        return false;
+        return 'writer';
       }
       this.#fault = faultOf(thrown);
     }
-    return true;
+    return 'ended';
   }
 
   done(): void {

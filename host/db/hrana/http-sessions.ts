@@ -81,14 +81,16 @@ export class HttpSessions {
     }
   }
 
-  /** Closes the stream that has been idle for the longest time, at least `idleMs`. */
-  expireOne(idleMs: number): boolean {
+  /** Closes the stream that has been idle for the longest time, at least `idleMs`, of all or of
+   *  those that have a connection. */
+  expireOne(idleMs: number, which: 'any' | 'connected' = 'any'): boolean {
     const latestMs = this.#sessions.clock.nowMs() - idleMs;
     for (const held of this.#streams.values()) {
       const { stream } = held;
       // In the order in which they were last used.
       if (!stream.isIdle) continue;
       if (stream.idleSinceMs > latestMs) return false;
+      if (which === 'connected' && !stream.hasConnection) continue;
       this.#forget(held);
       return true;
     }
@@ -118,9 +120,10 @@ export class HttpSessions {
     const writer = cursorWriter(encoding);
     held.sequence += 1;
     writer.head(this.#batons.make({ streamId: held.id, sequence: held.sequence }));
-    this.#streams.set(held.id, held);
+    this.#moveBehind(held);
     const run = runCursor(held.stream, held.texts, decoded.batch, writer);
     this.#run(held, run, null, reply, () => {
+      this.#moveBehind(held);
       return { status: 200, body: writer.take(), form: 'lines' };
     });
   }
@@ -198,10 +201,14 @@ export class HttpSessions {
       return null;
     }
     held.sequence += 1;
-    // Behind all others: the first is the one that has been idle for the longest time.
+    this.#moveBehind(held);
+    return this.#batons.make({ streamId: held.id, sequence: held.sequence });
+  }
+
+  /** Behind all others: the first is the one that has been idle for the longest time. */
+  #moveBehind(held: HttpStream): void {
     this.#streams.delete(held.id);
     this.#streams.set(held.id, held);
-    return this.#batons.make({ streamId: held.id, sequence: held.sequence });
   }
 
   #forget(held: HttpStream): void {

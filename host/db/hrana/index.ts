@@ -12,3 +12,4 @@ export type { Encoding } from './requests.ts';
 export type { Access, SessionDatabase } from './session-database.ts';
 export { Sessions } from './sessions.ts';
 export { SocketSession, type SocketSessionOptions, type SocketVersion } from './socket-session.ts';
+export { Turn } from './turn.ts';

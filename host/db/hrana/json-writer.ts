@@ -118,6 +118,7 @@ export class JsonRows {
 
 /** JSON has no infinity, but a number that is read as one. SQLite knows no NaN. */
 function jsonFloat(value: number): string {
+  if (Object.is(value, -0)) return '-0.0';
   if (Number.isFinite(value)) return String(value);
   return value > 0 ? '1e999' : '-1e999';
 }
@@ -305,11 +306,13 @@ function startOf(entries: CursorEntries, index: number): number {
 export class JsonCursorWriter extends JsonRows {
   step = 0;
   readonly #ends: number[] = [];
+  #headSize = 0;
 
   head(baton: string | null): void {
     this.out.ascii('{"baton":');
     this.textOrNull(baton);
     this.out.ascii(',"base_url":null}\n');
+    this.#headSize = this.out.size;
   }
 
   columns(columns: readonly SqlColumn[]): void {
@@ -336,15 +339,22 @@ export class JsonCursorWriter extends JsonRows {
   }
 
   stepError(step: number, fault: HranaFault): void {
+    this.#dropUnfinished();
     this.out.ascii(`{"type":"step_error","step":${step},"error":`);
     this.fault(fault);
     this.#end();
   }
 
   error(fault: HranaFault): void {
+    this.#dropUnfinished();
     this.out.ascii('{"type":"error","error":');
     this.fault(fault);
     this.#end();
+  }
+
+  /** Of a row that grew too large. */
+  #dropUnfinished(): void {
+    this.out.size = this.#ends.at(-1) ?? this.#headSize;
   }
 
   entries(): CursorEntries {

@@ -21,7 +21,8 @@ export const SESSION_LIMITS: SessionLimits = {
   replySizeBytesMax: 64 * MIB,
 };
 
-/** A stream without a request for this long may be closed for one that wants its place. */
+/** A stream without a request for this long may be closed for one that wants its place, or its
+ *  connection. */
 export const STREAM_IDLE_MS_MIN = 10_000;
 /** Requests of one pipeline, and steps of one batch; a migration has hundreds. */
 export const PIPELINE_REQUESTS_COUNT_MAX = 10_000;
@@ -41,6 +42,12 @@ export const SOCKET_SQL_COUNT_MAX = 256;
 export const STORED_SQL_SIZE_CHARS_MAX = 2 * MIB;
 /** Requests of one connection that are not answered yet. */
 export const SOCKET_REQUESTS_COUNT_MAX = 1_024;
+/** Longer messages are counted by their bytes too, until they are answered: of the shorter ones the
+ *  bound before is one. */
+export const SOCKET_LARGE_SIZE_BYTES = 16_384;
+/** Requests of one connection that are not answered, the long ones together; and messages that wait
+ *  for a token to be checked, or for the client to read. Four of the largest messages. */
+export const SOCKET_WAITING_SIZE_BYTES_MAX = 64 * MIB;
 /** Streams and cursors of one connection. */
 export const SOCKET_STREAMS_COUNT_MAX = 256;
 export const SOCKET_CURSORS_COUNT_MAX = 64;

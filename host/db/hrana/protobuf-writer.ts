@@ -2,6 +2,7 @@
 // moved where its length takes more: results are written once and only long ones are moved.
 // Field numbers: Hrana 3 specification, "Protobuf schema".
 
+import { isUtf8 } from 'node:buffer';
 import type { RunOutcome, SqlColumn, SqlDescription } from '../contract.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { HranaFault } from './hrana-error.ts';
@@ -10,6 +11,7 @@ import type { CursorEntries, ReplyWriter } from './reply-writer.ts';
 import type { RequestType } from './requests.ts';
 
 const VARINT_SIZE_BYTES_MAX = 10;
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const double = new DataView(new ArrayBuffer(8));
 
 /** What is common to results and cursors. */
@@ -42,9 +44,11 @@ export class ProtobufRows {
     this.end();
   }
 
+  /** U+FFFD stands for what is no UTF-8: readers of protobuf refuse a whole message for it. */
   text(utf8: Uint8Array): void {
     this.begin(1);
-    this.bytes(4, utf8);
+    if (isUtf8(utf8)) this.bytes(4, utf8);
+    else this.string(4, decoder.decode(utf8));
     this.end();
   }
 
@@ -358,11 +362,13 @@ export class ProtobufWriter extends ProtobufRows implements ReplyWriter {
 export class ProtobufCursorWriter extends ProtobufRows {
   step = 0;
   readonly #ends: number[] = [];
+  #headSize = 0;
 
   head(baton: string | null): void {
     this.beginContent();
     if (baton !== null) this.string(1, baton);
     this.end();
+    this.#headSize = this.out.size;
   }
 
   columns(columns: readonly SqlColumn[]): void {
@@ -393,6 +399,7 @@ export class ProtobufCursorWriter extends ProtobufRows {
   }
 
   stepError(step: number, fault: HranaFault): void {
+    this.#dropUnfinished();
     this.beginContent();
     this.begin(3);
     this.uint(1, step);
@@ -402,9 +409,15 @@ export class ProtobufCursorWriter extends ProtobufRows {
   }
 
   error(fault: HranaFault): void {
+    this.#dropUnfinished();
     this.beginContent();
     this.fault(5, fault);
     this.#end();
+  }
+
+  /** Of a row that grew too large. */
+  #dropUnfinished(): void {
+    this.rewind(this.#ends.at(-1) ?? this.#headSize);
   }
 
   entries(): CursorEntries {

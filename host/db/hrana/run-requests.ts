@@ -1,5 +1,6 @@
-// Requests as they run on a stream: generators that stop where the writer is busy and go on when
-// they are resumed. What is thrown into one while it waits becomes the statement's error.
+// Requests as they run on a stream: generators that stop where the writer is busy, or the turn is
+// over, and go on when they are resumed. What is thrown into one while it waits becomes the
+// statement's error.
 
 import type { RowSink, RunOutcome } from '../contract.ts';
 import { isSqlError } from '../sql-error.ts';
@@ -9,8 +10,10 @@ import type { Batch, Condition, Stmt, StreamRequest } from './requests.ts';
 import type { SqlStore } from './sql-store.ts';
 import type { SqlStream } from './sql-stream.ts';
 
-/** Each yield: the writer is busy. */
-export type Run<T = void> = Generator<void, T, void>;
+/** What a run stops for: the writer is busy, or others are to have the thread. */
+export type Pause = 'writer' | 'turn';
+
+export type Run<T = void> = Generator<Pause, T, void>;
 
 /** Writes what stands between the beginning and the end of an answer. Errors: HranaError, SqlError;
  *  what has been written is then to be undone. */
@@ -66,18 +69,20 @@ function* runStatement(stream: SqlStream, texts: SqlStore, stmt: Stmt, writer: R
 function* run(stream: SqlStream, texts: SqlStore, stmt: Stmt, sink: RowSink): Run<RunOutcome> {
   const { args, namedArgs, wantRows } = stmt;
   const statement = { sql: texts.resolve(stmt), args, namedArgs, wantRows };
+  if (stream.isTurnOver()) yield 'turn';
   for (;;) {
     try {
       return stream.run(statement, sink);
     } catch (error) {
       if (!isBusy(error)) throw error;
     }
-    yield;
+    yield 'writer';
   }
 }
 
 function* runSequence(stream: SqlStream, sql: string): Run {
   let startAt = 0;
+  if (stream.isTurnOver()) yield 'turn';
   for (;;) {
     try {
       stream.runSequence(sql, startAt);
@@ -86,7 +91,7 @@ function* runSequence(stream: SqlStream, sql: string): Run {
       if (!isSqlError(error) || !isBusy(error)) throw error;
       startAt = error.resumeAt;
     }
-    yield;
+    yield 'writer';
   }
 }
 

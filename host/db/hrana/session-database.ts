@@ -4,6 +4,7 @@ import type { Clock } from '../../core/index.ts';
 import type { ServedDatabase } from '../database.ts';
 import type { SessionLimits } from './limits.ts';
 import type { SqlStream } from './sql-stream.ts';
+import type { Turn } from './turn.ts';
 
 export type Access = 'read-write' | 'read-only';
 
@@ -18,9 +19,10 @@ export interface SessionHost {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
+  readonly turn: Turn;
   /** It is closed, whoever closed it. */
   left(stream: SqlStream): void;
-  /** Takes a connection back from a stream that does not need it. */
+  /** Takes a connection back from a stream that does not need it, or whose client is silent. */
   freeConnection(): boolean;
   refused(): void;
   /** A statement begins: the thread gets on. */

@@ -9,12 +9,15 @@ import { type SessionLimits, STREAM_IDLE_MS_MIN } from './limits.ts';
 import type { Access, SessionDatabase, SessionHost } from './session-database.ts';
 import { SocketSession, type SocketSessionOptions } from './socket-session.ts';
 import { SqlStream } from './sql-stream.ts';
+import { Turn } from './turn.ts';
 
 export interface SessionsOptions {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
-  /** A statement begins: all of one message run in one turn, however many and slow they are. */
+  /** Of the thread; without it, the sessions have one of their own. */
+  readonly turn?: Turn;
+  /** A statement begins. */
   readonly onStatement?: () => void;
 }
 
@@ -22,17 +25,20 @@ export class Sessions implements SessionHost {
   readonly database: SessionDatabase;
   readonly clock: Clock;
   readonly limits: SessionLimits;
+  readonly turn: Turn;
   /** Statements that were told that they cannot write now. */
   refusedCount = 0;
   readonly #onStatement: (() => void) | null;
   readonly #http: HttpSessions;
   readonly #streams = new Set<SqlStream>();
   readonly #sockets = new Set<SocketSession>();
+  #isClosed = false;
 
-  constructor({ database, clock, limits, onStatement }: SessionsOptions) {
+  constructor({ database, clock, limits, turn, onStatement }: SessionsOptions) {
     this.database = database;
     this.clock = clock;
     this.limits = limits;
+    this.turn = turn ?? new Turn();
     this.#onStatement = onStatement ?? null;
     this.#http = new HttpSessions(this, new Batons());
   }
@@ -61,8 +67,13 @@ export class Sessions implements SessionHost {
     this.#http.expire(this.limits.idleMsMax);
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Everything that is open is rolled back, and what was not answered will not be. */
   close(): void {
+    this.#isClosed = true;
     for (const socket of [...this.#sockets]) socket.leave();
     for (const stream of [...this.#streams]) stream.abandon();
   }
@@ -87,7 +98,7 @@ export class Sessions implements SessionHost {
     for (const stream of this.#streams) {
       if (stream.giveBack()) return true;
     }
-    return false;
+    return this.#http.expireOne(STREAM_IDLE_MS_MIN, 'connected');
   }
 
   refused(): void {

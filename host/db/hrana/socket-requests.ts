@@ -13,12 +13,18 @@ import {
   type ReplyWriter,
   replyWriter,
 } from './reply-writer.ts';
-import type { Batch, SocketRequest, SqlRef, Stmt, StreamRequest } from './requests.ts';
+import type { Batch, Encoding, SocketRequest, SqlRef, Stmt, StreamRequest } from './requests.ts';
 import { type Run, runCursor, runRequest } from './run-requests.ts';
 import type { Access } from './session-database.ts';
 import type { Sessions } from './sessions.ts';
 import { SqlStore } from './sql-store.ts';
 import type { SqlStream } from './sql-stream.ts';
+
+/** Of the answer to a request. */
+interface Receiver {
+  readonly requestId: number;
+  readonly answers: Answers;
+}
 
 interface Cursor {
   readonly stream: SqlStream;
@@ -33,49 +39,50 @@ const NO_ENTRIES: CursorEntries = { bytes: new Uint8Array(0), ends: [] };
 
 export class SocketRequests {
   readonly #sessions: Sessions;
-  readonly #answers: Answers;
+  readonly #encoding: Encoding;
   readonly #texts = new SqlStore(limits.SOCKET_SQL_COUNT_MAX);
   /** Null: it could not be opened, and its id is taken until it is closed. */
   readonly #streams = new Map<number, SqlStream | null>();
   readonly #cursors = new Map<number, Cursor>();
 
-  constructor(sessions: Sessions, answers: Answers) {
+  constructor(sessions: Sessions, encoding: Encoding) {
     this.#sessions = sessions;
-    this.#answers = answers;
+    this.#encoding = encoding;
   }
 
   /** Errors: HranaError, which is the answer. */
-  take(requestId: number, request: SocketRequest, access: Access): void {
+  take(requestId: number, request: SocketRequest, access: Access, answers: Answers): void {
+    const to: Receiver = { requestId, answers };
     switch (request.type) {
       case 'execute':
-        this.#execute(requestId, this.#stream(request.streamId), request.stmt);
+        this.#execute(to, this.#stream(request.streamId), request.stmt);
         return;
       case 'open_stream':
         this.#openStream(request.streamId, access);
-        this.#ok(requestId, request.type);
+        this.#ok(to, request.type);
         return;
       case 'close_stream':
-        this.#closeStream(requestId, request.streamId);
+        this.#closeStream(to, request.streamId);
         return;
       case 'store_sql':
         this.#texts.store(request.sqlId, request.sql);
-        this.#ok(requestId, request.type);
+        this.#ok(to, request.type);
         return;
       case 'close_sql':
         this.#texts.close(request.sqlId);
-        this.#ok(requestId, request.type);
+        this.#ok(to, request.type);
         return;
       case 'open_cursor':
-        this.#openCursor(requestId, request);
+        this.#openCursor(to, request);
         return;
       case 'fetch_cursor':
-        this.#fetchCursor(requestId, request.cursorId, request.maxCount);
+        this.#fetchCursor(to, request.cursorId, request.maxCount);
         return;
       case 'close_cursor':
-        this.#closeCursor(requestId, request.cursorId);
+        this.#closeCursor(to, request.cursorId);
         return;
       default:
-        this.#run(requestId, this.#stream(request.streamId), this.#streamRequest(request));
+        this.#run(to, this.#stream(request.streamId), this.#streamRequest(request));
     }
   }
 
@@ -97,26 +104,26 @@ export class SocketRequests {
     this.#streams.set(streamId, this.#sessions.openStream(access));
   }
 
-  #closeStream(requestId: number, streamId: number): void {
+  #closeStream(to: Receiver, streamId: number): void {
     const stream = this.#streams.get(streamId);
     this.#streams.delete(streamId);
-    if (stream === undefined || stream === null) this.#ok(requestId, 'close_stream');
-    else this.#answer(requestId, stream, 'close_stream', () => runOnce(() => stream.close()));
+    if (stream === undefined || stream === null) this.#ok(to, 'close_stream');
+    else this.#answer(to, stream, 'close_stream', () => runOnce(() => stream.close()));
   }
 
-  #execute(requestId: number, stream: SqlStream, stmt: Stmt): void {
+  #execute(to: Receiver, stream: SqlStream, stmt: Stmt): void {
     const { args, namedArgs, wantRows } = stmt;
     const statement = { sql: this.#texts.resolve(stmt), args, namedArgs, wantRows };
-    stream.enqueue(new ExecuteJob(this.#answers, requestId, stream, statement));
+    stream.enqueue(new ExecuteJob(to.answers, to.requestId, stream, statement));
   }
 
-  #run(requestId: number, stream: SqlStream, request: StreamRequest): void {
-    this.#answer(requestId, stream, request.type, (writer) =>
+  #run(to: Receiver, stream: SqlStream, request: StreamRequest): void {
+    this.#answer(to, stream, request.type, (writer) =>
       runRequest(stream, this.#texts, request, writer),
     );
   }
 
-  #openCursor(requestId: number, request: SocketRequest & { type: 'open_cursor' }): void {
+  #openCursor(to: Receiver, request: SocketRequest & { type: 'open_cursor' }): void {
     const { streamId, cursorId } = request;
     if (this.#cursors.has(cursorId)) {
       throw new HranaError('CURSOR_EXISTS', `the cursor ${cursorId} is open already`);
@@ -134,7 +141,7 @@ export class SocketRequests {
     }
     const stream = this.#stream(streamId);
     const batch = this.#batch(request.batch);
-    const writer = cursorWriter(this.#answers.encoding);
+    const writer = cursorWriter(this.#encoding);
     const cursor: Cursor = { stream, writer, entries: NO_ENTRIES, nextIndex: 0, seenLsn: 0 };
     this.#cursors.set(cursorId, cursor);
     const texts = this.#texts;
@@ -145,13 +152,13 @@ export class SocketRequests {
     };
     // What was lost must not be fetched.
     const onLost = () => this.#cursors.delete(cursorId);
-    this.#answer(requestId, stream, request.type, makeRun, onLost);
+    this.#answer(to, stream, request.type, makeRun, onLost);
   }
 
   /** In the order of its stream, so that it comes after the cursor has been filled. */
-  #fetchCursor(requestId: number, cursorId: number, maxCount: number): void {
+  #fetchCursor(to: Receiver, cursorId: number, maxCount: number): void {
     const cursor = this.#cursor(cursorId);
-    this.#answer(requestId, cursor.stream, 'fetch_cursor', (writer) =>
+    this.#answer(to, cursor.stream, 'fetch_cursor', (writer) =>
       runOnce(() => {
         const { entries, nextIndex } = cursor;
         cursor.stream.sees(cursor.seenLsn);
@@ -163,25 +170,25 @@ export class SocketRequests {
     );
   }
 
-  #closeCursor(requestId: number, cursorId: number): void {
+  #closeCursor(to: Receiver, cursorId: number): void {
     const { stream } = this.#cursor(cursorId);
     this.#cursors.delete(cursorId);
-    this.#answer(requestId, stream, 'close_cursor', () => runOnce(() => {}));
+    this.#answer(to, stream, 'close_cursor', () => runOnce(() => {}));
   }
 
   /** Runs on a stream, in order, and answers when what it has seen is durable. */
   #answer(
-    requestId: number,
+    to: Receiver,
     stream: SqlStream,
     type: SocketRequest['type'] | StreamRequest['type'],
     makeRun: (writer: ReplyWriter) => Run,
     onLost: () => void = () => {},
   ): void {
-    const writer = replyWriter(this.#answers.encoding);
+    const writer = replyWriter(this.#encoding);
     let fault: HranaFault | null = null;
     const run = function* (): Run {
       try {
-        writer.beginSocketOk(requestId, type);
+        writer.beginSocketOk(to.requestId, type);
         yield* makeRun(writer);
         writer.endSocketOk();
       } catch (error) {
@@ -192,18 +199,18 @@ export class SocketRequests {
       stream.settle((failure) => {
         if (failure !== null) onLost();
         const told = failure === null ? fault : faultOf(failure);
-        if (told === null) this.#answers.reply(writer);
-        else this.#answers.fail(requestId, told);
+        if (told === null) to.answers.reply(writer);
+        else to.answers.fail(to.requestId, told);
       });
     };
     stream.enqueue(new RunJob(run(), done));
   }
 
-  #ok(requestId: number, type: SocketRequest['type']): void {
-    const writer = replyWriter(this.#answers.encoding);
-    writer.beginSocketOk(requestId, type);
+  #ok(to: Receiver, type: SocketRequest['type']): void {
+    const writer = replyWriter(this.#encoding);
+    writer.beginSocketOk(to.requestId, type);
     writer.endSocketOk();
-    this.#answers.reply(writer);
+    to.answers.reply(writer);
   }
 
   #stream(streamId: number): SqlStream {

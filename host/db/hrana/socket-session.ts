@@ -2,6 +2,7 @@
 // one stream run in order, those of different streams as they come; what violates the protocol
 // closes the connection. Source: Hrana 3 specification, "Hrana over WebSocket".
 
+import type { Answers } from './execute-job.ts';
 import { faultOf, HranaError, type HranaFault, isHranaError } from './hrana-error.ts';
 import { decodeSocketJson } from './json-decode.ts';
 import * as limits from './limits.ts';
@@ -46,19 +47,20 @@ export class SocketSession {
   #access: Access | null = null;
   /** Messages that wait: for a token to be checked, or for the client to read. */
   #held: Uint8Array[] = [];
+  #heldSizeBytes = 0;
   #isChecking = false;
   #isPaused = false;
   #isClosed = false;
   #openCount = 0;
+  /** Of long messages that are not answered. */
+  #openSizeBytes = 0;
+  readonly #answers: Answers;
 
   constructor(sessions: Sessions, options: SocketSessionOptions, onClosed: () => void) {
     this.#options = options;
     this.#onClosed = onClosed;
-    this.#requests = new SocketRequests(sessions, {
-      encoding: options.encoding,
-      reply: (writer) => this.#reply(writer),
-      fail: (requestId, fault) => this.#fail(requestId, fault),
-    });
+    this.#answers = this.#answersOf(0);
+    this.#requests = new SocketRequests(sessions, options.encoding);
   }
 
   /** Takes a message of the client; the bytes are the session's. */
@@ -74,6 +76,11 @@ export class SocketSession {
     }
     if (this.#held.length >= limits.SOCKET_REQUESTS_COUNT_MAX) {
       this.#end(TRY_LATER, `${this.#held.length} messages wait, the limit`);
+      return;
+    }
+    this.#heldSizeBytes += bytes.length;
+    if (this.#heldSizeBytes > limits.SOCKET_WAITING_SIZE_BYTES_MAX) {
+      this.#end(TRY_LATER, `messages of ${this.#heldSizeBytes} bytes wait, above the limit`);
       return;
     }
     this.#held.push(bytes);
@@ -105,7 +112,9 @@ export class SocketSession {
 
   #takeHeld(): void {
     while (this.#held.length > 0 && !this.#isChecking && !this.#isPaused) {
-      this.#take(this.#held.shift()!);
+      const bytes = this.#held.shift()!;
+      this.#heldSizeBytes -= bytes.length;
+      this.#take(bytes);
     }
   }
 
@@ -120,7 +129,7 @@ export class SocketSession {
     }
     if (message.type === 'hello') this.#hello(message.jwt);
     else if (this.#access === null) this.#end(PROTOCOL_VIOLATION, 'expected a hello first');
-    else this.#request(message.requestId, message.request, this.#access);
+    else this.#request(message.requestId, message.request, this.#access, bytes.length);
   }
 
   #decode(bytes: Uint8Array): SocketMessage {
@@ -173,9 +182,16 @@ export class SocketSession {
     this.#end(NORMAL, 'the hello was refused');
   }
 
-  #request(requestId: number, request: SocketRequest, access: Access): void {
+  #request(requestId: number, request: SocketRequest, access: Access, sizeBytes: number): void {
     this.#openCount += 1;
+    const isLarge = sizeBytes > limits.SOCKET_LARGE_SIZE_BYTES;
+    const answers = isLarge ? this.#answersOf(sizeBytes) : this.#answers;
+    if (isLarge) this.#openSizeBytes += sizeBytes;
     try {
+      if (this.#openSizeBytes > limits.SOCKET_WAITING_SIZE_BYTES_MAX) {
+        const most = limits.SOCKET_WAITING_SIZE_BYTES_MAX;
+        throw new HranaError('BLOCKED', `requests of more than ${most} bytes wait, the limit`);
+      }
       if (this.#openCount > limits.SOCKET_REQUESTS_COUNT_MAX) {
         const most = limits.SOCKET_REQUESTS_COUNT_MAX;
         throw new HranaError('BLOCKED', `${most} requests of the connection wait, the limit`);
@@ -186,10 +202,25 @@ export class SocketSession {
         const message = `${request.type} came with version ${needed}, this is version ${version}`;
         throw new HranaError('PROTOCOL_ERROR', message);
       }
-      this.#requests.take(requestId, request, access);
+      this.#requests.take(requestId, request, access, answers);
     } catch (error) {
-      this.#fail(requestId, faultOf(error));
+      answers.fail(requestId, faultOf(error));
     }
+  }
+
+  /** Where the answer to a long request of that many bytes goes; 0 for a short one. */
+  #answersOf(sizeBytes: number): Answers {
+    return {
+      encoding: this.#options.encoding,
+      reply: (writer) => {
+        this.#openSizeBytes -= sizeBytes;
+        this.#reply(writer);
+      },
+      fail: (requestId, fault) => {
+        this.#openSizeBytes -= sizeBytes;
+        this.#fail(requestId, fault);
+      },
+    };
   }
 
   #reply(writer: ReplyWriter): void {

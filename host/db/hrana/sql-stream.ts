@@ -7,7 +7,7 @@ import type { Lsn, RowSink, RunOutcome, SqlDescription, SqlStatement } from '../
 import { type Connection, SessionCounters } from '../engine/index.ts';
 import { isSqlError, SqlError } from '../sql-error.ts';
 import { HranaError } from './hrana-error.ts';
-import type { Job } from './jobs.ts';
+import type { Job, JobState } from './jobs.ts';
 import type { Access, SessionHost } from './session-database.ts';
 
 export class SqlStream {
@@ -22,7 +22,10 @@ export class SqlStream {
   #failure: SqlError | null = null;
   #isTransaction = false;
   #isClosed = false;
+  /** For the writer. */
   #isWaiting = false;
+  /** Until another turn. */
+  #isResting = false;
   #isRunning = false;
   /** Of connections that the present job has given back. */
   #seenLsn: Lsn = 0;
@@ -43,6 +46,10 @@ export class SqlStream {
 
   get isIdle(): boolean {
     return this.#jobs.length === 0;
+  }
+
+  get hasConnection(): boolean {
+    return this.#connection !== null;
   }
 
   get isAutocommit(): boolean {
@@ -73,26 +80,63 @@ export class SqlStream {
 
   enqueue(job: Job): void {
     this.#jobs.push(job);
-    if (!this.#isRunning && !this.#isWaiting) this.#runJobs(null);
+    if (this.#isRunning || this.#isWaiting || this.#isResting) return;
+    if (this.#host.turn.isOver) this.#rest();
+    else this.#runJobs(null);
   }
 
+  /** With null, or with why the first job's wait for the writer was in vain. */
   #runJobs(refusal: SqlError | null): void {
+    const { turn, clock } = this.#host;
     this.#isRunning = true;
     let thrown = refusal;
     for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
-      const hasEnded = job.resume(thrown);
+      const state = this.#resume(job, thrown);
       thrown = null;
-      if (!hasEnded) {
+      if (state === 'writer') {
         thrown = this.#waitForWriter();
         if (thrown !== null) continue;
         break;
       }
-      this.#jobs.shift();
-      this.idleSinceMs = this.#host.clock.nowMs();
-      job.done();
-      this.#afterJob();
+      if (state === 'ended') {
+        this.#jobs.shift();
+        this.idleSinceMs = clock.nowMs();
+        turn.note(this.idleSinceMs);
+        job.done();
+        this.#afterJob();
+      }
+      if (turn.isOver && this.#jobs.length > 0) {
+        this.#rest();
+        break;
+      }
     }
     this.#isRunning = false;
+  }
+
+  #resume(job: Job, error: SqlError | null): JobState {
+    try {
+      return job.resume(error);
+    } catch (thrown) {
+      // The gateway's own fault: who waits behind it must not wait for ever.
+      this.#isRunning = false;
+      this.abandon();
+      throw thrown;
+    }
+  }
+
+  #rest(): void {
+    this.#isResting = true;
+    this.#host.turn.rest(() => {
+      this.#isResting = false;
+      this.#runJobs(null);
+    });
+  }
+
+  /** Whether what else waits for the thread comes before another statement. */
+  isTurnOver(): boolean {
+    const { turn, clock } = this.#host;
+    turn.note(clock.nowMs());
+    return turn.isOver;
   }
 
   #afterJob(): void {
@@ -170,6 +214,7 @@ export class SqlStream {
     this.#hasRun = true;
     this.#host.begun();
     connection.deadlineMs = this.#host.clock.nowMs() + this.#host.limits.statementMsMax;
+    connection.replySizeBytesMax = this.#host.limits.replySizeBytesMax;
     try {
       const result = call(connection);
       this.#afterStatement(connection);

@@ -1,7 +1,11 @@
-// A port between two threads that posts once in a turn of the event loop, whatever is sent in it.
+// A port between two threads that posts once in a turn of the event loop, whatever is sent in it, as
+// long as that is not much.
 
 import type { MessagePort } from 'node:worker_threads';
 import { type Frame, FrameWriter, readFrames } from './frames.ts';
+
+/** As much is posted at once, in the middle of a turn. */
+const POST_SIZE_BYTES_MIN = 4_194_304;
 
 export class BatchedPort {
   readonly #port: MessagePort;
@@ -26,7 +30,9 @@ export class BatchedPort {
   send(frame: Omit<Frame, 'payload'>, ...parts: readonly Uint8Array[]): void {
     if (this.#isClosed) return;
     this.#writer.add(frame, ...parts);
-    if (this.#isDue) return;
+    // Large replies of one turn need not stand in one buffer.
+    if (this.#writer.size >= POST_SIZE_BYTES_MIN) this.flush();
+    if (this.#isDue || this.#writer.size === 0) return;
     this.#isDue = true;
     setImmediate(() => this.flush());
   }

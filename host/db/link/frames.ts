@@ -20,6 +20,8 @@ export const FRAME_REPLICATION = 9;
 export const FRAME_REPLY = 6;
 export const FRAME_SEND = 7;
 export const FRAME_END = 8;
+/** Messages of a client have been taken: `extra` units of CREDIT_UNIT_BYTES. */
+export const FRAME_TAKEN = 10;
 
 /** Of a credit. */
 export const CREDIT_UNIT_BYTES = 1_024;

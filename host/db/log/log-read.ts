@@ -47,12 +47,14 @@ export async function* readGroups(
   if (fromLsn > log.lastLsn) return;
   let segment = log.segments.findLast((one) => one.firstLsn !== null && one.firstLsn <= fromLsn)!;
   let before: Link | null = segment.firstLsn === base.lastLsn + 1 ? base : null;
+  // Closing a segment's file takes a moment, in which the log goes on.
+  const end = { isOfLog: false };
   while (true) {
-    for await (const stored of readSegment(place, log, { segment, before })) {
+    for await (const stored of readSegment(place, log, { segment, before, end })) {
       before = stored.head;
       if (stored.head.lastLsn >= fromLsn) yield stored;
     }
-    if (before!.lastLsn === log.lastLsn) return;
+    if (end.isOfLog) return;
     const { number } = segment;
     const next = log.segments.find((one) => one.number === number + 1);
     if (next === undefined) {
@@ -62,20 +64,29 @@ export async function* readGroups(
   }
 }
 
+interface SegmentStart {
+  readonly segment: Segment;
+  readonly before: Link | null;
+  /** Whether the log had no more when the reader came to its end. */
+  readonly end: { isOfLog: boolean };
+}
+
 /** The groups of one segment, to its end or the log's. */
 async function* readSegment(
   place: StatePlace,
   log: ReadableLog,
-  from: { readonly segment: Segment; readonly before: Link | null },
+  from: SegmentStart,
 ): AsyncGenerator<StoredGroup> {
-  const { segment } = from;
+  const { segment, end } = from;
   let before = from.before;
   segment.readerCount += 1;
   let file: LogFile | null = null;
   try {
     file = await openSegment(place, segment);
     const reader = new GroupReader(file, segment, place.xxh64);
-    while (before === null || !isEnd(log, segment, before.lastLsn)) {
+    while (before === null || !isSegmentEnd(log, segment, before.lastLsn)) {
+      end.isOfLog = before !== null && before.lastLsn === log.lastLsn;
+      if (end.isOfLog) return;
       const stored = await nextGroup(reader, segment);
       const fault = before === null ? null : faultOfLink({ head: before }, stored);
       if (fault !== null) throw corruptError(segment.path, stored.offset, fault);
@@ -89,8 +100,8 @@ async function* readSegment(
 }
 
 /** Whether nothing in the segment follows this LSN. */
-function isEnd(log: ReadableLog, segment: Segment, lsn: Lsn): boolean {
-  if (lsn === log.lastLsn || lsn === segment.lastLsn) return true;
+function isSegmentEnd(log: ReadableLog, segment: Segment, lsn: Lsn): boolean {
+  if (lsn === segment.lastLsn) return true;
   const next = log.segments.find((one) => one.number === segment.number + 1);
   return next !== undefined && next.firstLsn === lsn + 1;
 }

@@ -1,7 +1,7 @@
-// Looks at LMDB's file before LMDB does: what is none of its files ends the process in lmdb-js, and a
-// page of the tree that is behind the end of the file ends it when it is read (SIGBUS, for the file
-// is mapped). Only what keeps it from being opened is looked for; what stands in pages is checked
-// when they are read.
+// Looks at LMDB's file before LMDB does: what is none of its files ends the process in lmdb-js, and
+// a page of the tree that is behind the end of the file ends it when it is read (SIGBUS, for the
+// file is mapped). Only what keeps it from being opened is looked for; what stands in pages is
+// checked when they are read.
 //
 //   page, 4,096 bytes
 //   0        8         16    18      20      22      24

@@ -16,8 +16,14 @@ const PAGE_SIZE_OFFSET = 16;
 const WRITE_VERSION_OFFSET = 18;
 const READ_VERSION_OFFSET = 19;
 const RESERVED_OFFSET = 20;
+const ENCODING_OFFSET = 56;
+const ENCODINGS_UTF16 = [2, 3];
 const VERSION_ROLLBACK = 1;
 const VERSION_WAL = 2;
+const PAGE_SIZE_BYTES_MIN = 512;
+const PAGE_SIZE_BYTES_MAX = 65_536;
+/** What SQLite's checksum VFS reserves in each page. */
+const CHECKSUM_SIZE_BYTES = 8;
 const CHUNK_PAGES_COUNT = FILE_CHUNK_SIZE_BYTES / DB_PAGE_SIZE_BYTES;
 
 /** What an export reads: a store, and a state of it. */
@@ -34,7 +40,8 @@ export async function exportSqliteFile(
   path: string,
   onProgress: (doneCount: number, totalCount: number) => void = () => {},
 ): Promise<Lsn> {
-  if (await exists(path)) throw new GatewayError('DB_EXISTS', path);
+  if (await exists(path))
+    throw new GatewayError('DB_EXISTS', `the file ${path}, and none is replaced`);
   const pin = source.pin(atLsn);
   const temporary = `${path}.${process.pid}.tmp`;
   try {
@@ -95,22 +102,17 @@ export interface SqliteFile {
   close(): Promise<void>;
 }
 
-/** Opens a database file to read it. Nobody may write it meanwhile. Errors: DB_FORMAT for what is
- *  no database, has other pages than 4,096 bytes or bytes reserved in them, or has changes beside
- *  it in a journal. */
+/** Opens a database file to read it. Nobody may write it meanwhile. Errors: as for
+ *  checkSqliteFile, and DB_FORMAT for pages of another size than ours. */
 export async function openSqliteFile(path: string): Promise<SqliteFile> {
   const file = await open(path, 'r');
   try {
-    const { size } = await file.stat();
-    const header = Buffer.alloc(HEADER_SIZE_BYTES);
-    const { bytesRead } = await file.read(header, 0, HEADER_SIZE_BYTES, 0);
-    if (size > 0) checkHeader(path, header.subarray(0, bytesRead), size);
-    for (const suffix of ['-wal', '-journal']) {
-      if ((await sizeOf(path + suffix)) === 0) continue;
-      const detail = `${path}${suffix} holds changes that the file lacks: open it in sqlite3`;
+    const { sizeBytes, pageSizeBytes } = await headOf(path, file);
+    if (pageSizeBytes !== DB_PAGE_SIZE_BYTES) {
+      const detail = `${path}: pages of ${pageSizeBytes} bytes, expected ${DB_PAGE_SIZE_BYTES}`;
       throw new GatewayError('DB_FORMAT', detail);
     }
-    const pageCount = size / DB_PAGE_SIZE_BYTES;
+    const pageCount = sizeBytes / DB_PAGE_SIZE_BYTES;
     return {
       pageCount,
       pages: () => readPages(path, file, pageCount),
@@ -122,30 +124,63 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
   }
 }
 
-/** Whether a file can be imported. Returns its size. Errors: as for openSqliteFile. */
-export async function checkSqliteFile(path: string): Promise<number> {
-  const { pageCount, close } = await openSqliteFile(path);
-  await close();
-  return pageCount * DB_PAGE_SIZE_BYTES;
+/** What makes a database without what is refused here. */
+const DUMP = 'make another of it: sqlite3 OLD .dump | sqlite3 NEW';
+
+export interface SqliteFileHead {
+  readonly sizeBytes: number;
+  readonly pageSizeBytes: number;
 }
 
-function checkHeader(path: string, header: Buffer, size: number): void {
+/** Whether a file can be imported. Errors: DB_FORMAT for what is no database, has texts in UTF-16
+ *  (the module is built without) or checksums in its pages, or has changes beside it in a
+ *  journal. */
+export async function checkSqliteFile(path: string): Promise<SqliteFileHead> {
+  const file = await open(path, 'r');
+  try {
+    return await headOf(path, file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function headOf(path: string, file: FileHandle): Promise<SqliteFileHead> {
+  const { size: sizeBytes } = await file.stat();
+  const header = Buffer.alloc(HEADER_SIZE_BYTES);
+  const { bytesRead } = await file.read(header, 0, HEADER_SIZE_BYTES, 0);
+  for (const suffix of ['-wal', '-journal']) {
+    if ((await sizeOf(path + suffix)) === 0) continue;
+    const detail = `${path}${suffix} holds changes that the file lacks: open it in sqlite3`;
+    throw new GatewayError('DB_FORMAT', detail);
+  }
+  // A file of no bytes is an empty database of SQLite's.
+  if (sizeBytes === 0) return { sizeBytes, pageSizeBytes: DB_PAGE_SIZE_BYTES };
+  return { sizeBytes, pageSizeBytes: pageSizeIn(path, header.subarray(0, bytesRead), sizeBytes) };
+}
+
+function pageSizeIn(path: string, header: Buffer, size: number): number {
   const refused = (what: string): GatewayError => new GatewayError('DB_FORMAT', `${path}: ${what}`);
   if (header.length < HEADER_SIZE_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) {
     throw refused('not a database of SQLite 3');
   }
   const stated = header.readUInt16BE(PAGE_SIZE_OFFSET);
-  const pageSize = stated === 1 ? 65_536 : stated;
-  if (pageSize !== DB_PAGE_SIZE_BYTES) {
-    const pragma = `PRAGMA page_size=${DB_PAGE_SIZE_BYTES}`;
-    const way = `in sqlite3: PRAGMA journal_mode=DELETE; ${pragma}; VACUUM`;
-    throw refused(`pages of ${pageSize} bytes, expected ${DB_PAGE_SIZE_BYTES}; ${way}`);
+  const pageSize = stated === 1 ? PAGE_SIZE_BYTES_MAX : stated;
+  const isPower = (pageSize & (pageSize - 1)) === 0;
+  if (!isPower || pageSize < PAGE_SIZE_BYTES_MIN) {
+    const expected = `a power of two from ${PAGE_SIZE_BYTES_MIN} to ${PAGE_SIZE_BYTES_MAX}`;
+    throw refused(`pages of ${pageSize} bytes, expected ${expected}`);
   }
-  const reserved = header[RESERVED_OFFSET]!;
-  if (reserved !== 0) throw refused(`${reserved} bytes reserved in each page, expected 0`);
+  if (ENCODINGS_UTF16.includes(header.readUInt32BE(ENCODING_OFFSET))) {
+    throw refused(`texts in UTF-16, which cannot be read here, expected UTF-8; ${DUMP}`);
+  }
+  if (header[RESERVED_OFFSET] === CHECKSUM_SIZE_BYTES) {
+    const what = `${CHECKSUM_SIZE_BYTES} bytes reserved in each page`;
+    throw refused(`${what}, as SQLite's checksum VFS does; ${DUMP}`);
+  }
   const version = Math.max(header[WRITE_VERSION_OFFSET]!, header[READ_VERSION_OFFSET]!);
   if (version > VERSION_WAL) throw refused(`file format ${version}, expected 1 or 2`);
-  if (size % DB_PAGE_SIZE_BYTES !== 0) throw refused(`${size} bytes, which are not whole pages`);
+  if (size % pageSize !== 0) throw refused(`${size} bytes, which are not whole pages`);
+  return pageSize;
 }
 
 async function* readPages(

@@ -14,6 +14,8 @@ export const SNAPSHOTS_COUNT_MAX = 8;
 export const QUESTION_SIZE_BYTES_MAX = 4_096;
 /** An answer that is read whole: a piece of a snapshot, or the names of many databases. */
 export const ANSWER_SIZE_BYTES_MAX = 16_777_216;
+/** Databases of a primary: each is a question under way. */
+export const NAMES_COUNT_MAX = 65_536;
 /** How often a follower asks which databases there are, and in which standing the primary is. */
 export const LOOK_INTERVAL_MS = 1_000;
 /** The pause before a question that failed is asked again: at first, and at most. */

@@ -14,8 +14,10 @@
 //            +------------+- - - -+           +-------------+------------+-------------+- - - -+
 //   Integers are little-endian.
 
+import { isDatabaseName } from '../catalog/names.ts';
 import { DB_PAGE_SIZE_BYTES, type Lsn } from '../contract.ts';
 import { type FeedPosition, logError, type Xxh64 } from '../log/index.ts';
+import { NAMES_COUNT_MAX } from './limits.ts';
 import type { Role } from './standing.ts';
 
 /** The segment where a name of a database would stand; none has a dot. */
@@ -135,7 +137,11 @@ export function isPagesQuestion(value: Partial<Record<keyof PagesQuestion, unkno
 
 export function isStateAnswer(value: Partial<Record<keyof StateAnswer, unknown>>): boolean {
   const { version, cluster, role, term, databases } = value;
-  const isList = Array.isArray(databases) && databases.every((name) => typeof name === 'string');
+  // They become names of folders.
+  const isList =
+    Array.isArray(databases) &&
+    databases.length <= NAMES_COUNT_MAX &&
+    databases.every((name) => typeof name === 'string' && isDatabaseName(name));
   return (
     version === REPLICATION_VERSION &&
     isId(cluster) &&

@@ -239,6 +239,8 @@ function asGatewayError(error: unknown): unknown {
   if (isGatewayError(error)) return error;
   if (isSqlError(error)) return new GatewayError('DB_UNAVAILABLE', error.message, error);
   if (!isHranaError(error)) return error;
+  // Whoever may command may know what clients are not told.
+  if (isGatewayError(error.cause)) return error.cause;
   const code = CODES[error.code as keyof typeof CODES] ?? 'DB_UNAVAILABLE';
   return new GatewayError(code, error.message);
 }

@@ -22,6 +22,7 @@ import {
   FRAME_REPLY,
   FRAME_REQUEST,
   FRAME_SEND,
+  FRAME_TAKEN,
   type Frame,
   readOpenFlags,
   readRequestFlags,
@@ -171,10 +172,16 @@ interface Socket {
   session: SocketSession | null;
   early: { readonly bytes: Uint8Array; readonly kind: 'text' | 'binary' }[];
   sentSizeBytes: number;
+  /** Of its messages, and not told to the io worker. */
+  takenSizeBytes: number;
   isPaused: boolean;
 }
 
 const EARLY_COUNT_MAX = 1_024;
+/** What a record has room for. */
+const UNITS_MAX = 65_535;
+/** Told at a time, so that short messages cost nothing. */
+const TAKEN_SIZE_BYTES_MIN = 65_536;
 
 /** The sessions of one io worker. */
 class PortSessions {
@@ -239,7 +246,7 @@ class PortSessions {
       this.#run(id, flags, body, opened);
       return;
     }
-    this.#deps.shelf.take(name, access).then(
+    this.#deps.shelf.takeOpen(name, access).then(
       (found) => this.#run(id, flags, body, found),
       (error) => this.#refuse(id, error),
     );
@@ -287,13 +294,19 @@ class PortSessions {
     this.#deps.onRequest();
     const { id, flags, extra, payload } = frame;
     const name = nameOf(payload, extra);
-    const socket: Socket = { session: null, early: [], sentSizeBytes: 0, isPaused: false };
+    const socket: Socket = {
+      session: null,
+      early: [],
+      sentSizeBytes: 0,
+      takenSizeBytes: 0,
+      isPaused: false,
+    };
     this.#sockets.set(id, socket);
     const { access } = readOpenFlags(flags);
     const found = this.#deps.shelf.find(name);
     if (found !== null) this.#begin(id, flags, socket, found);
     else {
-      this.#deps.shelf.take(name, access).then(
+      this.#deps.shelf.takeOpen(name, access).then(
         (opened) => this.#begin(id, flags, socket, opened),
         (error) => this.#end(id, TRY_LATER, this.#faultOf(error).message),
       );
@@ -327,6 +340,7 @@ class PortSessions {
     if (socket.session !== null) {
       try {
         socket.session.message(bytes, kind);
+        this.#taken(id, socket, bytes.length);
       } catch (error) {
         socket.session.close();
         this.#end(id, 1011, this.#faultOf(error).message);
@@ -335,6 +349,14 @@ class PortSessions {
     }
     if (socket.early.length >= EARLY_COUNT_MAX) this.#end(id, TRY_LATER, 'too many messages wait');
     else socket.early.push({ bytes, kind });
+  }
+
+  #taken(id: number, socket: Socket, sizeBytes: number): void {
+    socket.takenSizeBytes += sizeBytes;
+    if (socket.takenSizeBytes < TAKEN_SIZE_BYTES_MIN) return;
+    const units = Math.min(Math.floor(socket.takenSizeBytes / CREDIT_UNIT_BYTES), UNITS_MAX);
+    socket.takenSizeBytes -= units * CREDIT_UNIT_BYTES;
+    this.#port.send({ kind: FRAME_TAKEN, flags: 0, extra: units, id });
   }
 
   #send(id: number, socket: Socket, message: Uint8Array): void {

@@ -10,7 +10,7 @@ import { Database, type ServedDatabase } from '../database.ts';
 import type { DatabaseEvent, DatabaseLimits } from '../database-options.ts';
 import type { EngineLimits } from '../engine/index.ts';
 import { FollowerDatabase } from '../follower-database.ts';
-import { type Access, HranaError, type SessionLimits, Sessions } from '../hrana/index.ts';
+import { type Access, HranaError, type SessionLimits, Sessions, Turn } from '../hrana/index.ts';
 import { LogTail, type SegmentLog, type Xxh64 } from '../log/index.ts';
 import type { LmdbPageStore } from '../page-store/index.ts';
 import { LogHolds, type ReplicatedDatabase, type Standing } from '../replication/index.ts';
@@ -24,9 +24,13 @@ export interface ShelfOptions {
   readonly clock: Clock;
   /** A database that is not there is made by the first who may write. */
   readonly creates: 'on-first-use' | 'never';
+  /** Databases of the folder above which none is made on first use. */
+  readonly createdCountMax?: number;
   readonly sessionLimits: SessionLimits;
   readonly databaseLimits: Partial<DatabaseLimits>;
   readonly engineLimits: Partial<EngineLimits>;
+  /** Databases that are open at once: each has a Wasm heap of 8 MiB and more. */
+  readonly openCountMax: number;
   readonly storeSizeBytesMax: number;
   readonly retentionMs: number;
   /** Where databases have copies at other gateways. */
@@ -81,17 +85,25 @@ interface Place {
   usesCount: number;
 }
 
-/** Databases that one worker has open: each has a Wasm heap of 8 MiB and more. */
-const OPEN_COUNT_MAX = 64;
+/** Databases that cannot be opened and are remembered for it. */
+const FAULTS_COUNT_MAX = 1_024;
+/** Of a request whose database is closed as soon as it is open. */
+const ATTEMPTS_COUNT_MAX = 8;
+/** Databases of the folder above which none is made on first use: each takes some 800 KB of disk,
+ *  and names are free. */
+const CREATED_COUNT_MAX = 4_096;
 
 export class DatabaseShelf {
   readonly #options: ShelfOptions;
   readonly #catalog: DatabaseCatalog;
   readonly #codec: PageCodec;
   readonly #xxh64: Xxh64;
+  readonly #turn: Turn;
   readonly #places = new Map<string, Place>();
   /** Those that are being closed: they cannot be opened before they are. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** Codes by which databases could not be opened, as the gateway's log has been told. */
+  readonly #faults = new Map<string, string>();
   /** Of databases that are closed again. */
   readonly #past: DatabaseCounts = { commitsCount: 0, groupsCount: 0, refusalsCount: 0 };
   #isClosed = false;
@@ -100,6 +112,7 @@ export class DatabaseShelf {
     this.#options = options;
     this.#catalog = catalog;
     this.#codec = new PageCodec(options.codec);
+    this.#turn = new Turn();
     this.#xxh64 = (bytes, seed) => this.#codec.xxh64(bytes, seed);
   }
 
@@ -151,6 +164,7 @@ export class DatabaseShelf {
       opening.then(
         (opened) => {
           made.opened = opened;
+          this.#faults.delete(name);
         },
         () => {
           // Where it was closed meanwhile, the place may be another one's by now.
@@ -159,6 +173,16 @@ export class DatabaseShelf {
       );
     }
     return place.opening;
+  }
+
+  /** Opens a database for a request, again where a command has closed it meanwhile. Errors: as for
+   *  take. */
+  async takeOpen(name: string, access: Access): Promise<OpenedDatabase> {
+    for (let attempt = 0; attempt < ATTEMPTS_COUNT_MAX; attempt++) {
+      const opened = await this.take(name, access);
+      if (!opened.sessions.isClosed) return opened;
+    }
+    throw new HranaError('DATABASE_UNAVAILABLE', `the database ${name} is being closed`);
   }
 
   get catalog(): DatabaseCatalog {
@@ -187,16 +211,17 @@ export class DatabaseShelf {
   /** Runs a job while the database is not open: it is closed for it, and who wants it waits.
    *  Errors: DB_STORE_LOCKED while a command works with it, and those of the job. */
   async alone<T>(name: string, job: () => Promise<T>): Promise<T> {
-    while (this.#places.has(name) || this.#closing.has(name)) {
-      const usesCount = this.#places.get(name)?.usesCount ?? 0;
-      if (usesCount > 0) {
-        throw new GatewayError('DB_STORE_LOCKED', `${name} is in use by ${usesCount} commands`);
-      }
-      if (this.#places.has(name)) this.#close(name);
-      await this.#closing.get(name);
+    const usesCount = this.#places.get(name)?.usesCount ?? 0;
+    if (usesCount > 0) {
+      throw new GatewayError('DB_STORE_LOCKED', `${name} is in use by ${usesCount} commands`);
     }
-    if (this.#isClosed) throw new GatewayError('DB_UNAVAILABLE', 'the gateway is shutting down');
-    const done = job();
+    if (this.#places.has(name)) this.#close(name);
+    // Whoever comes from now on waits for the job: else they would open it while this one waits.
+    const before = this.#closing.get(name) ?? Promise.resolve();
+    const done = before.then(() => {
+      if (this.#isClosed) throw new GatewayError('DB_UNAVAILABLE', 'the gateway is shutting down');
+      return job();
+    });
     const held = done.then(
       () => {},
       () => {},
@@ -230,16 +255,19 @@ export class DatabaseShelf {
       return await this.#openThere(name);
     } catch (error) {
       const isMissing = isGatewayError(error) && error.code === 'DB_NOT_FOUND';
-      if (!isMissing) throw unavailable(name, error);
+      if (!isMissing) throw this.#unavailable(name, error);
       const standing = this.#options.replication?.standing;
       if (standing !== undefined && standing.role !== 'primary') {
         const message = `there is no database ${name} here: ${standing.explanation}`;
         throw new HranaError('DATABASE_NOT_FOUND', message);
       }
-      if (this.#options.creates === 'never' || access === 'read-only') {
-        throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}`);
+      const isNever = this.#options.creates === 'never';
+      if (isNever || access === 'read-only') {
+        const way = isNever ? ': `sluice db create` makes one, or db.create lets clients' : '';
+        throw new HranaError('DATABASE_NOT_FOUND', `there is no database ${name}${way}`);
       }
     }
+    await this.#assertRoom(name);
     try {
       await this.#catalog.create(name).catch((error: unknown) => {
         // A command was faster.
@@ -247,8 +275,17 @@ export class DatabaseShelf {
       });
       return await this.#openThere(name);
     } catch (error) {
-      throw unavailable(name, error);
+      throw this.#unavailable(name, error);
     }
+  }
+
+  /** Whoever may write may make databases, by names that nobody has thought of. */
+  async #assertRoom(name: string): Promise<void> {
+    const { length } = await this.#catalog.list();
+    const most = this.#options.createdCountMax ?? CREATED_COUNT_MAX;
+    if (length < most) return;
+    const message = `${name} is not made: there are ${length} databases, the limit on first use`;
+    throw new HranaError('DATABASE_UNAVAILABLE', message);
   }
 
   async #openThere(name: string): Promise<OpenedDatabase> {
@@ -268,6 +305,7 @@ export class DatabaseShelf {
       database,
       clock,
       limits,
+      turn: this.#turn,
       ...(onStatement === undefined ? {} : { onStatement }),
     });
     const closeBoth = async () => {
@@ -289,6 +327,20 @@ export class DatabaseShelf {
       startLsn: database.stats.lsn,
       close: closeBoth,
     };
+  }
+
+  /** Clients get the code, the gateway's log the whole: once for each code, until it opens. */
+  #unavailable(name: string, error: unknown): HranaError {
+    if (!isGatewayError(error)) throw error;
+    const { code } = error;
+    if (this.#faults.get(name) !== code) {
+      if (this.#faults.size >= FAULTS_COUNT_MAX) this.#faults.clear();
+      this.#faults.set(name, code);
+      this.#options.report(name, { kind: 'open-failed', error });
+    }
+    const fault = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}`);
+    fault.cause = error;
+    return fault;
   }
 
   #openPrimary(parts: Parts, closePages: () => Promise<void>): Promise<Database> {
@@ -353,7 +405,8 @@ export class DatabaseShelf {
   }
 
   #makeRoom(): void {
-    if (this.#places.size < OPEN_COUNT_MAX) return;
+    const { openCountMax } = this.#options;
+    if (this.#places.size < openCountMax) return;
     for (const { name, sessions, database } of this.opened()) {
       if (this.#places.get(name)!.usesCount > 0) continue;
       if (sessions.streamCount > 0 || sessions.socketCount > 0) continue;
@@ -361,7 +414,7 @@ export class DatabaseShelf {
       this.#close(name);
       return;
     }
-    const message = `${OPEN_COUNT_MAX} databases are in use by the worker, the limit`;
+    const message = `${openCountMax} databases are in use by the worker, as db.limits.open allows`;
     throw new HranaError('DATABASE_UNAVAILABLE', message);
   }
 
@@ -395,12 +448,4 @@ function addCounts(sum: DatabaseCounts, { database, sessions, startLsn }: Opened
   sum.commitsCount += lsn - startLsn;
   sum.groupsCount += groupsCount;
   sum.refusalsCount += sessions.refusedCount;
-}
-
-function unavailable(name: string, error: unknown): HranaError {
-  if (!isGatewayError(error)) throw error;
-  const { code, detail } = error;
-  const fault = new HranaError('DATABASE_UNAVAILABLE', `the database ${name}: ${code}: ${detail}`);
-  fault.cause = error;
-  return fault;
 }

@@ -5,6 +5,8 @@ import {
   BODY_SIZE_UNKNOWN,
   type ErrorCode,
   heldCost,
+  NO_TRAILERS,
+  trailerLines,
   type UploadBudget,
 } from '../../core/index.ts';
 import type { FailureFacts, UpstreamCall, UpstreamHandler, UpstreamRequest } from './contract.ts';
@@ -39,11 +41,14 @@ export class Call implements UpstreamCall {
   carrier: CallCarrier | null = null;
   /** Waiting: when to give up. Carried: when the response head is due. Units: ms of the clock. */
   dueMs = Infinity;
+  arrivalMs = 0;
   readonly hasBody: boolean;
   /** Whether it may share a connection with other requests in flight. */
   readonly isShareable: boolean;
   isRequestEnded: boolean;
   isBodySent = false;
+  /** What follows a chunked body, as it goes on the wire. */
+  trailerLines = '';
   isHeadReceived = false;
   isPaused = false;
   owesDrain = false;
@@ -85,7 +90,7 @@ export class Call implements UpstreamCall {
     return this.#hold(chunk);
   }
 
-  end(): void {
+  end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.handler === null || this.isRequestEnded) return;
     if (this.#remainingSizeBytes > 0 && this.#remainingSizeBytes !== Infinity) {
       const { bodySizeBytes } = this.request;
@@ -93,6 +98,7 @@ export class Call implements UpstreamCall {
       return;
     }
     this.isRequestEnded = true;
+    this.trailerLines = trailerLines(trailers);
     this.carrier?.endBody(this);
   }
 

@@ -1,8 +1,13 @@
 // Decodes a chunked body (RFC 9112 section 7.1), strictly: sizes are hexadecimal digits and nothing
 // else, lines end in CR LF. Chunk extensions must be well formed and are dropped, since nothing we
-// know gives them a meaning; trailers are checked and dropped. It keeps no body bytes.
+// know gives them a meaning; trailers are checked and kept. It keeps no body bytes.
 
-import { CHUNK_LINE_SIZE_BYTES_MAX, TRAILERS_SIZE_BYTES_MAX } from '../../core/index.ts';
+import {
+  CHUNK_LINE_SIZE_BYTES_MAX,
+  NO_TRAILERS,
+  passableTrailers,
+  TRAILERS_SIZE_BYTES_MAX,
+} from '../../core/index.ts';
 import { FieldScanner, SCAN_INCOMPLETE } from './field-scanner.ts';
 
 /** What take() returns for a malformed body; `detail` says how. */
@@ -44,8 +49,10 @@ export class ChunkedDecoder {
   #remainingSizeBytes = 0;
   #digitsCount = 0;
   #extension = '';
-  #trailers = '';
+  #section = '';
   isDone = false;
+  /** What followed the body, without what has no place there. */
+  trailers: readonly string[] = NO_TRAILERS;
   detail = '';
 
   constructor(sink: ChunkSink) {
@@ -58,7 +65,8 @@ export class ChunkedDecoder {
     this.#remainingSizeBytes = 0;
     this.#digitsCount = 0;
     this.#extension = '';
-    this.#trailers = '';
+    this.#section = '';
+    this.trailers = NO_TRAILERS;
     this.isDone = false;
   }
 
@@ -142,7 +150,7 @@ export class ChunkedDecoder {
 
   #takeTrailers(bytes: Buffer, offset: number, end: number): number {
     // Nearly always there are none and the empty line is here in one piece.
-    if (this.#trailers === '' && end - offset >= 2) {
+    if (this.#section === '' && end - offset >= 2) {
       if (bytes[offset] === CR && bytes[offset + 1] === LF) {
         this.isDone = true;
         return offset + 2;
@@ -152,32 +160,35 @@ export class ChunkedDecoder {
     while (at < end) {
       const byte = bytes[at]!;
       at += 1;
-      this.#trailers += String.fromCharCode(byte);
-      if (this.#trailers.length > TRAILERS_SIZE_BYTES_MAX) {
+      this.#section += String.fromCharCode(byte);
+      if (this.#section.length > TRAILERS_SIZE_BYTES_MAX) {
         this.#bad(`trailers above ${TRAILERS_SIZE_BYTES_MAX} bytes`);
         return CHUNKED_BAD;
       }
       if (byte !== LF) continue;
-      if (this.#trailers !== '\r\n' && !this.#trailers.endsWith('\r\n\r\n')) continue;
+      if (this.#section !== '\r\n' && !this.#section.endsWith('\r\n\r\n')) continue;
       return this.#checkTrailers() ? at : CHUNKED_BAD;
     }
     return at;
   }
 
   #checkTrailers(): boolean {
-    const section = Buffer.from(this.#trailers, 'latin1');
+    const section = Buffer.from(this.#section, 'latin1');
     const scanned = scanner.scan(section, 0, section.length);
     if (scanned === SCAN_INCOMPLETE) return this.#bad('malformed trailers');
     if (scanned < 0) return this.#bad(`${scanner.detail}, in the trailers`);
+    const found: string[] = [];
     for (let index = 0; index < scanner.count; index++) {
-      const [start, end] = scanner.spans.subarray(4 * index);
+      const [start, end, valueStart, valueEnd] = scanner.spans.subarray(4 * index);
       const name = section.toString('latin1', start, end);
       // A trailer that speaks of framing is an attempt to be understood in two ways.
       if (name === 'content-length' || name === 'transfer-encoding') {
         return this.#bad(`${name} in the trailers`);
       }
+      found.push(name, section.toString('latin1', valueStart, valueEnd));
     }
-    this.#trailers = '';
+    this.trailers = passableTrailers(found);
+    this.#section = '';
     this.isDone = true;
     return true;
   }

@@ -11,6 +11,7 @@ import {
   DRAIN_SIZE_BYTES_MAX,
   type ErrorCode,
   type HeaderList,
+  type PreparedHead,
   type Progress,
   STREAM_BUFFER_SIZE_BYTES_MAX,
   type UploadBudget,
@@ -20,8 +21,9 @@ import type { Call, CallCarrier } from './call.ts';
 import type { ReadReceiver } from './connector.ts';
 import type { FailureFacts } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
+import type { KnownHeads } from './known-heads.ts';
 import type { Opening } from './opening.ts';
-import { LAST_CHUNK, requestHead } from './request-writer.ts';
+import { lastChunk, requestHead } from './request-writer.ts';
 import {
   EXPECT_BODYLESS,
   EXPECT_RESPONSE,
@@ -35,6 +37,7 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   readonly uploadBudget: UploadBudget;
   readonly progress: Progress;
+  readonly knownHeads: KnownHeads;
   /** Requests in flight on one connection; 1 = no pipelining. */
   readonly pipeline: number;
   /** A connection has room again for requests. */
@@ -63,6 +66,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   readonly address: string;
   /** To be closed when it has no request in flight. */
   isRetiring = false;
+  /** How long it may be idle. */
+  readonly #keepAliveMs: number;
   readonly #owner: ConnectionOwner;
   readonly #parser: ResponseParser;
   readonly #deadline: Deadline;
@@ -85,11 +90,12 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   readonly #gather = new BodyGather();
   #isStaged = false;
 
-  constructor(owner: ConnectionOwner, opening: Opening, socket: Socket) {
+  constructor(owner: ConnectionOwner, opening: Opening, socket: Socket, keepAliveMs: number) {
     this.#owner = owner;
+    this.#keepAliveMs = keepAliveMs;
     this.address = opening.address;
     this.#lastActivityMs = owner.clock.nowMs();
-    this.#parser = new ResponseParser(this);
+    this.#parser = new ResponseParser(this, owner.knownHeads);
     this.#deadline = new Deadline(this);
     this.#socket = socket;
     this.#queue = new SocketQueue(socket, owner.uploadBudget, () => this.#onDrain());
@@ -114,10 +120,9 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   /** Sends a call. The caller has made sure that there is room. False: its head cannot be sent,
    *  nothing was, and the call is still the caller's. */
-  dispatch(call: Call): boolean {
+  dispatch(call: Call, nowMs: number): boolean {
     const head = requestHead(call.request);
     if (head === null) return false;
-    const nowMs = this.#owner.clock.nowMs();
     call.carrier = this;
     this.inFlight.push(call);
     this.#lastActivityMs = nowMs;
@@ -152,8 +157,8 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     this.#noteFlushed();
   }
 
-  /** Lets an idle connection live for that long after its last activity. */
-  idleFor(keepAliveMs: number): void {
+  /** Lets an idle connection live for a while after its last activity. */
+  beIdle(): void {
     // The upstream's own promise bounds ours, less a second for the way.
     const { keepAliveSeconds } = this.#parser;
     const promisedMs = keepAliveSeconds < 0 ? Infinity : 1000 * keepAliveSeconds - 1000;
@@ -161,7 +166,7 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
       this.close();
       return;
     }
-    this.#dueMs = this.#lastActivityMs + Math.min(keepAliveMs, promisedMs);
+    this.#dueMs = this.#lastActivityMs + Math.min(this.#keepAliveMs, promisedMs);
     this.#owner.deadlines.arm(this.#deadline, this.#dueMs);
   }
 
@@ -187,9 +192,13 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
   }
 
   endBody(call: Call): void {
-    if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'last');
+    const { trailerLines } = call;
+    if (this.#gather.sizeBytes > 0 && trailerLines === '') this.#flushBody(call, 'last');
     else {
-      const text = this.#stagedHead + (call.request.bodySizeBytes < 0 ? LAST_CHUNK : '');
+      if (this.#gather.sizeBytes > 0) this.#flushBody(call, 'more');
+      if (this.#isClosed) return;
+      const isChunked = call.request.bodySizeBytes < 0;
+      const text = this.#stagedHead + (isChunked ? lastChunk(trailerLines) : '');
       this.#stagedHead = '';
       if (text !== '') {
         this.#socket.write(text, 'latin1');
@@ -239,9 +248,15 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
 
   // === ResponseSink
 
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void {
+  onHead(
+    status: number,
+    headers: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void {
     const call = this.inFlight[0]!;
     call.isHeadReceived = true;
+    call.arrivalMs = this.#lastActivityMs;
     this.#drainedSizeBytes = 0;
     const { handler } = call;
     if (handler === null) {
@@ -250,12 +265,13 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     }
     this.#owner.deadlines.arm(this.#deadline, this.#lastActivityMs + call.request.idleMs);
     if (call.isPaused) this.#socket.pause();
-    handler.onHead(status, headers, bodySizeBytes);
+    handler.onHead(status, headers, bodySizeBytes, kept);
   }
 
   onBody(chunk: Uint8Array): void {
     const call = this.inFlight[0]!;
     if (call.handler !== null) {
+      call.arrivalMs = this.#lastActivityMs;
       call.handler.onChunk(chunk);
       return;
     }
@@ -265,8 +281,13 @@ export class Connection implements ReadReceiver, ResponseSink, CallCarrier, Dead
     }
   }
 
+  onTrailers(trailers: readonly string[]): void {
+    this.inFlight[0]!.handler?.onTrailers?.(trailers);
+  }
+
   onComplete(leftoverSizeBytes: number): void {
     const call = this.inFlight.shift()!;
+    call.arrivalMs = this.#lastActivityMs;
     this.#flushedCount -= 1;
     this.#servedCount += 1;
     const isUnasked = leftoverSizeBytes > 0 && this.#flushedCount === 0;

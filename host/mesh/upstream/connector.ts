@@ -21,15 +21,20 @@ export interface ReadReceiver {
 // consumed before the callback returns, and one buffer stays in the processor's cache.
 const readBuffer = Buffer.alloc(READ_SIZE_BYTES);
 
+/** What a connection is opened for. A socket for `h2` is given to node:http2, which reads it. */
+export type ConnectorProtocol = 'http/1.1' | 'h2';
+
 export class Connector {
   readonly #endpoint: EndpointConfig;
   readonly #tls: UpstreamTls;
+  readonly #protocol: ConnectorProtocol;
   #context: SecureContext | null = null;
   #session: Buffer | null = null;
 
-  constructor(endpoint: EndpointConfig, tls: UpstreamTls) {
+  constructor(endpoint: EndpointConfig, tls: UpstreamTls, protocol: ConnectorProtocol) {
     this.#endpoint = endpoint;
     this.#tls = tls;
+    this.#protocol = protocol;
   }
 
   /** The event that says that the socket is ready for requests. */
@@ -46,6 +51,9 @@ export class Connector {
   }
 
   #openPlain(address: string, inlet: Inlet): Socket {
+    if (this.#protocol === 'h2') {
+      return connectTcp({ host: address, port: this.#endpoint.port, noDelay: true });
+    }
     const callback = (sizeBytes: number): boolean => {
       inlet.receiver?.onRead(readBuffer, sizeBytes);
       return true;
@@ -68,7 +76,7 @@ export class Connector {
     const options = {
       host: address,
       port,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [this.#protocol],
       secureContext: this.#context,
       highWaterMark: STREAM_BUFFER_SIZE_BYTES_MAX,
       // SNI must not carry an address; then the certificate is checked against the address.
@@ -80,6 +88,7 @@ export class Connector {
     socket.on('session', (session) => {
       this.#session = session;
     });
+    if (this.#protocol === 'h2') return socket;
     socket.on('data', (chunk: Buffer) => inlet.receiver?.onRead(chunk, chunk.length));
     return socket;
   }

@@ -20,6 +20,7 @@ import { Connection, type ConnectionOwner } from './connection.ts';
 import { Connector } from './connector.ts';
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './contract.ts';
 import { Deadline, type DeadlineOwner, type Deadlines } from './deadlines.ts';
+import { KnownHeads } from './known-heads.ts';
 import { Opening, type OpeningOwner } from './opening.ts';
 import { WaitingQueue } from './waiting-queue.ts';
 
@@ -53,6 +54,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
   readonly uploadBudget: UploadBudget;
   readonly progress: Progress;
   readonly pipeline: number;
+  readonly knownHeads = new KnownHeads();
   readonly #random: Random;
   readonly #config: PoolConfig;
   readonly #connector: Connector;
@@ -78,7 +80,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
     this.pipeline = options.pipeline;
     this.#random = deps.random;
     this.#config = options.pool;
-    this.#connector = new Connector(endpoint, options.tls);
+    this.#connector = new Connector(endpoint, options.tls, 'http/1.1');
     this.#waiting = new WaitingQueue(options.pool.pendingMax);
     this.#addresses = new AddressBook({
       host: endpoint.host,
@@ -108,14 +110,19 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
   }
 
   /** Sends a request. The handler is first called after this has returned.
+   *  Units: `nowMs` of the clock.
    *  Errors: through the handler. Cost: one object and the head's text per request. */
-  send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+  send(
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+    nowMs: number = this.clock.nowMs(),
+  ): UpstreamCall {
     const call = new Call(request, handler, this);
     this.#activeCount += 1;
     this.#addresses.touch();
     const connection = this.#connectionFor(call);
     if (connection === undefined) this.#enqueue(call);
-    else if (!connection.dispatch(call)) {
+    else if (!connection.dispatch(call, nowMs)) {
       process.nextTick(refuseHead, call);
       if (connection.inFlight.length === 0) this.onRoom(connection);
     }
@@ -144,7 +151,8 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
 
   onOpened(opening: Opening, socket: Socket): void {
     this.#openings.delete(opening);
-    const connection = new Connection(this, opening, socket);
+    const keepAliveMs = this.#config.keepAliveMs * (1 - KEEP_ALIVE_SPREAD * this.#random.unit());
+    const connection = new Connection(this, opening, socket, keepAliveMs);
     this.#connections.push(connection);
     this.onRoom(connection);
   }
@@ -161,7 +169,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
       const call = this.#waiting.first;
       if (call === undefined || !connection.hasRoomFor(call)) break;
       this.#waiting.shift();
-      if (!connection.dispatch(call)) process.nextTick(refuseHead, call);
+      if (!connection.dispatch(call, this.clock.nowMs())) process.nextTick(refuseHead, call);
     }
     if (connection.inFlight.length > 0 || connection.isClosed) return;
     if (this.#isClosing || connection.isRetiring) {
@@ -169,8 +177,7 @@ export class UpstreamPool implements CallOwner, ConnectionOwner, DeadlineOwner, 
       return;
     }
     this.#idle.push(connection);
-    const spread = 1 - KEEP_ALIVE_SPREAD * this.#random.unit();
-    connection.idleFor(this.#config.keepAliveMs * spread);
+    connection.beIdle();
   }
 
   onStaged(connection: Connection): void {

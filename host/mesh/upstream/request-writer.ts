@@ -5,25 +5,35 @@
 import { BODY_SIZE_UNKNOWN, isByteString } from '../../core/index.ts';
 import type { UpstreamRequest } from './contract.ts';
 
-/** What ends a chunked body. */
+/** What ends a chunked body without trailers. */
 export const LAST_CHUNK = '0\r\n\r\n';
 
+/** The same with trailers, each a line. */
+export function lastChunk(trailerLines: string): string {
+  return trailerLines === '' ? LAST_CHUNK : `0\r\n${trailerLines}\r\n`;
+}
+
 /** The head of a request, a byte string; null where it would be none, and must not be sent.
- *  Cost: O(head); about 8 ns of it for the check, once the text is in one piece. */
+ *  Cost: O(head), and for a list of headers about 0.2 us to check it. */
 export function requestHead(request: UpstreamRequest): string | null {
   const { method, headers, bodySizeBytes } = request;
   let head = `${method} ${request.target} HTTP/1.1\r\n`;
-  if (typeof headers === 'string') head += headers;
-  else {
-    for (let index = 0; index < headers.length; index += 2) {
-      head += `${headers[index]}: ${headers[index + 1]}\r\n`;
-    }
+  if (typeof headers === 'string') {
+    if (!isByteString(request.target)) return null;
+    return head + headers + framing(method, bodySizeBytes);
   }
-  if (bodySizeBytes === BODY_SIZE_UNKNOWN) head += 'transfer-encoding: chunked\r\n\r\n';
-  else if (bodySizeBytes > 0 || mayHaveBody(method)) {
-    head += `content-length: ${bodySizeBytes}\r\n\r\n`;
-  } else head += '\r\n';
+  for (let index = 0; index < headers.length; index += 2) {
+    head += `${headers[index]}: ${headers[index + 1]}\r\n`;
+  }
+  head += framing(method, bodySizeBytes);
   return isByteString(head) ? head : null;
+}
+
+/** The lines that say how long the body is, and the empty line. */
+function framing(method: string, bodySizeBytes: number): string {
+  if (bodySizeBytes === BODY_SIZE_UNKNOWN) return 'transfer-encoding: chunked\r\n\r\n';
+  if (bodySizeBytes > 0 || mayHaveBody(method)) return `content-length: ${bodySizeBytes}\r\n\r\n`;
+  return '\r\n';
 }
 
 /** Whether several requests with this method may be in flight on one connection: safe methods,

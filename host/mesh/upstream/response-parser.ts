@@ -9,16 +9,28 @@ import {
   DRAIN_SIZE_BYTES_MAX,
   type HeaderList,
   INTERIM_RESPONSES_COUNT_MAX,
+  type PreparedHead,
+  READ_SIZE_BYTES,
   RESPONSE_HEADERS_SIZE_BYTES_MAX,
 } from '../../core/index.ts';
 import { ChunkedDecoder } from './chunked-decoder.ts';
 import { isValueByte, SCAN_BAD, SCAN_INCOMPLETE } from './field-scanner.ts';
+import type { HeadFields, KnownHead, KnownHeads } from './known-heads.ts';
 import { ResponseFields } from './response-fields.ts';
 
 export interface ResponseSink {
-  onHead(status: number, headers: HeaderList, bodySizeBytes: number): void;
+  /** `kept`: the same head where it is kept for responses to come; then `headers` is its list, and
+   *  must stay as it is. */
+  onHead(
+    status: number,
+    headers: HeaderList,
+    bodySizeBytes: number,
+    kept: PreparedHead | null,
+  ): void;
   /** Valid only during the call. */
   onBody(chunk: Uint8Array): void;
+  /** What followed a chunked body, where there was anything; before onComplete. */
+  onTrailers?(trailers: readonly string[]): void;
   /** The response is complete. `leftoverSizeBytes` of this read lie behind it. */
   onComplete(leftoverSizeBytes: number): void;
 }
@@ -47,6 +59,7 @@ const fields = new ResponseFields();
 
 export class ResponseParser {
   readonly #sink: ResponseSink;
+  readonly #known: KnownHeads;
   readonly #chunked: ChunkedDecoder;
   #state = AT_HEAD;
   #expectation = EXPECT_NOTHING;
@@ -63,8 +76,10 @@ export class ResponseParser {
   /** What is wrong, after execute() or finish() has returned false. */
   detail = '';
 
-  constructor(sink: ResponseSink) {
+  /** `known`: heads of the same upstream. */
+  constructor(sink: ResponseSink, known: KnownHeads) {
     this.#sink = sink;
+    this.#known = known;
     this.#chunked = new ChunkedDecoder(sink);
   }
 
@@ -121,12 +136,29 @@ export class ResponseParser {
   #takeHead(bytes: Buffer, offset: number, end: number): number {
     if (this.#expectation === EXPECT_NOTHING) return this.#bad('bytes that answer no request');
     if (this.#held !== null) return this.#takeHeldHead(bytes, offset, end);
-    const behind = this.#parseHead(bytes, offset, end);
+    const known = this.#known.find(bytes, offset, end);
+    if (known !== null) return this.#takeKnownHead(known, offset, end);
+    // Taken before names are put in lower case.
+    const sample = this.#known.sample(bytes, offset, end);
+    const behind = this.#parseHead(bytes, offset, end, sample);
     if (behind !== SCAN_INCOMPLETE) return behind;
     this.#held = Buffer.allocUnsafe(Math.max(4096, end - offset));
     this.#heldSizeBytes = 0;
     this.#searchedSizeBytes = 0;
     return this.#takeHeldHead(bytes, offset, end);
+  }
+
+  #takeKnownHead(known: KnownHead, offset: number, end: number): number {
+    const behind = offset + known.sizeBytes;
+    const { prepared } = known;
+    const isBegun = this.#beginResponse(
+      prepared.status,
+      known.minor,
+      known,
+      prepared,
+      end - behind,
+    );
+    return isBegun ? behind : SCAN_BAD;
   }
 
   /** Collects a head that comes in pieces; each byte is looked at once, however small they are. */
@@ -138,7 +170,13 @@ export class ResponseParser {
     if (headSize === SCAN_BAD) return SCAN_BAD;
     if (headSize !== SCAN_INCOMPLETE) {
       this.#held = null;
-      const behind = this.#parseHead(held, 0, headSize, end - offset - (headSize - sizeBefore));
+      const behind = this.#parseHead(
+        held,
+        0,
+        headSize,
+        null,
+        end - offset - (headSize - sizeBefore),
+      );
       if (behind === SCAN_INCOMPLETE) return this.#bad('a malformed response head');
       return behind < 0 ? behind : offset + (headSize - sizeBefore);
     }
@@ -177,7 +215,13 @@ export class ResponseParser {
     return SCAN_INCOMPLETE;
   }
 
-  #parseHead(bytes: Buffer, offset: number, end: number, leftoverSizeBytes = -1): number {
+  #parseHead(
+    bytes: Buffer,
+    offset: number,
+    end: number,
+    sample: Uint8Array<ArrayBuffer> | null,
+    leftoverSizeBytes = -1,
+  ): number {
     if (end - offset < STATUS_LINE_SIZE_BYTES_MIN) return SCAN_INCOMPLETE;
     for (let index = 0; index < VERSION_PREFIX.length; index++) {
       if (bytes[offset + index] !== VERSION_PREFIX[index]) {
@@ -200,34 +244,44 @@ export class ResponseParser {
     if (behind === SCAN_BAD) return this.#bad(fields.detail);
     if (behind === SCAN_INCOMPLETE) return SCAN_INCOMPLETE;
     if (behind - offset > RESPONSE_HEADERS_SIZE_BYTES_MAX) return this.#badSize();
+    if (sample !== null && status >= 200) {
+      const sizeBytes = behind - offset;
+      this.#known.learn(sample, end - offset, { status, minor, sizeBytes }, fields);
+    }
     const leftover = leftoverSizeBytes < 0 ? end - behind : leftoverSizeBytes;
-    return this.#beginResponse(status, minor, leftover) ? behind : SCAN_BAD;
+    return this.#beginResponse(status, minor, fields, null, leftover) ? behind : SCAN_BAD;
   }
 
-  #beginResponse(status: number, minor: number, leftoverSizeBytes: number): boolean {
-    if (minor === 0 && fields.isChunked) {
+  #beginResponse(
+    status: number,
+    minor: number,
+    head: HeadFields,
+    kept: PreparedHead | null,
+    leftoverSizeBytes: number,
+  ): boolean {
+    const { contentLength, isChunked } = head;
+    if (minor === 0 && isChunked) {
       this.#bad('transfer-encoding in an HTTP/1.0 response');
       return false;
     }
     if (status < 200) return this.#skipInterim(status, minor);
-    const { contentLength } = fields;
     const isBodyless = this.#expectation === EXPECT_BODYLESS || status === 304;
     const hasNoBody = isBodyless || status === 204 || contentLength === 0;
-    const isUntilClose = !hasNoBody && contentLength < 0 && !fields.isChunked;
+    const isUntilClose = !hasNoBody && contentLength < 0 && !isChunked;
     // A 204 that announces a body may send one, which would be read as the next response.
-    const isBodyWrong = status === 204 && (contentLength > 0 || fields.isChunked);
-    this.shouldClose = minor === 0 || fields.isLast || isUntilClose || isBodyWrong;
-    this.keepAliveSeconds = fields.keepAliveSeconds;
+    const isBodyWrong = status === 204 && (contentLength > 0 || isChunked);
+    this.shouldClose = minor === 0 || head.isLast || isUntilClose || isBodyWrong;
+    this.keepAliveSeconds = head.keepAliveSeconds;
     this.#interimCount = 0;
     this.#remainingSizeBytes = hasNoBody ? 0 : contentLength;
     if (isUntilClose) this.#state = AT_CLOSE_BODY;
-    else if (fields.isChunked) {
+    else if (isChunked) {
       this.#state = AT_CHUNKED_BODY;
       this.#chunked.reset();
     } else this.#state = AT_LENGTH_BODY;
     let announced = contentLength < 0 ? BODY_SIZE_UNKNOWN : contentLength;
     if (status === 204) announced = 0;
-    this.#sink.onHead(status, fields.headers, announced);
+    this.#sink.onHead(status, head.headers, announced, kept);
     if (hasNoBody && this.#state !== AT_STOP) this.#complete(leftoverSizeBytes);
     return true;
   }
@@ -258,7 +312,11 @@ export class ResponseParser {
   #takeChunked(bytes: Buffer, offset: number, end: number): number {
     const behind = this.#chunked.take(bytes, offset, end);
     if (behind < 0) return this.#bad(this.#chunked.detail);
-    if (this.#chunked.isDone && this.#state === AT_CHUNKED_BODY) this.#complete(end - behind);
+    if (this.#chunked.isDone && this.#state === AT_CHUNKED_BODY) {
+      const { trailers } = this.#chunked;
+      if (trailers.length > 0) this.#sink.onTrailers?.(trailers);
+      this.#complete(end - behind);
+    }
     return behind;
   }
 
@@ -289,6 +347,29 @@ function readStatus(bytes: Uint8Array, offset: number): number {
   return isDigits && ones <= 9 ? 100 * hundreds + 10 * tens + ones : 0;
 }
 
+/** Views of the read buffer that all plain sockets share, by where they lie: a response of a size
+ *  that came before has the view that was made then, for they are valid only during a call. */
+const VIEWS_COUNT = 256;
+const views: Uint8Array[] = new Array(VIEWS_COUNT).fill(new Uint8Array(0));
+const viewKeys = new Float64Array(VIEWS_COUNT).fill(-1);
+let viewed: Buffer | null = null;
+
 function view(bytes: Buffer, offset: number, end: number): Uint8Array {
+  // Buffers of TLS sockets are smaller, and each is another.
+  if (bytes.length !== READ_SIZE_BYTES) return makeView(bytes, offset, end);
+  if (bytes !== viewed) {
+    viewed = bytes;
+    viewKeys.fill(-1);
+  }
+  const key = offset * 2 * READ_SIZE_BYTES + end;
+  const place = (offset ^ (end << 3)) & (VIEWS_COUNT - 1);
+  if (viewKeys[place] !== key) {
+    viewKeys[place] = key;
+    views[place] = makeView(bytes, offset, end);
+  }
+  return views[place]!;
+}
+
+function makeView(bytes: Buffer, offset: number, end: number): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + offset, end - offset);
 }

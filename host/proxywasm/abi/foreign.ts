@@ -10,6 +10,8 @@ const NO_BYTES = new Uint8Array(0);
 const DEFLATE_LEVEL = 6;
 /** To deflate a byte costs some twenty times what it costs to copy it. */
 const COMPRESS_FACTOR = 20;
+/** What deflate makes of zeros, at most. Source: RFC 1951, 258 bytes by two bits. */
+const INFLATE_RATIO_MAX = 1_032;
 
 /** Null for arguments that the function cannot take. */
 type Foreign = (vm: Vm, argument: Uint8Array) => Uint8Array | null;
@@ -50,17 +52,24 @@ export function foreignFunctions(vm: Vm): HostFunctions {
 }
 
 function compress(vm: Vm, argument: Uint8Array): Uint8Array {
-  vm.charge((argument.length >> HOST_COPY_SIZE_BYTES_LOG2) * COMPRESS_FACTOR);
+  chargeDeflated(vm, argument.length);
   return deflateSync(argument, { level: DEFLATE_LEVEL });
 }
 
 function uncompress(vm: Vm, argument: Uint8Array): Uint8Array | null {
   try {
     const result = inflateSync(argument, { maxOutputLength: FOREIGN_RESULT_SIZE_BYTES_MAX });
-    vm.charge((result.length >> HOST_COPY_SIZE_BYTES_LOG2) * COMPRESS_FACTOR);
+    chargeDeflated(vm, result.length);
     return result;
   } catch (error) {
-    if (error instanceof Error && 'code' in error) return null;
-    throw error;
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    // Nobody says how far it came: what is damaged at its end has cost as much as what is whole.
+    const sizeBytesMax = argument.length * INFLATE_RATIO_MAX;
+    chargeDeflated(vm, Math.min(sizeBytesMax, FOREIGN_RESULT_SIZE_BYTES_MAX));
+    return null;
   }
+}
+
+function chargeDeflated(vm: Vm, sizeBytes: number): void {
+  vm.charge((sizeBytes >> HOST_COPY_SIZE_BYTES_LOG2) * COMPRESS_FACTOR);
 }

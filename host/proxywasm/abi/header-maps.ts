@@ -9,7 +9,12 @@ import {
   joinedHeaderValue,
   removeHeader,
 } from '../../core/index.ts';
-import { HOST_COPY_SIZE_BYTES_LOG2, PAIRS_COUNT_MAX, PAIRS_SIZE_BYTES_MAX } from '../limits.ts';
+import {
+  FREE_SEARCH_TEXTS_COUNT,
+  HOST_TEXT_SIZE_BYTES_LOG2,
+  PAIRS_COUNT_MAX,
+  PAIRS_SIZE_BYTES_MAX,
+} from '../limits.ts';
 import type { Vm } from '../vm.ts';
 import type { HostFunctions } from './function.ts';
 import { pairsSizeBytes, readPairs, writePairs } from './pairs.ts';
@@ -26,6 +31,7 @@ import {
 } from './values.ts';
 
 const NO_VALUE = '';
+const NO_HEADERS: HeaderList = [];
 /** A cookie's commas are its own: these lines cannot be joined. */
 const NEVER_JOINED = 'set-cookie';
 
@@ -36,11 +42,11 @@ export function headerFunctions(vm: Vm): HostFunctions {
 function wholeMapFunctions(vm: Vm): HostFunctions {
   return {
     proxy_get_header_map_pairs(map: number, outPtr: number, outSizePtr: number): number {
-      const headers = readable(vm, map);
+      const headers = readableOrEmpty(vm, map);
       if (typeof headers === 'number') return headers;
       const sizeBytes = pairsSizeBytes(headers);
       if (sizeBytes > PAIRS_SIZE_BYTES_MAX) return SERIALIZATION_FAILURE;
-      vm.charge(sizeBytes >> HOST_COPY_SIZE_BYTES_LOG2);
+      vm.charge(sizeBytes >> HOST_TEXT_SIZE_BYTES_LOG2);
       return vm.memory.giveWritten(sizeBytes, outPtr, outSizePtr, (target, offset) => {
         writePairs(headers, target, offset);
       });
@@ -48,9 +54,8 @@ function wholeMapFunctions(vm: Vm): HostFunctions {
     proxy_set_header_map_pairs(map: number, ptr: number, sizeBytes: number): number {
       const headers = writable(vm, map);
       if (typeof headers === 'number') return headers;
-      const bytes = vm.memory.bytes(ptr, sizeBytes);
+      const bytes = vm.memory.textBytes(ptr, sizeBytes);
       if (bytes === null) return INVALID_MEMORY_ACCESS;
-      vm.charge(bytes.length >> HOST_COPY_SIZE_BYTES_LOG2);
       const given = readPairs(bytes);
       if (given === null) return PARSE_FAILURE;
       if (!given.every((text, index) => (index % 2 === 0 ? isName(text) : isHeaderValue(text)))) {
@@ -62,6 +67,7 @@ function wholeMapFunctions(vm: Vm): HostFunctions {
     proxy_get_header_map_size(map: number, outPtr: number): number {
       const headers = readable(vm, map);
       if (typeof headers === 'number') return headers;
+      chargeSearch(vm, headers);
       return vm.memory.setU32(outPtr, pairsSizeBytes(headers));
     },
   };
@@ -76,7 +82,7 @@ function valueFunctions(vm: Vm): HostFunctions {
       outPtr: number,
       outSizePtr: number,
     ): number {
-      const headers = readable(vm, map);
+      const headers = readableOrEmpty(vm, map);
       if (typeof headers === 'number') return headers;
       const key = vm.memory.text(keyPtr, keySizeBytes);
       if (key === null) return INVALID_MEMORY_ACCESS;
@@ -108,13 +114,20 @@ function valueFunctions(vm: Vm): HostFunctions {
       if (typeof headers === 'number') return headers;
       const key = vm.memory.text(keyPtr, keySizeBytes);
       if (key === null) return INVALID_MEMORY_ACCESS;
+      chargeSearch(vm, headers);
       removeHeader(headers, key.toLowerCase());
       return OK;
     },
   };
 }
 
+/** What it costs to look through a map: a guest may fill one, and ask it again and again. */
+function chargeSearch(vm: Vm, headers: HeaderList): void {
+  if (headers.length > FREE_SEARCH_TEXTS_COUNT) vm.charge(headers.length >> 3);
+}
+
 function headerOf(vm: Vm, headers: HeaderList, key: string): string | undefined {
+  chargeSearch(vm, headers);
   if (key === NEVER_JOINED || vm.spec.repeatedHeaders === 'first') return headerValue(headers, key);
   return joinedHeaderValue(headers, key);
 }
@@ -135,6 +148,7 @@ function change(
   if (given === null || value === null) return INVALID_MEMORY_ACCESS;
   const key = given.toLowerCase();
   if (!isName(key) || !isHeaderValue(value)) return BAD_ARGUMENT;
+  chargeSearch(vm, headers);
   if (pairsSizeBytes(headers) + key.length + value.length + 10 > PAIRS_SIZE_BYTES_MAX) {
     return BAD_ARGUMENT;
   }
@@ -177,6 +191,13 @@ function readable(vm: Vm, map: number): HeaderList | number {
   if (map < 0 || map > MAP_CALL_TRAILERS) return BAD_ARGUMENT;
   const context = vm.effective;
   return context.kind === 'stream' ? (context.exchange.maps[map] ?? NOT_FOUND) : NOT_FOUND;
+}
+
+/** The same, where a map that is not there has nothing in it: a stream may end without a response,
+ *  and the SDK for Rust ends a filter that is told NOT_FOUND of a whole map. */
+function readableOrEmpty(vm: Vm, map: number): HeaderList | number {
+  const headers = readable(vm, map);
+  return headers === NOT_FOUND ? NO_HEADERS : headers;
 }
 
 /** A map to change. */

@@ -1,6 +1,7 @@
 // A module's imports, linked: every host function under its names, guarded. A function that the
-// plugin has no capability for, that is called from malloc, or in a start function, answers with a
-// failure and does nothing; one that the host does not have answers UNIMPLEMENTED.
+// plugin has no capability for, or an ABI function that is called from malloc or in a start
+// function, answers with a failure and does nothing; one that the host does not have answers
+// UNIMPLEMENTED.
 
 import type { ModuleImport } from '../contract.ts';
 import { shownName } from '../shown-name.ts';
@@ -10,6 +11,7 @@ import { callFunctions } from './calls.ts';
 import { clockFunctions } from './clock.ts';
 import { foreignFunctions } from './foreign.ts';
 import type { HostFunction, HostFunctions } from './function.ts';
+import { grpcFunctions } from './grpc.ts';
 import { headerFunctions } from './header-maps.ts';
 import { legacyFunctions } from './legacy.ts';
 import { logFunctions } from './logging.ts';
@@ -24,8 +26,14 @@ export const WASI_MODULES: readonly string[] = ['wasi_snapshot_preview1', 'wasi_
 
 /** "Capabilities insufficient". Source: WASI preview 1, errno. */
 const WASI_NOT_CAPABLE = 76;
-/** What may be called while a module starts, beside WASI. */
-const ANY_TIME: ReadonlySet<string> = new Set(['proxy_log', 'emscripten_notify_memory_growth']);
+/** When a function may be called: not while the module starts or allocates, not while it
+ *  allocates, or always, as all of WASI. */
+type Time = 'running' | 'starting' | 'any';
+
+const TIMES: Readonly<Record<string, Time>> = {
+  proxy_log: 'starting',
+  emscripten_notify_memory_growth: 'any',
+};
 
 type Chapter = (vm: Vm) => HostFunctions;
 
@@ -37,6 +45,7 @@ const CHAPTERS: readonly Chapter[] = [
   propertyFunctions,
   streamFunctions,
   callFunctions,
+  grpcFunctions,
   sharedFunctions,
   metricFunctions,
   foreignFunctions,
@@ -49,37 +58,57 @@ export interface HostFunctionNames {
   readonly wasi: ReadonlySet<string>;
 }
 
-let knownNames: HostFunctionNames | null = null;
+/** By the names of a chapter's functions. */
+type Homes = ReadonlyMap<string, Chapter>;
+
+// Chapters only close over the instance, so that their names are known without one.
+const ENV: Homes = homesOf(CHAPTERS);
+const WASI: Homes = homesOf([wasiFunctions]);
+
+function homesOf(chapters: readonly Chapter[]): Homes {
+  const none = {} as Vm;
+  return new Map(
+    chapters.flatMap((chapter) => Object.keys(chapter(none)).map((name) => [name, chapter])),
+  );
+}
 
 export function hostFunctionNames(): HostFunctionNames {
-  // Chapters only close over the instance, so that their names are known without one.
-  const none = {} as Vm;
-  knownNames ??= {
-    env: new Set(CHAPTERS.flatMap((chapter) => Object.keys(chapter(none)))),
-    wasi: new Set(Object.keys(wasiFunctions(none))),
-  };
-  return knownNames;
+  return { env: new Set(ENV.keys()), wasi: new Set(WASI.keys()) };
 }
 
 /** Whether the host has a function. */
 export function isHostFunction(module: string, name: string): boolean {
-  const { env, wasi } = hostFunctionNames();
-  if (module === 'env') return env.has(name);
-  return WASI_MODULES.includes(module) && wasi.has(name);
+  return homesIn(module)?.has(name) === true;
 }
 
-/** What a module is instantiated with. */
+function homesIn(module: string): Homes | undefined {
+  if (module === 'env') return ENV;
+  return WASI_MODULES.includes(module) ? WASI : undefined;
+}
+
+/** What a module is instantiated with. Only chapters that it imports from are made: all of them
+ *  would be most of what a tenant's first request allocates. */
 export function hostImports(vm: Vm): WebAssembly.Imports {
-  const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
-  const env: HostFunctions = Object.assign({}, ...CHAPTERS.map((chapter) => chapter(vm)));
-  const wasi = wasiFunctions(vm);
+  const imports = withoutPrototype<WebAssembly.ModuleImports>();
+  const made = new Map<Chapter, HostFunctions>();
   for (const known of vm.module.report.imports) {
-    const isWasi = WASI_MODULES.includes(known.module);
-    const found = isWasi ? wasi[known.name] : known.module === 'env' ? env[known.name] : undefined;
-    imports[known.module] ??= {};
-    imports[known.module]![known.name] = link(vm, known, found, isWasi);
+    const homes = homesIn(known.module);
+    const chapter = homes?.get(known.name);
+    let found: HostFunction | undefined;
+    if (chapter !== undefined) {
+      const functions = made.get(chapter) ?? chapter(vm);
+      made.set(chapter, functions);
+      found = functions[known.name];
+    }
+    imports[known.module] ??= withoutPrototype();
+    imports[known.module]![known.name] = link(vm, known, found, homes === WASI);
   }
   return imports;
+}
+
+/** A module may import from `__proto__`, and what it calls `constructor`. */
+function withoutPrototype<Value>(): Record<string, Value> {
+  return Object.create(null) as Record<string, Value>;
 }
 
 function link(
@@ -92,7 +121,9 @@ function link(
   if (found === undefined) {
     const full = `${shownName(module)}.${shownName(name)}`;
     return () => {
-      vm.log.host('warn', `it calls ${full}, which this host does not have`);
+      if (vm.enterStarting()) {
+        vm.log.host('warn', `it calls ${full}, which this host does not have`);
+      }
       return UNIMPLEMENTED;
     };
   }
@@ -100,19 +131,24 @@ function link(
   const isAllowed = capabilities.includes('*') || capabilities.includes(name);
   if (!isAllowed) {
     return () => {
-      vm.log.host('warn', `it calls ${name} without the capability`);
+      if (vm.enterStarting()) vm.log.host('warn', `it calls ${name} without the capability`);
       return refusal;
     };
   }
-  return guard(vm, found, refusal, isWasi || ANY_TIME.has(name));
+  return guard(vm, found, refusal, isWasi ? 'any' : (TIMES[name] ?? 'running'));
 }
 
 type Loose = (...args: unknown[]) => number;
 
+function entryOf(vm: Vm, time: Time): () => boolean {
+  if (time === 'any') return () => vm.enterAnyTime();
+  return time === 'starting' ? () => vm.enterStarting() : () => vm.enter();
+}
+
 /** By count of arguments, for a rest parameter costs an array at each call. */
-function guard(vm: Vm, found: HostFunction, refusal: number, isAnyTime: boolean): Loose {
+function guard(vm: Vm, found: HostFunction, refusal: number, time: Time): Loose {
   const call = found as unknown as Loose;
-  const mayEnter = isAnyTime ? () => vm.enterAnyTime() : () => vm.enter();
+  const mayEnter = entryOf(vm, time);
   switch (found.length) {
     case 0:
       return () => (mayEnter() ? call() : refusal);

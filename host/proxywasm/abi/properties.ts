@@ -5,6 +5,8 @@
 import { headerValue, joinedHeaderValue } from '../../core/index.ts';
 import type { ExchangeMaps } from '../contexts.ts';
 import {
+  HOST_COPY_SIZE_BYTES_LOG2,
+  HOST_TEXT_SIZE_BYTES_LOG2,
   PROPERTIES_COUNT_MAX,
   PROPERTY_PATH_SIZE_BYTES_MAX,
   PROPERTY_VALUE_SIZE_BYTES_MAX,
@@ -40,9 +42,11 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       const path = vm.memory.text(pathPtr, pathSizeBytes);
       if (path === null) return INVALID_MEMORY_ACCESS;
       if (path.length > PROPERTY_PATH_SIZE_BYTES_MAX) return BAD_ARGUMENT;
+      vm.charge(path.length >> HOST_TEXT_SIZE_BYTES_LOG2);
       const value = propertyOf(vm, path);
       if (value === undefined) return NOT_FOUND;
       if (typeof value === 'string') return vm.memory.giveText(value, outPtr, outSizePtr);
+      vm.charge(value.length >> HOST_TEXT_SIZE_BYTES_LOG2);
       return vm.memory.give(value, outPtr, outSizePtr);
     },
     proxy_set_property(
@@ -56,6 +60,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (path === null || value === null) return INVALID_MEMORY_ACCESS;
       if (path === '' || path.length > PROPERTY_PATH_SIZE_BYTES_MAX) return BAD_ARGUMENT;
       if (value.length > PROPERTY_VALUE_SIZE_BYTES_MAX) return BAD_ARGUMENT;
+      vm.charge(value.length >> HOST_COPY_SIZE_BYTES_LOG2);
       const context = vm.effective;
       const owner = context.kind === 'stream' ? context.exchange : context;
       owner.properties ??= new Map();

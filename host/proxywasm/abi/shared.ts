@@ -2,6 +2,7 @@
 
 import {
   HOST_COPY_SIZE_BYTES_LOG2,
+  QUEUE_SEARCH_STEPS,
   SHARED_KEY_SIZE_BYTES_MAX,
   SHARED_VALUE_SIZE_BYTES_MAX,
 } from '../limits.ts';
@@ -66,6 +67,7 @@ function queueFunctions(vm: Vm): HostFunctions {
       const name = vm.memory.text(namePtr, nameSizeBytes);
       if (name === null || !vm.memory.holds(outPtr, 4)) return INVALID_MEMORY_ACCESS;
       if (name.length > SHARED_KEY_SIZE_BYTES_MAX) return BAD_ARGUMENT;
+      vm.charge(QUEUE_SEARCH_STEPS);
       const token = vm.services.queues.register(vm.vmId, name);
       if (token === 0) return INTERNAL_FAILURE;
       vm.watchQueue(token);
@@ -83,6 +85,7 @@ function queueFunctions(vm: Vm): HostFunctions {
       if (vmId === null || name === null || !vm.memory.holds(outPtr, 4)) {
         return INVALID_MEMORY_ACCESS;
       }
+      vm.charge(QUEUE_SEARCH_STEPS);
       const token = vm.services.queues.resolve(vmId === '' ? vm.vmId : vmId, name);
       return token === 0 ? NOT_FOUND : vm.memory.setU32(outPtr, token);
     },

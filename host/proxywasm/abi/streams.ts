@@ -60,7 +60,7 @@ export function streamFunctions(vm: Vm): HostFunctions {
     ): number {
       const details = vm.memory.text(detailsPtr, detailsSizeBytes);
       const body = vm.memory.bytes(bodyPtr, bodySizeBytes);
-      const pairs = vm.memory.bytes(headersPtr, headersSizeBytes);
+      const pairs = vm.memory.textBytes(headersPtr, headersSizeBytes);
       if (details === null || body === null || pairs === null) return INVALID_MEMORY_ACCESS;
       const context = streamOf(vm);
       if (context === null) return NOT_FOUND;

@@ -33,6 +33,4 @@ export const MAP_CALL_TRAILERS = 7;
 export const STREAM_REQUEST = 0;
 export const STREAM_RESPONSE = 1;
 
-export const GRPC_UNAVAILABLE = 14;
-
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'critical'] as const;

@@ -10,10 +10,15 @@ export const OP_BLOCK = 0x02;
 export const OP_LOOP = 0x03;
 export const OP_IF = 0x04;
 export const OP_END = 0x0b;
+export const OP_BR = 0x0c;
+export const OP_BR_IF = 0x0d;
+export const OP_BR_TABLE = 0x0e;
+export const OP_RETURN = 0x0f;
 export const OP_CALL = 0x10;
 export const OP_CALL_INDIRECT = 0x11;
 export const OP_LOCAL_GET = 0x20;
 export const OP_LOCAL_SET = 0x21;
+export const OP_LOCAL_TEE = 0x22;
 export const OP_GLOBAL_GET = 0x23;
 export const OP_GLOBAL_SET = 0x24;
 export const OP_MEMORY_GROW = 0x40;
@@ -43,7 +48,7 @@ export function skipOperands(reader: ByteReader, opcode: number): MiscKind {
     case 0x01: // nop
     case 0x05: // else
     case OP_END:
-    case 0x0f: // return
+    case OP_RETURN:
     case 0x1a: // drop
     case 0x1b: // select
     case 0xd1: // ref.is_null
@@ -52,12 +57,12 @@ export function skipOperands(reader: ByteReader, opcode: number): MiscKind {
     case OP_LOOP:
     case OP_IF:
     case OP_I32_CONST:
-    case 0x0c: // br
-    case 0x0d: // br_if
+    case OP_BR:
+    case OP_BR_IF:
     case OP_CALL:
     case OP_LOCAL_GET:
     case OP_LOCAL_SET:
-    case 0x22: // local.tee
+    case OP_LOCAL_TEE:
     case OP_GLOBAL_GET:
     case OP_GLOBAL_SET:
     case 0x25: // table.get
@@ -72,7 +77,7 @@ export function skipOperands(reader: ByteReader, opcode: number): MiscKind {
       reader.skipNumber(5);
       reader.skipNumber(5);
       return 'plain';
-    case 0x0e: // br_table
+    case OP_BR_TABLE:
       skipNumbers(reader, reader.u32() + 1);
       return 'plain';
     case 0x1c: // select with types

@@ -7,17 +7,18 @@
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { OP_END, OP_I32_CONST, TYPE_I32 } from './instructions.ts';
-import { CodeMeter } from './meter-code.ts';
+import { CodeMeter, type Metering } from './meter-code.ts';
 import {
   clampMemory,
   clampTables,
+  type FunctionType,
   itemsCount,
   placeOf,
   readExportNames,
   readFunctionTypes,
   readImports,
-  readParameterCounts,
   readSections,
+  readTypes,
   SECTION_CODE,
   SECTION_CUSTOM,
   SECTION_EXPORT,
@@ -31,8 +32,7 @@ import {
   type Section,
   sectionReader,
 } from './sections.ts';
-
-export type Metering = 'steps' | 'none';
+import { type Body, ShortFunctions } from './short-functions.ts';
 
 export interface Rewritten {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -70,7 +70,7 @@ class Rewriter {
   readonly #metering: Metering;
   readonly #sections: Section[];
   readonly #writer: ByteWriter;
-  #parameterCounts: number[] = [];
+  #types: FunctionType[] = [];
   #functionTypes: number[] = [];
   #importedFunctions = 0;
   #fuelGlobal = 0;
@@ -109,7 +109,7 @@ class Rewriter {
     let importedGlobals = 0;
     for (const section of this.#sections) {
       const reader = sectionReader(this.#bytes, section);
-      if (section.id === SECTION_TYPE) this.#parameterCounts = readParameterCounts(reader);
+      if (section.id === SECTION_TYPE) this.#types = readTypes(reader);
       else if (section.id === SECTION_FUNCTION) this.#functionTypes = readFunctionTypes(reader);
       else if (section.id === SECTION_GLOBAL) definedGlobals = itemsCount(reader);
       else if (section.id === SECTION_START) this.#startFunction = reader.u32();
@@ -155,8 +155,7 @@ class Rewriter {
         this.#writeExports(reader);
         break;
       case SECTION_CODE:
-        if (this.#metering === 'steps') this.#writeCode(reader);
-        else writer.copy(this.#bytes, section.start, section.end);
+        this.#writeCode(reader);
         break;
       default:
         writer.copy(this.#bytes, section.start, section.end);
@@ -200,13 +199,20 @@ class Rewriter {
     if (count !== this.#functionTypes.length) {
       reader.fail(`${count} bodies for ${this.#functionTypes.length} functions`);
     }
-    const meter = new CodeMeter(this.#fuelGlobal);
-    writer.u32(count);
-    for (let index = 0; index < count; index++) {
-      const parameters = this.#parameterCounts[this.#functionTypes[index]!];
-      if (parameters === undefined) reader.fail(`function ${index} has an unknown type`);
-      meter.rewrite(reader.part(), parameters, writer);
+    const bodies: Body[] = [];
+    for (const [index, typeIndex] of this.#functionTypes.entries()) {
+      const type = this.#types[typeIndex];
+      if (type === undefined) throw reader.fail(`function ${index} has an unknown type`);
+      const { offset, end } = reader.part();
+      bodies.push({ start: offset, end, type });
     }
     if (!reader.isAtEnd) reader.fail('the code section goes on behind its end');
+    const shorts = new ShortFunctions(this.#bytes, bodies, this.#importedFunctions);
+    const meter = new CodeMeter(this.#fuelGlobal, shorts, this.#metering);
+    writer.u32(count);
+    for (const [index, { start, end, type }] of bodies.entries()) {
+      const body = new ByteReader(this.#bytes, start, end);
+      meter.rewrite(body, this.#importedFunctions + index, type.parametersCount, writer);
+    }
   }
 }

@@ -1,7 +1,7 @@
 // A module's sections: where each lies, and what the rewriter has to know of them.
 // Source: WebAssembly core specification 2.0, section 5.5.
 
-import { MODULE_ITEMS_COUNT_MAX, TABLE_ENTRIES_COUNT_MAX } from '../limits.ts';
+import { LOCALS_COUNT_MAX, MODULE_ITEMS_COUNT_MAX, TABLE_ENTRIES_COUNT_MAX } from '../limits.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 
@@ -84,19 +84,25 @@ export function itemsCount(reader: ByteReader): number {
   return count;
 }
 
-/** How many parameters each type takes. */
-export function readParameterCounts(reader: ByteReader): number[] {
-  const counts: number[] = [];
+export interface FunctionType {
+  readonly parametersCount: number;
+  readonly resultsCount: number;
+}
+
+/** How many parameters and results each type has. */
+export function readTypes(reader: ByteReader): FunctionType[] {
+  const types: FunctionType[] = [];
   for (let left = itemsCount(reader); left > 0; left--) {
     if (reader.byte() !== TYPE_FUNCTION) {
       reader.fail('it uses garbage collection', 'GW_PLUGIN_INSTRUCTION');
     }
-    const parameters = reader.u32();
-    counts.push(parameters);
-    for (let index = 0; index < parameters; index++) reader.skipNumber(5);
-    for (let results = reader.u32(); results > 0; results--) reader.skipNumber(5);
+    const parametersCount = reader.u32();
+    for (let index = 0; index < parametersCount; index++) reader.skipNumber(5);
+    const resultsCount = reader.u32();
+    for (let index = 0; index < resultsCount; index++) reader.skipNumber(5);
+    types.push({ parametersCount, resultsCount });
   }
-  return counts;
+  return types;
 }
 
 /** The type of each function that the module defines. */
@@ -104,6 +110,19 @@ export function readFunctionTypes(reader: ByteReader): number[] {
   const types: number[] = [];
   for (let left = itemsCount(reader); left > 0; left--) types.push(reader.u32());
   return types;
+}
+
+/** Passes the groups of locals in front of a function's code. Returns how many locals they are. */
+export function skipLocals(body: ByteReader, groupsCount: number): number {
+  let count = 0;
+  for (let index = 0; index < groupsCount; index++) {
+    count += body.u32();
+    if (count > LOCALS_COUNT_MAX) {
+      body.fail(`a function has ${count} locals, the limit is ${LOCALS_COUNT_MAX}`);
+    }
+    body.skipNumber(5);
+  }
+  return count;
 }
 
 export function readImports(reader: ByteReader): Imports {

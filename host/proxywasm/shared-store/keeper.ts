@@ -53,7 +53,7 @@ export interface SharedStoreStats {
 }
 
 /** Reads the counters, without the lock: each is true, together they may be a moment apart. */
-export function readStats({ head, queues }: StoreView): SharedStoreStats {
+export function readStats({ head, metrics, queues }: StoreView): SharedStoreStats {
   let queuesCount = 0;
   let messagesCount = 0;
   for (let at = 0; at < queues.length; at += QUEUE_WORDS) {
@@ -61,12 +61,16 @@ export function readStats({ head, queues }: StoreView): SharedStoreStats {
     queuesCount += 1;
     messagesCount += queues[at + QUEUE_LENGTH]!;
   }
+  let metricsCount = 0;
+  for (let place = 0; place < head[HEAD_METRICS]!; place++) {
+    if (metrics[place * METRIC_WORDS + METRIC_NAME] !== 0) metricsCount += 1;
+  }
   return {
     entriesCount: head[HEAD_ENTRIES]!,
     usedSizeBytes: (BLOCKS_COUNT - 1 - head[HEAD_FREE_COUNT]!) * BLOCK_SIZE_BYTES,
     queuesCount,
     messagesCount,
-    metricsCount: head[HEAD_METRICS]!,
+    metricsCount,
     refusedCount: head[HEAD_REFUSALS]!,
     waitsCount: head[HEAD_WAITS]!,
     timeoutsCount: head[HEAD_TIMEOUTS]!,

@@ -64,6 +64,11 @@ export class SharedStoreKeeper {
     return forgetVms(this.#view, this.#lock, isForgotten);
   }
 
+  /** Frees the metrics of plugins that are no more. Returns how many. */
+  forgetMetrics(isGone: (plugin: string) => boolean): number {
+    return this.metrics.free(isGone);
+  }
+
   close(): void {
     this.#signals.close();
   }

@@ -23,6 +23,14 @@ export function canaryFault(canary: Trial, current: Trial): string | null {
   return `it failed ${shown(canary)}, the version before ${shown(current)}`;
 }
 
+/** What came since. */
+export function lessTrial(now: Trial, before: Trial): Trial {
+  return {
+    requests: Math.max(0, now.requests - before.requests),
+    failures: Math.max(0, now.failures - before.failures),
+  };
+}
+
 /** A bound of the share of failures: the lower one for side -1, the upper one for 1. */
 function wilson({ requests, failures }: Trial, side: -1 | 1): number {
   // A failure outside of requests, such as in a tick, counts as one more of them.

@@ -22,9 +22,19 @@ export async function configuredModule(
   store: PluginStore,
 ): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly isKept: boolean }> {
   if (file !== '') return { bytes: readFile(file), isKept: true };
-  const known = store.readModule(sha256);
+  const known = intactModule(store, sha256);
   if (known !== null) return { bytes: known, isKept: true };
   return { bytes: await fetchModule(url), isKept: false };
+}
+
+/** Null also for a damaged one: the URL has it, and its hash says whether it is. */
+function intactModule(store: PluginStore, sha256: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return store.readModule(sha256);
+  } catch (error) {
+    if (isGatewayError(error)) return null;
+    throw error;
+  }
 }
 
 function readFile(file: string): Uint8Array<ArrayBuffer> {

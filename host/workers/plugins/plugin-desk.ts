@@ -7,86 +7,50 @@
 // the url must give.
 
 import type { PluginConfig } from '../../config/index.ts';
-import { type Clock, GatewayError } from '../../core/index.ts';
-import { type PluginModule, type PluginReport, vmIdOf } from '../../proxywasm/index.ts';
-import type { Log } from '../../telemetry/index.ts';
-import { canaryFault, type Trial } from './canary-rule.ts';
-import { ModuleCache } from './module-cache.ts';
+import { type Clock, eachAtOnce, GatewayError } from '../../core/index.ts';
+import { type PluginReport, vmIdOf } from '../../proxywasm/index.ts';
+import { canaryFault, lessTrial, type Trial } from './canary-rule.ts';
 import {
-  type CanaryEnd,
-  type PluginState,
-  type PluginStore,
-  VERSIONS_COUNT_MAX,
-} from './plugin-store.ts';
+  canaryOf,
+  type DeskCounts,
+  type DeskEntry,
+  type PushOutcome,
+  pinOf,
+  publishedOf,
+  type RunningCanary,
+  sourceOf,
+} from './desk-entry.ts';
+import { ModuleDesk, type ModuleDeskDeps } from './module-desk.ts';
 import { PluginTally } from './plugin-tally.ts';
-import type { InstalledPlugin, ModuleSource, PluginTask } from './plugin-task.ts';
+import type { InstalledPlugin } from './plugin-task.ts';
 import type { PublishedPlugin } from './published.ts';
+import { type CanaryEnd, endedState, pushedOnto } from './pushed-state.ts';
 
-export interface PluginDeskDeps {
-  /** The plugin folder, and its path for the compute pool. */
-  readonly store: PluginStore;
-  readonly dir: string;
+export interface PluginDeskDeps extends ModuleDeskDeps {
   readonly clock: Clock;
-  readonly log: Log;
-  /** Loads and tries; null for what runs already. Errors: GW_PLUGIN_... */
-  readonly load: (task: PluginTask) => Promise<InstalledPlugin | null>;
   /** Has every io worker take these. Returns what some of them refused, with why. */
   readonly switchAll: (plugins: readonly PublishedPlugin[]) => Promise<readonly string[]>;
   /** Runs one change after the other, and reloads between them. */
   readonly inTurn: <T>(change: () => Promise<T>) => Promise<T>;
-  /** Frees what plugins shared whose vm id is forgotten. */
-  readonly forget: (isForgotten: (vmId: string) => boolean) => void;
+  /** Frees what was shared under vm ids that are gone, and the metrics of plugins that are. */
+  readonly forget: (gone: {
+    readonly isVmGone: (vmId: string) => boolean;
+    readonly isPluginGone: (plugin: string) => boolean;
+  }) => void;
 }
 
-/** A plugin of the configuration in force. */
-export interface DeskEntry {
-  readonly config: PluginConfig;
-  readonly state: PluginState;
-  readonly isPushed: boolean;
-  readonly current: InstalledPlugin;
-  readonly canary: RunningCanary | null;
-  /** When the current module began. Units: ms since the Unix epoch. */
-  readonly sinceMs: number;
-  /** How long the last switch of all workers took; 0 before the first. */
-  readonly switchMs: number;
-}
-
-export interface RunningCanary {
-  readonly plugin: InstalledPlugin;
-  readonly share: number;
-  readonly sinceMs: number;
-  /** What both had counted when it began. */
-  readonly before: { readonly canary: Trial; readonly current: Trial };
-}
-
-/** What a push has come to. */
-export interface PushOutcome {
-  readonly sha256: string;
-  /** What ran before, and with a canary still runs. */
-  readonly previous: string;
-  readonly canaryShare: number | null;
-  readonly switchMs: number;
-  readonly isUnchanged: boolean;
-}
-
-export interface DeskCounts {
-  readonly pushesTaken: number;
-  readonly pushesRefused: number;
-  readonly rollbacks: number;
-  readonly canaries: Readonly<Record<CanaryEnd['outcome'], number>>;
-  /** Changes that all workers have taken. */
-  readonly switches: { readonly count: number; readonly sumMs: number };
-}
-
+/** Plugins that are loaded at once: enough to keep the pool's threads busy, and few enough that no
+ *  number of them fills its queue. */
+const LOADS_UNDER_WAY_MAX = 8;
+/** Of a module's own that are shown: `inspect` has the rest. */
+const WARNINGS_COUNT_MAX = 10;
 /** What versions shared that are gone is kept for streams that still end in them. */
 const FORGET_AFTER_MS = 60_000;
 
 export class PluginDesk {
   readonly tally = new PluginTally();
   readonly #deps: PluginDeskDeps;
-  readonly #cache = new ModuleCache();
-  /** What the file or url of each plugin last held. */
-  readonly #configured = new Map<string, string>();
+  readonly #modules: ModuleDesk;
   #entries: ReadonlyMap<string, DeskEntry> = new Map();
   readonly #counts = {
     pushesTaken: 0,
@@ -100,23 +64,43 @@ export class PluginDesk {
 
   constructor(deps: PluginDeskDeps) {
     this.#deps = deps;
+    this.#modules = new ModuleDesk(deps);
   }
 
   /** Loads what a configuration wants. Changes nothing: commit() puts it into force, once the
    *  workers have it. Errors: GW_PLUGIN_... */
   async prepare(configs: readonly PluginConfig[]): Promise<ReadonlyMap<string, DeskEntry>> {
-    const entries = await Promise.all(configs.map((config) => this.#prepareOne(config)));
-    return new Map(entries.map((entry) => [entry.config.name, entry]));
+    const entries = new Map<string, DeskEntry>();
+    await eachAtOnce(configs, LOADS_UNDER_WAY_MAX, async (config) => {
+      entries.set(config.name, await this.#prepareOne(config));
+    });
+    return new Map(configs.map(({ name }) => [name, entries.get(name)!]));
   }
 
   commit(entries: ReadonlyMap<string, DeskEntry>): void {
     this.#entries = entries;
+    this.tally.keep(new Set(entries.keys()));
     for (const { current, canary } of entries.values()) {
-      this.#cache.put(current);
-      if (canary !== null) this.#cache.put(canary.plugin);
+      this.#modules.keep(current);
+      if (canary !== null) this.#modules.keep(canary.plugin);
     }
     this.#deps.store.collect(new Set([...entries.values()].map(({ config }) => config.sha256)));
     this.#forgetLater();
+  }
+
+  /** Looks, in the background, at what the configuration names and something else stands above. */
+  lookAtConfigured(): Promise<void> {
+    const pushed = this.entries().filter(({ isPushed }) => isPushed);
+    return this.#modules.lookAtConfigured(pushed.map(({ config }) => config));
+  }
+
+  /** What an operator should know of a plugin; none where all is as it should be. */
+  warnings({ config, current, damage }: DeskEntry): readonly string[] {
+    const fault = this.#modules.faultOf(config.name);
+    const found = current.module.report.warnings.slice(0, WARNINGS_COUNT_MAX);
+    if (damage !== '') found.push(`what was pushed is damaged: ${damage}`);
+    if (fault !== '') found.push(`what the configuration names could not run: ${fault}`);
+    return found;
   }
 
   entries(): readonly DeskEntry[] {
@@ -156,14 +140,18 @@ export class PluginDesk {
         throw new GatewayError('GW_PLUGIN_CONFLICT', detail);
       }
       const versions = entry.state.versions.slice(0, -1);
-      const current = await this.#load(entry.config, sourceOf(versions), '');
+      const current = await this.#modules.load(entry.config, {
+        source: sourceOf(versions),
+        running: null,
+      });
       const state = endedState(
         { ...entry.state, versions },
         this.#end(entry, 'replaced', 'rollback'),
       );
       const isPushed = versions.length > 0;
       const sinceMs = this.#deps.clock.wallMs();
-      await this.#change({ ...entry, state, isPushed, current: current!, canary: null, sinceMs });
+      const back = { ...entry, state, isPushed, damage: '', current: current!, sinceMs };
+      await this.#change({ ...back, canary: null });
       this.#counts.rollbacks += 1;
       const to = current!.module.report.sha256;
       this.#deps.log.info('a plugin was rolled back', { plugin: name, to });
@@ -194,6 +182,7 @@ export class PluginDesk {
         ...entry,
         state,
         isPushed: true,
+        damage: '',
         current: plugin,
         canary: null,
         sinceMs,
@@ -221,8 +210,8 @@ export class PluginDesk {
   /** What a canary and the version beside it have served since it began. */
   trialsOf({ config, current }: DeskEntry, { plugin, before }: RunningCanary) {
     return {
-      canary: less(this.#trialOf(config.name, plugin), before.canary),
-      current: less(this.#trialOf(config.name, current), before.current),
+      canary: lessTrial(this.#trialOf(config.name, plugin), before.canary),
+      current: lessTrial(this.#trialOf(config.name, current), before.current),
     };
   }
 
@@ -246,7 +235,10 @@ export class PluginDesk {
       throw new GatewayError('GW_PLUGIN_CONFLICT', `the configuration pins ${name} to ${pinned}`);
     }
     const source = { kind: 'pushed', bytes, sha256: sha256 === '' ? pinned : sha256 } as const;
-    const plugin = await this.#load(entry.config, source, entry.current.key);
+    // What runs already is written down where it was not pushed: the file may change.
+    const isNews = canaryShare === null && !entry.isPushed;
+    const running = isNews ? null : entry.current;
+    const plugin = await this.#modules.load(entry.config, { source, running, likely: previous });
     if (plugin === null) {
       if (canaryShare === null && entry.canary !== null) {
         await this.#endCanary(name, 'replaced', 'another push');
@@ -264,9 +256,10 @@ export class PluginDesk {
             ...entry,
             state: { ...replaced, versions: pushedOnto(entry.state, version) },
             isPushed: true,
+            damage: '',
             current: plugin,
             canary: null,
-            sinceMs: nowMs,
+            sinceMs: pushed === previous ? entry.sinceMs : nowMs,
           }
         : {
             ...entry,
@@ -285,30 +278,50 @@ export class PluginDesk {
   }
 
   async #prepareOne(config: PluginConfig): Promise<DeskEntry> {
-    const { store, clock } = this.#deps;
     const before = this.#entries.get(config.name);
-    const state = before?.state ?? store.readState(config.name);
+    const known = before ?? this.#modules.stateInFolder(config);
     const pinned = pinOf(config);
-    const isPinned = pinned !== '' && state.versions.at(-1)?.sha256 !== pinned;
-    const isPushed = state.versions.length > 0 && !isPinned;
-    const source = sourceOf(isPushed ? state.versions : []);
+    const isPinned = pinned !== '' && known.state.versions.at(-1)?.sha256 !== pinned;
     const running = before?.current ?? null;
-    const loaded = await this.#load(config, source, running?.key ?? '');
-    const current = loaded ?? running!;
+    const versions = isPinned ? [] : known.state.versions;
+    const found = await this.#modules.loadBest(config, versions, running);
+    const current = found.plugin ?? running!;
     const isSame = current.module.report.sha256 === running?.module.report.sha256;
-    const sinceMs = isSame ? before!.sinceMs : clock.wallMs();
-    const entry = { config, state, isPushed, current, canary: null, sinceMs, switchMs: 0 };
-    const canary = isPinned ? null : await this.#prepareCanary(entry, before?.canary ?? null);
-    return { ...entry, canary, switchMs: before?.switchMs ?? 0 };
+    const entry = {
+      config,
+      state: isPinned ? known.state : { ...known.state, versions: found.versions },
+      isPushed: found.versions.length > 0,
+      damage: found.damage === '' ? known.damage : found.damage,
+      current,
+      canary: null,
+      sinceMs: isSame ? before!.sinceMs : this.#deps.clock.wallMs(),
+      switchMs: before?.switchMs ?? 0,
+    };
+    return isPinned ? entry : this.#withCanary(entry, before?.canary ?? null);
+  }
+
+  async #withCanary(entry: DeskEntry, before: RunningCanary | null): Promise<DeskEntry> {
+    try {
+      return { ...entry, canary: await this.#prepareCanary(entry, before) };
+    } catch (error) {
+      const why = this.#modules.damageOf(entry.config, error);
+      const { sha256 } = entry.state.canary!;
+      const endedMs = this.#deps.clock.wallMs();
+      return {
+        ...entry,
+        state: endedState(entry.state, { sha256, outcome: 'aborted', why, endedMs }),
+      };
+    }
   }
 
   async #prepareCanary(entry: DeskEntry, before: RunningCanary | null) {
     const wanted = entry.state.canary;
     if (wanted === null || wanted.sha256 === entry.current.module.report.sha256) return null;
     const source = { kind: 'stored', sha256: wanted.sha256 } as const;
-    const loaded = await this.#load(entry.config, source, before?.plugin.key ?? '');
-    const running = this.#entries.get(entry.config.name)?.current.module.report.sha256;
-    const isSameBeside = running === entry.current.module.report.sha256;
+    const running = before?.plugin ?? null;
+    const loaded = await this.#modules.load(entry.config, { source, running });
+    const beside = this.#entries.get(entry.config.name)?.current.module.report.sha256;
+    const isSameBeside = beside === entry.current.module.report.sha256;
     if (loaded === null && isSameBeside) return before;
     const plugin = loaded ?? before!.plugin;
     return this.#newCanary(entry, plugin, { share: wanted.share, sinceMs: wanted.pushedMs });
@@ -327,28 +340,6 @@ export class PluginDesk {
     return { plugin, share, sinceMs, before };
   }
 
-  async #load(
-    config: PluginConfig,
-    source: ModuleSource,
-    runningKey: string,
-  ): Promise<InstalledPlugin | null> {
-    const known = this.#known(config, source);
-    const { dir } = this.#deps;
-    const plugin = await this.#deps.load({ config, dir, source, known, runningKey });
-    if (plugin !== null && source.kind === 'configured') {
-      this.#configured.set(config.name, plugin.module.report.sha256);
-    }
-    return plugin;
-  }
-
-  /** What the bytes may turn out to be, which are not read yet. */
-  #known(config: PluginConfig, source: ModuleSource): PluginModule[] {
-    const running = this.#entries.get(config.name)?.current.module.report.sha256 ?? '';
-    const named = source.kind === 'configured' ? config.sha256 : source.sha256;
-    const hashes = new Set([named, running, this.#configured.get(config.name) ?? '']);
-    return [...hashes].flatMap((sha256) => this.#cache.get(sha256, config) ?? []);
-  }
-
   /** Has all workers take a changed entry, writes it down, and makes it the one in force. */
   async #change(next: DeskEntry): Promise<DeskEntry> {
     const { clock, store } = this.#deps;
@@ -365,8 +356,8 @@ export class PluginDesk {
       throw error;
     }
     const entry = { ...next, switchMs };
-    const ended = next.state.lastCanary;
-    if (ended !== null && ended !== before.get(name)?.state.lastCanary) {
+    const ended = next.state.endedCanaries.at(-1);
+    if (ended !== undefined && ended !== before.get(name)?.state.endedCanaries.at(-1)) {
       this.#counts.canaries[ended.outcome] += 1;
     }
     this.#counts.switches.count += 1;
@@ -391,11 +382,13 @@ export class PluginDesk {
     const trials = this.trialsOf(entry, canary);
     const fault = canaryFault(trials.canary, trials.current);
     if (fault === null) return;
+    const { lastTrap } = this.#reportOf(name, canary.plugin) ?? { lastTrap: '' };
+    const why = lastTrap === '' ? fault : `${fault}; it trapped in ${lastTrap}`;
     this.#ending.add(name);
     const end = this.#deps.inTurn(async () => {
       // Somebody may have ended it, or pushed another, before its turn came.
       if (this.#entries.get(name)?.canary?.plugin !== canary.plugin) return;
-      await this.#endCanary(name, 'rolled-back', fault);
+      await this.#endCanary(name, 'rolled-back', why);
     });
     end
       .catch((error: Error) => this.#deps.log.error('a canary stays', { plugin: name, error }))
@@ -419,9 +412,13 @@ export class PluginDesk {
     return { sha256, outcome, why, endedMs: this.#deps.clock.wallMs() };
   }
 
-  #trialOf(name: string, { module }: InstalledPlugin): Trial {
+  #reportOf(name: string, { module }: InstalledPlugin): PluginReport | undefined {
     const { sha256 } = module.report;
-    const found = this.tally.all().find((one) => one.name === name && one.sha256 === sha256);
+    return this.tally.all().find((one) => one.name === name && one.sha256 === sha256);
+  }
+
+  #trialOf(name: string, plugin: InstalledPlugin): Trial {
+    const found = this.#reportOf(name, plugin);
     if (found === undefined) return { requests: 0, failures: 0 };
     const { opened, failedStreams, skippedStreams, traps } = found;
     return { requests: opened, failures: Math.max(failedStreams + skippedStreams, traps) };
@@ -444,46 +441,11 @@ export class PluginDesk {
           ),
         ),
       );
-      this.#deps.forget((vmId) => !living.has(vmId));
+      this.#deps.forget({
+        isVmGone: (vmId) => !living.has(vmId),
+        isPluginGone: (plugin) => !this.#entries.has(plugin),
+      });
     }, FORGET_AFTER_MS);
     this.#forgetting.unref();
   }
-}
-
-/** What the io workers get. */
-export function publishedOf(entries: ReadonlyMap<string, DeskEntry>): readonly PublishedPlugin[] {
-  return [...entries.values()].map(({ current, canary }) => ({
-    ...current,
-    canary: canary === null ? null : { ...canary.plugin, share: canary.share },
-  }));
-}
-
-/** The hash that a plugin is pinned to; `''` for none. */
-function pinOf({ file, sha256 }: PluginConfig): string {
-  return file === '' ? '' : sha256;
-}
-
-function canaryOf({ config, canary }: DeskEntry): RunningCanary {
-  if (canary !== null) return canary;
-  throw new GatewayError('GW_PLUGIN_CONFLICT', `${config.name} has no canary`);
-}
-
-function sourceOf(versions: PluginState['versions']): ModuleSource {
-  const last = versions.at(-1);
-  return last === undefined ? { kind: 'configured' } : { kind: 'stored', sha256: last.sha256 };
-}
-
-function pushedOnto({ versions }: PluginState, version: PluginState['versions'][number]) {
-  return [...versions, version].slice(-VERSIONS_COUNT_MAX);
-}
-
-function endedState(state: PluginState, end: CanaryEnd | null): PluginState {
-  return end === null ? state : { ...state, canary: null, lastCanary: end };
-}
-
-function less(now: Trial, before: Trial): Trial {
-  return {
-    requests: Math.max(0, now.requests - before.requests),
-    failures: Math.max(0, now.failures - before.failures),
-  };
 }

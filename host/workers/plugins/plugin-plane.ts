@@ -12,7 +12,8 @@ import {
 } from '../../proxywasm/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { ComputePool } from '../compute.ts';
-import { type DeskEntry, PluginDesk, publishedOf } from './plugin-desk.ts';
+import { type DeskEntry, publishedOf } from './desk-entry.ts';
+import { PluginDesk } from './plugin-desk.ts';
 import { PluginStore } from './plugin-store.ts';
 import { PluginWatch } from './plugin-watch.ts';
 import type { PublishedPlugin } from './published.ts';
@@ -51,7 +52,10 @@ export class PluginPlane {
       load: (task) => compute.loadPlugin(task),
       switchAll,
       inTurn,
-      forget: (isForgotten) => void this.#keeper.forget(isForgotten),
+      forget: ({ isVmGone, isPluginGone }) => {
+        this.#keeper.forget(isVmGone);
+        this.#keeper.forgetMetrics(isPluginGone);
+      },
     });
     this.#watch = new PluginWatch(onFileChange, (error) =>
       log.error('a plugin cannot be watched', { error }),
@@ -69,6 +73,7 @@ export class PluginPlane {
     this.desk.commit(entries);
     const watched = [...entries.values()].filter(({ config }) => config.watch);
     this.#watch.set(watched.map(({ config }) => config.file));
+    void this.desk.lookAtConfigured();
   }
 
   takeReport(workerIndex: number, reports: readonly PluginReport[]): void {

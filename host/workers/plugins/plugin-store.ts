@@ -19,37 +19,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { GatewayError } from '../../core/index.ts';
+import { formatState, NOTHING_PUSHED, type PluginState, parseState } from './pushed-state.ts';
 
-export interface PushedVersion {
-  readonly sha256: string;
-  /** Units: ms since the Unix epoch. */
-  readonly pushedMs: number;
-}
-
-/** How the last canary ended. */
-export interface CanaryEnd {
-  readonly sha256: string;
-  readonly outcome: 'promoted' | 'aborted' | 'rolled-back' | 'replaced';
-  readonly why: string;
-  readonly endedMs: number;
-}
-
-export interface PluginState {
-  /** What was pushed, the last in force; none while the configuration's own module runs. */
-  readonly versions: readonly PushedVersion[];
-  readonly canary: (PushedVersion & { readonly share: number }) | null;
-  readonly lastCanary: CanaryEnd | null;
-}
-
-export const NOTHING_PUSHED: PluginState = { versions: [], canary: null, lastCanary: null };
-/** Versions that a plugin can go back to; older ones are forgotten. */
-export const VERSIONS_COUNT_MAX = 10;
-
-const FORMAT = 1;
-const HASH = /^[0-9a-f]{64}$/;
 /** Files that this class made; others in the folder are not its to delete. */
 const OWN_FILE = /^([0-9a-f]{64})\.wasm(\.\d+\.temporary)?$/;
-const OUTCOMES: readonly unknown[] = ['promoted', 'aborted', 'rolled-back', 'replaced'];
 
 export class PluginStore {
   readonly #dir: string;
@@ -61,7 +34,7 @@ export class PluginStore {
   /** A module's bytes; null where it is not. Errors: GW_PLUGIN_STORE, also for other bytes than its
    *  name says. */
   readModule(sha256: string): Uint8Array<ArrayBuffer> | null {
-    const path = this.#modulePath(sha256);
+    const path = this.modulePath(sha256);
     const bytes = readIfThere(path);
     if (bytes === null) return null;
     const found = createHash('sha256').update(bytes).digest('hex');
@@ -71,7 +44,7 @@ export class PluginStore {
 
   /** Errors: GW_PLUGIN_STORE. */
   writeModule(sha256: string, bytes: Uint8Array): void {
-    writeDurably(this.#modulePath(sha256), bytes);
+    writeDurably(this.modulePath(sha256), bytes);
   }
 
   /** Errors: GW_PLUGIN_STORE for what is not a state. */
@@ -87,8 +60,7 @@ export class PluginStore {
 
   /** Errors: GW_PLUGIN_STORE; the state before stays. */
   writeState(plugin: string, state: PluginState): void {
-    const text = `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`;
-    writeDurably(this.#statePath(plugin), Buffer.from(text));
+    writeDurably(this.#statePath(plugin), Buffer.from(formatState(state)));
   }
 
   /** Deletes modules that neither a state of the folder nor the caller names, and what a crash has
@@ -113,7 +85,8 @@ export class PluginStore {
     }
   }
 
-  #modulePath(sha256: string): string {
+  /** Where a module lies, or would. */
+  modulePath(sha256: string): string {
     return join(this.#dir, 'modules', `${sha256}.wasm`);
   }
 
@@ -179,43 +152,4 @@ function syncFolder(dir: string): void {
 
 function storeError(path: string, error: unknown): GatewayError {
   return new GatewayError('GW_PLUGIN_STORE', `${path}: ${(error as Error).message}`, error);
-}
-
-/** Null for what is not a state. */
-function parseState(text: string): PluginState | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (!isObject(value) || value.format !== FORMAT || !Array.isArray(value.versions)) return null;
-  const { versions, canary, lastCanary } = value;
-  if (versions.length > VERSIONS_COUNT_MAX || !versions.every(isVersion)) return null;
-  if (canary !== null && !isCanary(canary)) return null;
-  if (lastCanary !== null && !isEnd(lastCanary)) return null;
-  return { versions, canary, lastCanary };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-function isVersion(value: unknown): value is PushedVersion {
-  return isObject(value) && isHash(value.sha256) && Number.isSafeInteger(value.pushedMs);
-}
-
-function isCanary(value: unknown): value is NonNullable<PluginState['canary']> {
-  if (!isVersion(value)) return false;
-  const { share } = value as { readonly share?: unknown };
-  return typeof share === 'number' && share > 0 && share < 1;
-}
-
-function isEnd(value: unknown): value is CanaryEnd {
-  if (!isObject(value) || !isHash(value.sha256) || typeof value.why !== 'string') return false;
-  return OUTCOMES.includes(value.outcome) && Number.isSafeInteger(value.endedMs);
-}
-
-function isHash(value: unknown): boolean {
-  return typeof value === 'string' && HASH.test(value);
 }

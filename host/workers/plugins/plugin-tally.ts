@@ -18,6 +18,11 @@ export class PluginTally {
     this.#gone = sumByModule([...this.#gone, ...ended]);
   }
 
+  /** Forgets what workers that are gone said of other plugins than these. */
+  keep(plugins: ReadonlySet<string>): void {
+    this.#gone = this.#gone.filter(({ name }) => plugins.has(name));
+  }
+
   /** Of all workers, by plugin and module. */
   all(): readonly PluginReport[] {
     return sumByModule([...this.#gone, ...[...this.#living.values()].flat()]);

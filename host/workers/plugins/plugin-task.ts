@@ -16,6 +16,11 @@ import {
 import { configuredModule } from './module-source.ts';
 import { PluginStore } from './plugin-store.ts';
 
+/** Of what a module logged before it did not start: the end says why, and none says all. */
+const SAID_LINES_MAX = 3;
+const SAID_LENGTH_MAX = 1_000;
+const NO_BYTES = new Uint8Array(0);
+
 /** A plugin as every io worker gets it. */
 export interface InstalledPlugin {
   /** The same for the same module and configuration. */
@@ -60,16 +65,12 @@ export async function runPluginTask(task: PluginTask): Promise<PluginOutcome> {
 
 async function load({ config, dir, source, known, runningKey }: PluginTask) {
   const store = new PluginStore(dir);
-  const { bytes, expected, isKept } = await read(config, source, store);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  if (expected !== '' && expected.toLowerCase() !== sha256) {
-    throw new GatewayError('GW_PLUGIN_HASH', `it is ${sha256}, expected ${expected}`);
-  }
+  const { bytes, sha256, isKept } = await readHashed({ config, source, known }, store);
   const key = JSON.stringify([config, sha256]);
   if (key === runningKey) return null;
   const spec = specOf(config);
   const module =
-    known.find(({ report }) => report.sha256 === sha256) ??
+    moduleOf(known, sha256) ??
     loadModule(bytes, {
       sha256,
       memorySizeBytesMax: spec.limits.memorySizeBytes,
@@ -78,6 +79,22 @@ async function load({ config, dir, source, known, runningKey }: PluginTask) {
   tryOut(spec, module);
   if (!isKept) store.writeModule(sha256, bytes);
   return { key, spec, module };
+}
+
+async function readHashed(
+  { config, source, known }: Pick<PluginTask, 'config' | 'source' | 'known'>,
+  store: PluginStore,
+) {
+  // What is in memory needs no file any more: whatever has become of it, it runs on.
+  if (source.kind === 'stored' && moduleOf(known, source.sha256) !== undefined) {
+    return { bytes: NO_BYTES, sha256: source.sha256, isKept: true };
+  }
+  const { bytes, expected, isKept } = await read(config, source, store);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  if (expected !== '' && expected.toLowerCase() !== sha256) {
+    throw new GatewayError('GW_PLUGIN_HASH', `it is ${sha256}, expected ${expected}`);
+  }
+  return { bytes, sha256, isKept };
 }
 
 async function read(config: PluginConfig, source: ModuleSource, store: PluginStore) {
@@ -90,8 +107,12 @@ async function read(config: PluginConfig, source: ModuleSource, store: PluginSto
   }
   const bytes = store.readModule(source.sha256);
   if (bytes !== null) return { bytes, expected: source.sha256, isKept: true };
-  const detail = `the module ${source.sha256} is not in ${config.name}'s folder any more`;
+  const detail = `${store.modulePath(source.sha256)} is not there any more`;
   throw new GatewayError('GW_PLUGIN_STORE', detail);
+}
+
+function moduleOf(known: readonly PluginModule[], sha256: string): PluginModule | undefined {
+  return known.find(({ report }) => report.sha256 === sha256);
 }
 
 /** Starts and configures an instance, and drops it. Errors: GW_PLUGIN_START, with what it said. */
@@ -102,15 +123,23 @@ function tryOut(spec: PluginSpec, module: PluginModule): void {
       clock: systemClock,
       log: ({ message }) => lines.push(message),
       logLevel: 'error',
-      services: { knows: () => true, call: () => () => {} },
+      services: {
+        knows: () => true,
+        call: () => () => {},
+        grpc: () => ({ waitingSizeBytes: 0, send: () => true, end() {}, cancel() {} }),
+      },
     }),
   );
   try {
     trial.install(spec, module);
   } catch (error) {
     if (!isGatewayError(error)) throw error;
-    const said = lines.length === 0 ? '' : `; it said: ${lines.slice(-3).join(' | ')}`;
-    throw new GatewayError(error.code, `${error.detail}${said}`, error);
+    // The host's own line about a death says the same, and in which functions.
+    const why = lines.find((line) => line.startsWith(error.detail)) ?? error.detail;
+    const said = lines.filter((line) => line !== why).slice(-SAID_LINES_MAX);
+    const shown = said.map((line) => line.slice(0, SAID_LENGTH_MAX)).join(' | ');
+    const detail = shown === '' ? why : `${why}; it said: ${shown}`;
+    throw new GatewayError(error.code, detail, error);
   } finally {
     trial.close();
   }

@@ -8,6 +8,7 @@ import { GatewayError, isGatewayError } from '../../../core/index.ts';
 import { type Flags, readFlagFile } from '../../release/flags.ts';
 import type { Output } from '../../release/session.ts';
 import { dirOf, word } from '../flags.ts';
+import type { ReadModule } from '../read-module.ts';
 import type { SqlClient } from './client.ts';
 import { FolderClient } from './folder-client.ts';
 import { HranaClient } from './hrana-client.ts';
@@ -17,9 +18,6 @@ import { Shell } from './shell.ts';
 export interface ShellInput extends NodeJS.ReadableStream {
   readonly isTTY?: boolean;
 }
-
-/** A compiled module's bytes. */
-export type ReadModule = (name: 'codec.wasm' | 'sqlite3.wasm') => Uint8Array<ArrayBuffer>;
 
 interface ShellSurroundings {
   readonly output: Output;
@@ -36,6 +34,10 @@ export async function shellCommand(
   { output, input, read }: ShellSurroundings,
 ): Promise<number> {
   const url = flags.text('url');
+  if (flags.has('admin')) {
+    const detail = 'a shell reaches a gateway by --url, such as http://127.0.0.1:8080/db/NAME/';
+    throw new GatewayError('GW_FLAG_BAD_VALUE', detail);
+  }
   const name = url === null ? word(flags, 1, 'the name of the database') : labelOf(url);
   const isTerminal = input.isTTY === true;
   const mode = modeOf(flags.text('mode') ?? (isTerminal ? 'table' : 'list'));

@@ -28,13 +28,14 @@ export class FolderClient implements SqlClient {
   readonly #database: Database;
   readonly #connection: Connection;
 
-  private constructor(catalog: DatabaseCatalog, database: Database) {
+  private constructor(catalog: DatabaseCatalog, database: Database, connection: Connection) {
     this.#catalog = catalog;
     this.#database = database;
-    this.#connection = database.connect('read-write');
+    this.#connection = connection;
   }
 
-  /** Errors: DB_STORE_LOCKED while a gateway has the folder; DB_NOT_FOUND. */
+  /** Errors: DB_STORE_LOCKED while a gateway has the folder; DB_NOT_FOUND; DB_UNAVAILABLE where
+   *  SQLite cannot open what is there. */
   static async open(folder: string, name: string, modules: Modules): Promise<FolderClient> {
     const codec = compileCodec(modules.codec);
     const catalog = await DatabaseCatalog.open({
@@ -52,7 +53,7 @@ export class FolderClient implements SqlClient {
         ...{ catalog, name, sqlite, codec, clock },
         standing: standingOfFolder(folder),
       });
-      return new FolderClient(catalog, database);
+      return new FolderClient(catalog, database, await connect(name, database));
     } catch (error) {
       await catalog.close();
       throw error;
@@ -92,7 +93,19 @@ export class FolderClient implements SqlClient {
   }
 }
 
+async function connect(name: string, database: Database): Promise<Connection> {
+  try {
+    return database.connect('read-write');
+  } catch (error) {
+    await database.close();
+    if (!isSqlError(error)) throw error;
+    const detail = `${name}: ${error.sqlCode}: ${error.message}`;
+    throw new GatewayError('DB_UNAVAILABLE', detail, error);
+  }
+}
+
 class Collector implements RowSink {
+  readonly size = 0;
   names: string[] = [];
   readonly rows: Cell[][] = [];
   #row: Cell[] = [];
