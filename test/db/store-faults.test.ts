@@ -130,7 +130,7 @@ describe('a page store', () => {
   });
 
   // An LSN that a flipped bit made newer hid its page: it was read as one of zeros.
-  it('finds a flipped bit anywhere in a record, and every place of a cut', async () => {
+  it('finds a flipped bit wherever it is in a record, and wherever a file is cut', async () => {
     const [scene, other] = [newScene(), newScene()];
     const store = await scene.open();
     const pages = new Map(

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { inflateSync } from 'node:zlib';
 import { hostFunctionNames, WASI_MODULES } from '../../host/proxywasm/abi/imports.ts';
 import type { AbiVersion, PluginModule } from '../../host/proxywasm/index.ts';
 import { AbiProbe, type Parameter, probeModule, type Signature } from '../support/abi-probe.ts';
@@ -181,6 +182,21 @@ describe('a host function without its capability', () => {
       { capabilities: ['proxy_get_property'] },
     );
     assert.deepEqual(scene.get().events, ['request head last']);
+  });
+});
+
+describe('a foreign function', () => {
+  it('deflates what inflates to the same', () => {
+    const probe = new AbiProbe(MODULES.get('0.2.1')!);
+    const name = 'env.proxy_call_foreign_function';
+    const parameters = ['bytes', 'bytes', 'out32', 'out32'] as const;
+    const text = 'a text, a text, a text'.repeat(100);
+    assert.equal(probe.call(name, probe.place(parameters, ['compress', text])), OK);
+    const deflated = Buffer.from(probe.given(), 'latin1');
+    assert.equal(inflateSync(deflated).toString(), text);
+    assert.ok(deflated.length < 100);
+    assert.equal(probe.call(name, probe.place(parameters, ['clear_route_cache', ''])), OK);
+    assert.equal(probe.given(), '');
   });
 });
 

@@ -1,5 +1,5 @@
-// A port between two threads that posts once in a turn of the event loop, whatever is sent in it, as
-// long as that is not much.
+// A port between two threads that posts once in a turn of the event loop, whatever is sent in it,
+// as long as that is not much.
 
 import type { MessagePort } from 'node:worker_threads';
 import { type Frame, FrameWriter, readFrames } from './frames.ts';
