@@ -16,7 +16,7 @@ import { SeededRandom } from '../../host/core/index.ts';
 import type { KillPhase, KillPlan } from '../support/kill-points.ts';
 import { testSeed } from '../support/seed.ts';
 
-const KILLS_COUNT = Number(process.env.KILLS ?? 66);
+const KILLS_COUNT = Number(process.env.KILLS ?? 44);
 /** As many as there are processors for. */
 const LANES_COUNT = 2;
 /** Then a folder has grown large, and a new one is begun. */
@@ -210,7 +210,7 @@ describe('a database whose process is killed', { timeout: 1_700_000 }, () => {
     console.log(`# ${kills} kills of ${begun} lives, ${acknowledged} transfers`);
     console.log(`# ${JSON.stringify(counts)}`);
     assert.ok(acknowledged > kills);
-    if (KILLS_COUNT < 66) return;
+    if (KILLS_COUNT < 44) return;
     const least = Math.max(1, Math.floor(KILLS_COUNT / AIMS.length / PHASES.length / 4));
     for (const aim of Object.keys(GROUPS)) {
       for (const phase of PHASES) {
