@@ -2,8 +2,10 @@
 // answers that are good, wrong, endless, too large or cut.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:http2';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -170,6 +172,38 @@ async function against(
 }
 
 describe('a gRPC call', () => {
+  // A call that came while a connection was being refused shared that fate, with a service that
+  // listened again by then.
+  it('is not told of a connection that was tried before it', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'sluice-grpc-'));
+    const ca = join(dir, 'ca.pem');
+    writeFileSync(ca, UPSTREAM_TEST_CERT);
+    const tls = { cert: UPSTREAM_TEST_CERT, key: UPSTREAM_TEST_KEY };
+    const server = await startGrpcServer((exchange) => exchange.answer('safe'), { tls });
+    const asked: Promise<Told>[] = [];
+    const door = createServer((socket) => {
+      socket.on('error', () => {});
+      if (asked.length === 1) {
+        asked.push(made.ask('late'));
+        setImmediate(() => socket.destroy());
+        return;
+      }
+      const inner = connect(server.port, '127.0.0.1');
+      inner.on('error', () => {});
+      socket.pipe(inner).pipe(socket);
+    });
+    door.listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    const made = poolFor((door.address() as AddressInfo).port, { tls, ca });
+    asked.push(made.ask('early'));
+    assert.equal((await asked[0]!).status, UNAVAILABLE);
+    assert.equal((await asked[1]!).status, OK);
+    made.pool.close();
+    door.close();
+    await server.stop();
+    rmSync(dir, { recursive: true });
+  });
+
   it('says what gRPC says, and is told what the service says', async () => {
     const scene = await makeScene((exchange) => {
       exchange.onEnd = () => {

@@ -50,6 +50,8 @@ interface Waiter {
   readonly connectMs: number;
   readonly dueMs: number;
   readonly receiver: StreamReceiver;
+  /** A connection has been tried since it asked: who came later learns nothing by its failure. */
+  isTried: boolean;
 }
 
 export class Http2Pool implements DeadlineOwner, OpeningOwner, LinkOwner {
@@ -91,7 +93,8 @@ export class Http2Pool implements DeadlineOwner, OpeningOwner, LinkOwner {
 
   /** Opens a stream. Returns what gives it up: the receiver is not called then. */
   open(head: Http2Head, connectMs: number, receiver: StreamReceiver): () => void {
-    const waiter = { head, connectMs, dueMs: this.clock.nowMs() + connectMs, receiver };
+    const dueMs = this.clock.nowMs() + connectMs;
+    const waiter: Waiter = { head, connectMs, dueMs, receiver, isTried: false };
     this.#addresses.touch();
     if (this.#isClosing || this.#waiters.length >= this.#options.pool.pendingMax) {
       this.#refuseLater(waiter);
@@ -140,7 +143,11 @@ export class Http2Pool implements DeadlineOwner, OpeningOwner, LinkOwner {
   onOpenFailed(_opening: Opening, code: ErrorCode, detail: string): void {
     this.#opening = null;
     // Others wait for room in a connection that lives.
-    if (this.#links.length === 0) this.#failAll(code, detail);
+    if (this.#links.length > 0) return;
+    const tried = this.#waiters.filter(({ isTried }) => isTried);
+    this.#waiters = this.#waiters.filter(({ isTried }) => !isTried);
+    for (const { receiver } of tried) receiver.onNoStream(code, detail);
+    this.onRoom();
   }
 
   // === LinkOwner
@@ -178,6 +185,7 @@ export class Http2Pool implements DeadlineOwner, OpeningOwner, LinkOwner {
       if (this.#isClosing) return;
       if (error !== '') this.#failAll('GW_UPSTREAM_DNS', error);
       else if (this.#waiters.length > 0) {
+        for (const waiter of this.#waiters) waiter.isTried = true;
         this.#opening = new Opening(this, this.#connector, this.#waiters[0]!.connectMs);
         this.#opening.begin(this.#addresses.takeTurn());
       }
