@@ -14,11 +14,19 @@ const START_BALANCE = 1_000;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** Whether the accounts have been made. */
+export function hasBank(database: Database): boolean {
+  const connection = database.connect('read-only');
+  const found = rows(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'account'");
+  connection.release();
+  return found.length > 0;
+}
+
 /** Makes the accounts where there are none. */
 export async function openBank(database: Database): Promise<void> {
+  const isThere = hasBank(database);
   const connection = database.connect('read-write');
-  const has = rows(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'account'").length > 0;
-  if (!has) {
+  if (!isThere) {
     connection.runSequence(
       `BEGIN;
        CREATE TABLE account(id INTEGER PRIMARY KEY, balance INT NOT NULL CHECK (balance >= 0));
