@@ -36,6 +36,8 @@ export const HOST_COPY_SIZE_BYTES_LOG2 = 10;
 /** Bytes that the host makes text of, or text that it makes bytes of, covered by one step: to read
  *  them, to compare and to change their case costs several times a copy. */
 export const HOST_TEXT_SIZE_BYTES_LOG2 = 7;
+/** Bytes of a property's path, each looked at by itself, covered by one step. */
+export const PATH_SIZE_BYTES_LOG2 = 4;
 /** Headers that are looked through for nothing; more of them cost a step for each eight texts. */
 export const FREE_SEARCH_TEXTS_COUNT = 256;
 /** To look for a metric or a queue among all that there are, under the lock of all threads: some

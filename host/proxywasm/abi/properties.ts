@@ -7,6 +7,7 @@ import type { ExchangeMaps } from '../contexts.ts';
 import {
   HOST_COPY_SIZE_BYTES_LOG2,
   HOST_TEXT_SIZE_BYTES_LOG2,
+  PATH_SIZE_BYTES_LOG2,
   PROPERTIES_COUNT_MAX,
   PROPERTY_PATH_SIZE_BYTES_MAX,
   PROPERTY_VALUE_SIZE_BYTES_MAX,
@@ -42,7 +43,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       const path = vm.memory.text(pathPtr, pathSizeBytes);
       if (path === null) return INVALID_MEMORY_ACCESS;
       if (path.length > PROPERTY_PATH_SIZE_BYTES_MAX) return BAD_ARGUMENT;
-      vm.charge(path.length >> HOST_TEXT_SIZE_BYTES_LOG2);
+      vm.charge(path.length >> PATH_SIZE_BYTES_LOG2);
       const value = propertyOf(vm, path);
       if (value === undefined) return NOT_FOUND;
       if (typeof value === 'string') return vm.memory.giveText(value, outPtr, outSizePtr);
