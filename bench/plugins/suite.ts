@@ -24,7 +24,7 @@ import {
   type Metering,
 } from './modules.ts';
 import { plainChain } from './plain.ts';
-import { measureSwaps, type SwapResult } from './swap.ts';
+import { type Answerer, measureSwaps, type SwapResult } from './swap.ts';
 import type { TenantResult } from './tenants.ts';
 
 export type Variant = Metering | 'plain';
@@ -50,7 +50,7 @@ export interface FilterResult {
   readonly instantiateMs: Spread;
   readonly swapMs: Spread;
   readonly tenants: TenantResult;
-  readonly swap: SwapResult;
+  readonly swaps: readonly SwapResult[];
 }
 
 export interface FilterPlan {
@@ -65,6 +65,7 @@ export interface FilterPlan {
 }
 
 const TIMES_COUNT = 20;
+const ANSWERERS: readonly Answerer[] = ['upstream', 'filter'];
 
 export async function runFilters(plan: FilterPlan): Promise<FilterResult> {
   const rows: FilterRow[] = [];
@@ -76,10 +77,14 @@ export async function runFilters(plan: FilterPlan): Promise<FilterResult> {
   const times = measureTimes(bytes);
   const tenants = measureTenants(plan.tenantsCount);
   plan.log(`filters: ${tenants.count} tenants measured`);
-  const swap = await measureSwaps(bytes, plan.sluiceCommand, plan.loadMs);
-  plan.log(`filters: ${swap.swapsCount} switches measured`);
+  const swaps: SwapResult[] = [];
+  for (const answerer of ANSWERERS) {
+    const swap = await measureSwaps(answerer, plan.sluiceCommand, plan.loadMs);
+    plan.log(`filters: ${swap.swapsCount} switches measured, answers of the ${answerer}`);
+    swaps.push(swap);
+  }
   const { rounds, exchangesCount } = plan;
-  return { rounds, exchangesCount, rows, ...times, tenants, swap };
+  return { rounds, exchangesCount, rows, ...times, tenants, swaps };
 }
 
 function bookWith(module: PluginModule): PluginBook {

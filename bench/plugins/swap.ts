@@ -1,7 +1,7 @@
-// The switch of a plugin's image under load: a gateway with two io workers proxies to an
-// upstream behind the header filter, as many requests as it can, while one image after the other is
-// pushed. No answer may be anything but a 200. The gateway has one core, the load and the upstream
-// share the other.
+// The switch of a plugin's image under load: a gateway with two io workers answers as many requests
+// as it can, while one image after the other is pushed. No answer may be anything but a 200. Once it
+// proxies to an upstream behind the header filter, once a filter answers. The gateway has one core,
+// the load has the other, which it shares with the upstream.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,9 +16,13 @@ import {
   waitForPort,
 } from '../process-tree.ts';
 import { type Spread, spreadOf } from '../statistics.ts';
-import { anotherImage } from './modules.ts';
+import { anotherImage, filterBytes } from './modules.ts';
+
+/** Who answers the requests. */
+export type Answerer = 'upstream' | 'filter';
 
 export interface SwapResult {
+  readonly answerer: Answerer;
   readonly tool: string;
   readonly ratePerSecond: number;
   readonly answeredCount: number;
@@ -46,10 +50,11 @@ interface Ports {
 }
 
 export async function measureSwaps(
-  bytes: Uint8Array<ArrayBuffer>,
+  answerer: Answerer,
   sluiceCommand: readonly string[],
   durationMs: number,
 ): Promise<SwapResult> {
+  const bytes = await filterBytes(answerer === 'upstream' ? 'header' : 'answer');
   const folder = mkdtempSync(join(tmpdir(), 'sluice-swap-bench-'));
   const [upstream, listen, admin] = [await freePort(), await freePort(), await freePort()];
   const ports = { upstream, listen, admin };
@@ -66,7 +71,7 @@ export async function measureSwaps(
     started.push(startPinned('sluice', CORE_OF_GATEWAY, command));
     await waitForPort(started[1]!, listen);
     await load(ports.listen, WARM_UP_MS);
-    return await swapUnderLoad(bytes, ports, durationMs);
+    return { answerer, ...(await swapUnderLoad(bytes, ports, durationMs)) };
   } finally {
     for (const each of started.reverse()) await stopProcess(each);
     rmSync(folder, { recursive: true, force: true });
@@ -104,7 +109,7 @@ async function swapUnderLoad(
   bytes: Uint8Array<ArrayBuffer>,
   ports: Ports,
   durationMs: number,
-): Promise<SwapResult> {
+): Promise<Omit<SwapResult, 'answerer'>> {
   let isLoaded = true;
   const loaded = load(ports.listen, durationMs).finally(() => {
     isLoaded = false;
