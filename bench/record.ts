@@ -278,9 +278,11 @@ export function filterSection(result: FilterResult): string {
     tables[1]!,
     'An instance of the header filter for each tenant, in one process:',
     tables[2]!,
-    `A gateway on one core with two io workers answers what ${result.swaps[0]!.tool} on the other ` +
-      'core asks, while images are pushed: proxied behind the header filter to an upstream, which ' +
-      'shares the core of the load, or answered by a filter:',
+    [
+      `A gateway on one core with two io workers answers what ${result.swaps[0]!.tool} on the`,
+      'other core asks, while images are pushed: proxied behind the header filter to an upstream,',
+      'which shares the core of the load, or answered by a filter:',
+    ].join(' '),
     tables[3]!,
   ].join('\n\n');
 }

@@ -1,7 +1,7 @@
 // The switch of a plugin's image under load: a gateway with two io workers answers as many requests
-// as it can, while one image after the other is pushed. No answer may be anything but a 200. Once it
-// proxies to an upstream behind the header filter, once a filter answers. The gateway has one core,
-// the load has the other, which it shares with the upstream.
+// as it can, while one image after the other is pushed. No answer may be anything but a 200. Once
+// it proxies to an upstream behind the header filter, once a filter answers. The gateway has one
+// core, the load has the other, which it shares with the upstream.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
